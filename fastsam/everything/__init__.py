@@ -1,0 +1,1 @@
+"""Stage one: an image becomes all its instance masks, in one pass of a YOLO segmentation network."""
