@@ -1,0 +1,96 @@
+"""FastSAM-style segmentation: find every mask of an image once, then select by prompt.
+
+>>> from fastsam import FastSAM, Box, Points
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name -> module that owns it. Nothing is imported until a name is used.
+_OWNERS = {
+    "AllOf": "prompts",
+    "AnyOf": "prompts",
+    "Box": "prompts",
+    "ButNot": "prompts",
+    "FastSAM": "fastsam.pipeline",
+    "FastSAMError": "fastsam.errors",
+    "Frame": "fastsam.records",
+    "MaskLike": "prompts",
+    "MaskSet": "fastsam.records",
+    "Points": "prompts",
+    "RenderConfig": "fastsam.config",
+    "Result": "fastsam.pipeline",
+    "SegmentConfig": "fastsam.config",
+    "Selection": "fastsam.records",
+    "Session": "fastsam.pipeline",
+    "TrainConfig": "fastsam.config",
+    "all_of": "prompts",
+    "any_of": "prompts",
+    "but_not": "prompts",
+    "prompt_from_json": "prompts",
+    "read_frame": "fastsam.sources",
+    "select": "prompts",
+}
+
+if TYPE_CHECKING:
+    from fastsam.config import RenderConfig, SegmentConfig, TrainConfig
+    from fastsam.errors import FastSAMError
+    from fastsam.pipeline import FastSAM, Result, Session
+    from fastsam.records import Frame, MaskSet, Selection
+    from fastsam.sources import read_frame
+    from prompts import (
+        AllOf,
+        AnyOf,
+        Box,
+        ButNot,
+        MaskLike,
+        Points,
+        all_of,
+        any_of,
+        but_not,
+        prompt_from_json,
+        select,
+    )
+
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "Box",
+    "ButNot",
+    "FastSAM",
+    "FastSAMError",
+    "Frame",
+    "MaskLike",
+    "MaskSet",
+    "Points",
+    "RenderConfig",
+    "Result",
+    "SegmentConfig",
+    "Selection",
+    "Session",
+    "TrainConfig",
+    "__version__",
+    "all_of",
+    "any_of",
+    "but_not",
+    "prompt_from_json",
+    "read_frame",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that owns a public name, on first use."""
+    owner = _OWNERS.get(name)
+    if owner is None:
+        raise AttributeError(f"module 'fastsam' has no attribute {name!r}")
+    return getattr(importlib.import_module(owner), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

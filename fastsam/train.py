@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,49 +24,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.config import TrainConfig
 from fastsam.datasets import CocoDataset, CocoImage, read_coco
-from fastsam.errors import ConfigError, DatasetError, TrainingError
+from fastsam.errors import DatasetError, TrainingError
 from fastsam.everything.checkpoint import load_checkpoint, segmentation_model
+from fastsam.everything.encode import network_input
+from fastsam.geometry import Letterbox
 from fastsam.masks import join_rings, polygons
 from fastsam.optional import require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["TrainConfig", "class_agnostic", "settle_batch_norm", "train", "write_yolo_dataset"]
+__all__ = ["class_agnostic", "settle_batch_norm", "train", "write_yolo_dataset"]
 
 _PARTIAL_FILE = "partial.json"
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Options of a training run; the CLI builds its flags from these fields."""
-
-    epochs: int = field(default=10, metadata={"help": "passes over the images", "min": 1})
-    hours: float | None = field(
-        default=None, metadata={"help": "stop by then instead; the schedule adapts itself", "min": 0.0}
-    )
-    imgsz: int = field(default=640, metadata={"help": "training image size, pixels", "min": 64})
-    batch: int = field(default=8, metadata={"help": "images a step", "min": 1})
-    freeze: int = field(default=0, metadata={"help": "first network layers to leave as they are", "min": 0})
-    lr0: float = field(default=1e-3, metadata={"help": "first learning rate (AdamW)", "min": 0.0})
-    negative_weight: float = field(
-        default=0.25,
-        metadata={"help": "objectness loss of background in partly labelled sources", "min": 0.0, "max": 1.0},
-    )
-    workers: int = field(default=1, metadata={"help": "data loading processes", "min": 0})
-    device: str = field(default="cpu", metadata={"help": "cpu, cuda, 0, mps, ..."})
-    seed: int = field(default=0, metadata={"help": "random seed", "min": 0})
-
-    def __post_init__(self) -> None:
-        """Check every number against the range in its field."""
-        for spec in self.__dataclass_fields__.values():
-            value, low, high = getattr(self, spec.name), spec.metadata.get("min"), spec.metadata.get("max")
-            if value is None or low is None:
-                continue
-            if value < low or (high is not None and value > high):
-                wanted = f"at least {low}" if high is None else f"from {low} to {high}"
-                raise ConfigError(f"{spec.name}: expected {wanted}, got {value}")
 
 
 def _label_line(mask: NDArray[np.bool_]) -> str | None:
@@ -136,16 +108,13 @@ def write_yolo_dataset(
     return description
 
 
-def _letterboxed(path: str, imgsz: int) -> NDArray[np.float32]:
-    """Return an image as a (3, imgsz, imgsz) array in 0..1, scaled to fit and padded with grey."""
-    image = cv2.imread(path)
-    if image is None:
+def _sample(path: str, imgsz: int) -> NDArray[np.float32]:
+    """Return an image as a (3, imgsz, imgsz) array in 0..1, letterboxed."""
+    bgr = cv2.imread(path)
+    if bgr is None:
         raise DatasetError(f"image {path}: cannot be read")
-    scale = imgsz / max(image.shape[:2])
-    resized = cv2.resize(image, None, fx=scale, fy=scale)
-    canvas = np.full((imgsz, imgsz, 3), 114, np.uint8)
-    canvas[: resized.shape[0], : resized.shape[1]] = resized[:imgsz, :imgsz]
-    return canvas[..., ::-1].transpose(2, 0, 1).astype(np.float32) / 255
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    return network_input(rgb, Letterbox.fit((rgb.shape[0], rgb.shape[1]), imgsz, square=True))[0]
 
 
 def class_agnostic(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
@@ -344,7 +313,7 @@ def _prepare(weights: str | Path, listed: Sequence[str], config: TrainConfig, ou
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     chosen = rng.choice(np.array(listed), size=min(64, len(listed)), replace=False)
-    samples = np.stack([_letterboxed(str(path), config.imgsz) for path in chosen])
+    samples = np.stack([_sample(str(path), config.imgsz) for path in chosen])
     model = settle_batch_norm(class_agnostic(segmentation_model(weights), samples), samples)
     model.args = dict(vars(model.args)) if not isinstance(model.args, dict) else model.args  # type: ignore
     start = out / "start.pt"

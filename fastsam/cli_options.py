@@ -1,0 +1,59 @@
+"""Config dataclasses -> command-line flags, so that names, defaults, ranges and help cannot drift."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from fastsam.config import CheckedConfig
+
+__all__ = ["collect", "with_options"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _parameter(spec: Field[Any], hint: Any, optional: bool) -> inspect.Parameter:
+    """Return a keyword parameter whose default is the typer option of a config field."""
+    low, high = spec.metadata["min"], spec.metadata["max"]
+    default = None if optional or spec.default is MISSING else spec.default
+    shown = f"{spec.metadata['help']} [default: {spec.default}]" if optional else spec.metadata["help"]
+    flag = "--" + spec.name.replace("_", "-")
+    names = (flag, f"--no-{flag[2:]}") if hint is bool else (flag,)
+    declared = "/".join(names) if hint is bool else names[0]
+    option = typer.Option(declared, min=low, max=high, help=shown, show_default=not optional)
+    annotation: Any = hint | None if optional else hint
+    return inspect.Parameter(
+        spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, option]
+    )
+
+
+def with_options(config: type[CheckedConfig], *, optional: bool = False) -> Callable[[_Command], _Command]:
+    """Add one flag per config field to a typer command that takes ``**options``.
+
+    Args:
+        config: the dataclass.
+        optional: flags default to None, for options whose default depends on the weights.
+    """
+
+    def decorate(command: _Command) -> _Command:
+        hints = get_type_hints(config)
+        signature = inspect.signature(command, eval_str=True)
+        kept = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        added = [_parameter(spec, hints[spec.name], optional) for spec in config.options()]
+        rest = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+        parameters = [*kept, *added, *rest]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def collect(config: type[CheckedConfig], options: dict[str, Any]) -> dict[str, Any]:
+    """Return those of ``options`` that are fields of ``config`` and were given."""
+    names = {spec.name for spec in config.options()}
+    return {name: value for name, value in options.items() if name in names and value is not None}

@@ -1,0 +1,82 @@
+"""Every option in one place: type, default, range and help text.
+
+The CLI builds its flags, the page its sliders and the docs their tables from these fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from fastsam.errors import ConfigError
+
+__all__ = ["CheckedConfig", "RenderConfig", "SegmentConfig", "TrainConfig", "option"]
+
+
+def option(
+    default: Any, help: str, *, min: float | None = None, max: float | None = None, step: float | None = None
+) -> Any:
+    """Return a dataclass field that carries its help text and range."""
+    return field(default=default, metadata={"help": help, "min": min, "max": max, "step": step})
+
+
+@dataclass(frozen=True)
+class CheckedConfig:
+    """A frozen dataclass whose numbers are checked against the ranges in their fields."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a number outside its range."""
+        for spec in self.options():
+            value, low, high = getattr(self, spec.name), spec.metadata["min"], spec.metadata["max"]
+            if value is None or low is None:
+                continue
+            bad_type = isinstance(value, bool) or not isinstance(value, (int, float))
+            if bad_type or not math.isfinite(value) or value < low or (high is not None and value > high):
+                wanted = f"at least {low:g}" if high is None else f"a number from {low:g} to {high:g}"
+                raise ConfigError(f"{spec.name}: expected {wanted}, got {value!r}")
+
+    @classmethod
+    def options(cls) -> Iterator[Field[Any]]:
+        """Yield the fields that carry an option."""
+        return (spec for spec in fields(cls) if "help" in spec.metadata)
+
+
+@dataclass(frozen=True)
+class SegmentConfig(CheckedConfig):
+    """Stage one: how an image becomes its masks. Defaults are FastSAM's (arXiv 2306.12156)."""
+
+    conf: float = option(0.4, "least confidence of a mask", min=0.0, max=1.0, step=0.01)
+    iou: float = option(0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01)
+    imgsz: int = option(1024, "longer side of the network's input, pixels", min=32, max=8192, step=32)
+    max_det: int = option(300, "at most so many masks", min=1, max=10000, step=1)
+
+
+@dataclass(frozen=True)
+class RenderConfig(CheckedConfig):
+    """How masks are drawn over a photo."""
+
+    alpha: float = option(0.5, "opacity of the colour of a mask", min=0.0, max=1.0, step=0.05)
+    contours: bool = option(True, "draw the outline of each mask")
+    boxes: bool = option(False, "draw the box of each mask")
+    scores: bool = option(False, "write the score of each mask")
+    seed: int = option(0, "which colours", min=0)
+
+
+@dataclass(frozen=True)
+class TrainConfig(CheckedConfig):
+    """A training run of stage one."""
+
+    epochs: int = option(10, "passes over the images", min=1)
+    hours: float | None = option(None, "stop by then; the schedule adapts itself to it", min=0.0)
+    imgsz: int = option(640, "training image size, pixels", min=64)
+    batch: int = option(8, "images a step", min=1)
+    freeze: int = option(0, "first network layers to leave as they are", min=0)
+    lr0: float = option(1e-3, "first learning rate (AdamW)", min=0.0)
+    negative_weight: float = option(
+        0.25, "weight of background in the objectness loss of partly labelled sources", min=0.0, max=1.0
+    )
+    workers: int = option(1, "data loading processes", min=0)
+    device: str = option("cpu", "cpu, cuda, 0, mps, ...")
+    seed: int = option(0, "random seed", min=0)

@@ -1,0 +1,1 @@
+"""Measuring: class-agnostic recall, prompts on ground truth, boundaries; resumable runs and reports."""

@@ -1,0 +1,76 @@
+"""Network outputs -> MaskSet: class-agnostic candidates, NMS, masks left on the grid (numpy, cv2)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.config import SegmentConfig
+from fastsam.errors import CheckpointError
+from fastsam.geometry import GridMap, Letterbox
+from fastsam.records import MaskSet
+from fastsam.stores import GridStore
+
+__all__ = ["decode", "nms"]
+
+FloatArray = NDArray[np.float32]
+_MAX_CANDIDATES = 30_000  # as ultralytics: bounds the NMS of a very low conf
+
+
+def nms(boxes_xyxy: FloatArray, scores: FloatArray, iou_threshold: float) -> NDArray[np.int64]:
+    """Return the rows that survive greedy non-maximum suppression, best score first.
+
+    A box is dropped when its IoU with a better one is above ``iou_threshold``; equal scores keep
+    their order.
+
+    >>> nms(np.array([[0, 0, 9, 9], [0, 0, 9, 9]], np.float32), np.array([.5, .9], np.float32), .5).tolist()
+    [1]
+    """
+    if len(boxes_xyxy) == 0:
+        return np.zeros(0, np.int64)
+    order = np.argsort(-scores, kind="stable")
+    ranked = boxes_xyxy[order].astype(np.float64)
+    xywh = np.concatenate([ranked[:, :2], ranked[:, 2:] - ranked[:, :2]], axis=1)
+    # OpenCV's sort is not stable: hand it strictly falling scores.
+    falling = np.linspace(1.0, 0.5, len(ranked), dtype=np.float32)
+    kept = cv2.dnn.NMSBoxes(xywh, falling, 0.0, float(iou_threshold))
+    return order[np.asarray(kept, np.int64).reshape(-1)]
+
+
+def decode(
+    predictions: FloatArray, prototypes: FloatArray, letterbox: Letterbox, config: SegmentConfig
+) -> MaskSet:
+    """Turn one image's raw outputs of a YOLO segmentation head into masks on the grid.
+
+    Args:
+        predictions: (4 + classes + C, anchors): xywh boxes in the net frame, class probabilities,
+            mask coefficients. A mask's score is its highest class probability.
+        prototypes: (C, grid height, grid width).
+        letterbox: how the image lies in the net frame.
+        config: thresholds.
+
+    Returns:
+        The masks, best score first; none is decoded to pixels.
+    """
+    channels = prototypes.shape[0]
+    classes = predictions.shape[0] - 4 - channels
+    if classes < 1:
+        raise CheckpointError(
+            f"network output: expected 4 + classes + {channels} rows, got {predictions.shape[0]}; "
+            "this is not the output of a YOLO segmentation head"
+        )
+    scores = predictions[4] if classes == 1 else predictions[4 : 4 + classes].max(axis=0)
+    chosen = np.flatnonzero(scores > config.conf)
+    if len(chosen) > _MAX_CANDIDATES:
+        chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:_MAX_CANDIDATES]]
+    centre, half = predictions[:2, chosen].T, predictions[2:4, chosen].T / 2
+    boxes_net = np.concatenate([centre - half, centre + half], axis=1)
+    kept = nms(boxes_net, scores[chosen], config.iou)[: config.max_det]
+    store = GridStore(
+        coefficients=np.ascontiguousarray(predictions[4 + classes :, chosen[kept]].T),
+        prototypes=prototypes,
+        boxes_xyxy=letterbox.boxes_to_image(boxes_net[kept]),
+        grid=GridMap(letterbox, (prototypes.shape[1], prototypes.shape[2])),
+    )
+    return MaskSet.from_grid(store, scores[chosen[kept]])

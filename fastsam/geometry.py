@@ -1,0 +1,288 @@
+"""Points, boxes, and the one place that maps between the image and the network (pure numpy).
+
+Frames: *image* is the original photo in pixels as a viewer sees it, ``(x, y)`` with the pixel
+``(x, y)`` covering ``[x, x + 1) x [y, y + 1)``; *net* is the letterboxed network input; *grid* is the
+network's prototype grid. Sizes are ``(height, width)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import InputError, PromptError
+
+__all__ = ["GridMap", "Letterbox", "Region", "check_boxes", "check_points", "clip_boxes"]
+
+FloatArray = NDArray[np.float32]
+
+
+def _as_float(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
+    """Return ``values`` as float64, or say what was wanted."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{what}: expected {wanted}, got {values!r}") from error
+
+
+def check_points(points: Any, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Return points as a (P, 2) float array of (x, y) image pixels, checked.
+
+    Raises:
+        PromptError: the shape is wrong, a coordinate is not a number, or lies outside the image.
+
+    >>> check_points([3, 4], (10, 10)).tolist()
+    [[3.0, 4.0]]
+    """
+    wanted = "(x, y) pairs, shape (P, 2)"
+    array = _as_float(points, "points", wanted)
+    array = array.reshape(0, 2) if array.size == 0 else array
+    array = array[None] if array.shape == (2,) else array
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise PromptError(f"points: expected {wanted}, got shape {array.shape}")
+    height, width = size_hw
+    for x, y in array:
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise PromptError(f"point ({x:g}, {y:g}): coordinates must be finite numbers")
+        if not (0 <= x < width and 0 <= y < height):
+            raise PromptError(
+                f"point ({x:g}, {y:g}) is outside the {width}x{height} image; "
+                f"points are (x, y) in image pixels, 0 <= x < {width}, 0 <= y < {height}"
+            )
+    return array
+
+
+def check_boxes(boxes: Any, size_hw: tuple[int, int]) -> NDArray[np.float64]:
+    """Return boxes as an (n, 4) float xyxy array in image pixels, checked.
+
+    Raises:
+        PromptError: the shape is wrong, a number is not finite, x2 <= x1 or y2 <= y1, or the box
+            leaves the image.
+
+    >>> check_boxes([0, 0, 5, 5], (10, 10)).shape
+    (1, 4)
+    """
+    wanted = "xyxy boxes, shape (n, 4)"
+    array = _as_float(boxes, "boxes", wanted)
+    array = array.reshape(0, 4) if array.size == 0 else array
+    array = array[None] if array.shape == (4,) else array
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise PromptError(f"boxes: expected {wanted}, got shape {array.shape}")
+    height, width = size_hw
+    for box in array:
+        text = "(" + ", ".join(f"{value:g}" for value in box) + ")"
+        x1, y1, x2, y2 = box
+        if not np.isfinite(box).all():
+            raise PromptError(f"box {text}: coordinates must be finite numbers")
+        if x2 <= x1 or y2 <= y1:
+            raise PromptError(f"box {text}: expected x1 < x2 and y1 < y2 (xyxy, not xywh)")
+        if x1 < 0 or y1 < 0 or x2 > width or y2 > height:
+            raise PromptError(
+                f"box {text} leaves the {width}x{height} image; boxes are xyxy in image pixels, "
+                f"0 <= x <= {width}, 0 <= y <= {height}"
+            )
+    return array
+
+
+def clip_boxes(boxes_xyxy: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+    """Return a copy of (N, 4) xyxy boxes cut to the image."""
+    height, width = size_hw
+    limits = np.array([width, height, width, height], np.float32)
+    return np.clip(boxes_xyxy, np.float32(0), limits)
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How an image lies in the network's input: scaled to fit, centred, padded.
+
+    The rounding rules are those of ultralytics' ``LetterBox`` and ``scale_boxes``.
+
+    >>> Letterbox.fit((1080, 810), 640).net_hw
+    (640, 480)
+    """
+
+    image_hw: tuple[int, int]
+    net_hw: tuple[int, int]
+
+    @classmethod
+    def fit(
+        cls, image_hw: tuple[int, int], imgsz: int, *, stride: int = 32, square: bool = False
+    ) -> Letterbox:
+        """Return the letterbox of an image whose longer side becomes ``imgsz``.
+
+        Args:
+            image_hw: image size.
+            imgsz: network size; rounded up to a multiple of ``stride``.
+            stride: the network's largest stride.
+            square: pad to ``imgsz`` x ``imgsz`` (fixed-size exports) instead of to the next stride.
+        """
+        if min(image_hw) < 1:
+            raise InputError(f"image size {image_hw}: expected at least 1x1 pixel")
+        imgsz = math.ceil(imgsz / stride) * stride
+        gain = min(imgsz / image_hw[0], imgsz / image_hw[1])
+        content = [round(side * gain) for side in image_hw]
+        if square:
+            return cls(image_hw, (imgsz, imgsz))
+        height, width = (max(side, 1) + (imgsz - max(side, 1)) % stride for side in content)
+        return cls(image_hw, (height, width))
+
+    @cached_property
+    def gain(self) -> float:
+        """Net pixels per image pixel, before rounding."""
+        return min(self.net_hw[0] / self.image_hw[0], self.net_hw[1] / self.image_hw[1])
+
+    @cached_property
+    def content_hw(self) -> tuple[int, int]:
+        """Size of the scaled image inside the net frame."""
+        height, width = (max(round(side * self.gain), 1) for side in self.image_hw)
+        return height, width
+
+    @cached_property
+    def offset_yx(self) -> tuple[int, int]:
+        """Top and left padding in the net frame."""
+        (height, width), (inner_h, inner_w) = self.net_hw, self.content_hw
+        return round((height - inner_h) / 2 - 0.1), round((width - inner_w) / 2 - 0.1)
+
+    def boxes_to_image(self, boxes_xyxy: FloatArray) -> FloatArray:
+        """Map (N, 4) boxes from the net frame to the image frame and cut them to the image."""
+        top, left = self.offset_yx
+        gain_y = self.content_hw[0] / self.image_hw[0]
+        gain_x = self.content_hw[1] / self.image_hw[1]
+        offset = np.array([left, top, left, top], np.float32)
+        gains = np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
+        return clip_boxes((boxes_xyxy - offset) / gains, self.image_hw)
+
+
+def _resize_matrix(n_out: int, n_in: int) -> FloatArray:
+    """Return the (n_out, n_in) matrix of a 1-D bilinear resize with half-pixel centres."""
+    centres = np.maximum((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0.0)
+    low = np.minimum(centres.astype(np.int64), n_in - 1)
+    high = np.minimum(low + 1, n_in - 1)
+    share = (centres - low).astype(np.float32)
+    matrix = np.zeros((n_out, n_in), np.float32)
+    rows = np.arange(n_out)
+    np.add.at(matrix, (rows, low), 1 - share)
+    np.add.at(matrix, (rows, high), share)
+    return matrix
+
+
+@dataclass(frozen=True)
+class GridMap:
+    """The linear map from the prototype grid to image pixels, one banded matrix an axis.
+
+    ``logits_image = rows @ logits_grid @ columns.T``. The reference is ultralytics'
+    ``process_mask_native``: where the padding is no whole number of grid cells, the grid is first
+    upsampled 2x or 4x so that it can be cut on whole pixels, then resized to the image.
+    """
+
+    letterbox: Letterbox
+    grid_hw: tuple[int, int]
+
+    @cached_property
+    def rows(self) -> FloatArray:
+        """(H, grid height) weights; each row adds up to 1."""
+        return self._axis(0)
+
+    @cached_property
+    def columns(self) -> FloatArray:
+        """(W, grid width) weights; each row adds up to 1."""
+        return self._axis(1)
+
+    @cached_property
+    def _upsample(self) -> int:
+        """1, 2 or 4: the smallest upsampling that cuts the padding on whole pixels."""
+        gain, (rows, columns) = self._gain(4), self.grid_hw
+        height, width = (max(round(side * gain), 1) for side in self.letterbox.image_hw)
+        pad = (4 * rows - height) | (4 * columns - width)
+        return 4 // math.gcd(4, pad | pad // 2)
+
+    def _gain(self, factor: int) -> float:
+        (height, width), (rows, columns) = self.letterbox.image_hw, self.grid_hw
+        return min(factor * rows / height, factor * columns / width)
+
+    def _axis(self, axis: int) -> FloatArray:
+        factor = self._upsample
+        fine = factor * self.grid_hw[axis]
+        side = self.letterbox.image_hw[axis]
+        content = max(round(side * self._gain(factor)), 1)
+        start = round((fine - content) / 2 - 0.1)
+        cut = _resize_matrix(fine, self.grid_hw[axis])[start : start + content]
+        return np.ascontiguousarray(_resize_matrix(side, len(cut)) @ cut, dtype=np.float32)
+
+    @cached_property
+    def row_spans(self) -> NDArray[np.int64]:
+        """(H, 2) first and last grid row that each image row draws from."""
+        return _spans(self.rows)
+
+    @cached_property
+    def column_spans(self) -> NDArray[np.int64]:
+        """(W, 2) first and last grid column that each image column draws from."""
+        return _spans(self.columns)
+
+
+def _spans(matrix: FloatArray) -> NDArray[np.int64]:
+    """Return the first and last non-zero column of each row."""
+    used = matrix > 0
+    first = used.argmax(axis=1)
+    last = matrix.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
+    return np.stack([first, last], axis=1)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A set of image pixels: a rectangle, or a bitmap inside one.
+
+    ``x0, y0, x1, y1`` are whole pixel edges; ``bitmap`` is (y1 - y0, x1 - x0), or None for all of it.
+    """
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    bitmap: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def from_box(cls, box_xyxy: NDArray[Any], size_hw: tuple[int, int]) -> Region:
+        """Return the pixels whose centres a box covers; a box thinner than a pixel covers one.
+
+        >>> Region.from_box(np.array([0.4, 0.0, 2.6, 1.0]), (4, 4)).area_px
+        3
+        """
+        height, width = size_hw
+        low_x, low_y = (math.ceil(value - 0.5) for value in box_xyxy[:2])
+        high_x, high_y = (math.ceil(value - 0.5) for value in box_xyxy[2:])
+        x0, y0 = min(max(low_x, 0), width - 1), min(max(low_y, 0), height - 1)
+        return cls(x0, y0, max(min(high_x, width), x0 + 1), max(min(high_y, height), y0 + 1))
+
+    @classmethod
+    def from_mask(cls, mask: NDArray[np.bool_]) -> Region:
+        """Return the pixels of an (H, W) mask, cut to their box; an empty mask gives an empty region."""
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if rows.size == 0:
+            return cls(0, 0, 0, 0, np.zeros((0, 0), bool))
+        y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        return cls(x0, y0, x1, y1, np.ascontiguousarray(mask[y0:y1, x0:x1]))
+
+    @cached_property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        if self.bitmap is None:
+            return (self.x1 - self.x0) * (self.y1 - self.y0)
+        return int(np.count_nonzero(self.bitmap))
+
+    def shared_px(self, x0: int, y0: int, patch: NDArray[np.bool_]) -> int:
+        """Return how many pixels of a mask, given as a patch at (x0, y0), lie in the region."""
+        left, top = max(self.x0, x0), max(self.y0, y0)
+        right, bottom = min(self.x1, x0 + patch.shape[1]), min(self.y1, y0 + patch.shape[0])
+        if right <= left or bottom <= top:
+            return 0
+        part = patch[top - y0 : bottom - y0, left - x0 : right - x0]
+        if self.bitmap is None:
+            return int(np.count_nonzero(part))
+        mine = self.bitmap[top - self.y0 : bottom - self.y0, left - self.x0 : right - self.x0]
+        return int(np.count_nonzero(part & mine))

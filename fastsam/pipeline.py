@@ -1,0 +1,188 @@
+"""The facade: open an image once, ask as often as you like. The composition root of the package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.config import RenderConfig, SegmentConfig
+from fastsam.errors import ConfigError
+from fastsam.everything.backend import Segmenter
+from fastsam.export import write
+from fastsam.records import Frame, MaskSet, Selection
+from fastsam.render import cutout, overlay, save_image
+from fastsam.sources import open_frames, read_frame
+from fastsam.weights import resolve
+from prompts import Box, Points, Prompt, select
+
+__all__ = ["FastSAM", "Result", "Session"]
+
+_Config = TypeVar("_Config", SegmentConfig, RenderConfig)
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Selection):
+    """A selection together with the image it is of: it can draw, save and export itself."""
+
+    frame: Frame = field(kw_only=True)
+    prompt: Prompt | None = field(default=None, kw_only=True)
+
+    def plot(self, **options: Any) -> NDArray[np.uint8]:
+        """Return the (H, W, 3) uint8 RGB photo with the masks and the prompt drawn over it.
+
+        Args:
+            options: fields of :class:`fastsam.config.RenderConfig`, such as ``alpha=0.3``.
+        """
+        points, point_labels, boxes = _drawn(self.prompt)
+        config = _override(RenderConfig(), options)
+        return overlay(
+            self.frame, self.masks, config, points=points, point_labels=point_labels, boxes=boxes
+        )
+
+    def save(self, path: str | Path, **options: Any) -> Path:
+        """Write :meth:`plot` as an image file (by its suffix) and return the path."""
+        return save_image(self.plot(**options), path)
+
+    def export(self, folder: str | Path, format: str = "png", **options: Any) -> list[Path]:
+        """Write the masks into a folder and return the files.
+
+        Args:
+            folder: made when absent.
+            format: a name of ``fastsam.export.FORMATS``, such as ``"png"``, ``"coco"``, ``"yolo"``.
+            options: what the format takes beside the masks.
+
+        Raises:
+            ExportError: unknown format, or the folder cannot be written.
+        """
+        return write(self.masks, folder, format, name=self.frame.name, **options)
+
+    def cutouts(self) -> list[NDArray[np.uint8]]:
+        """Return each mask's part of the photo as (h, w, 4) RGBA, transparent outside the mask."""
+        return [cutout(self.frame, self.masks, i) for i in range(len(self))]
+
+
+def _drawn(prompt: Prompt | None) -> tuple[Any, Any, Any]:
+    """Return what of a prompt is drawn: points, their labels, boxes."""
+    if isinstance(prompt, Points):
+        clicks = [(p, 1) for o in prompt.objects for p in o.foreground]
+        clicks += [(p, 0) for o in prompt.objects for p in o.background]
+        return [p for p, _ in clicks], [label for _, label in clicks], None
+    return None, None, list(prompt.xyxy) if isinstance(prompt, Box) else None
+
+
+def _override(config: _Config, options: dict[str, Any]) -> _Config:
+    """Return a config with the options that are not None; unknown names are an error."""
+    known = {spec.name for spec in fields(config)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(sorted(known))}")
+    given = {name: value for name, value in options.items() if value is not None}
+    return replace(config, **given)
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One image with all its masks; a value that never changes.
+
+    Attributes:
+        frame: the image.
+        masks: everything that stage one found, best score first.
+        config: the options it was found with.
+        times_ms: how long reading and the steps of stage one took.
+    """
+
+    frame: Frame
+    masks: MaskSet
+    config: SegmentConfig
+    times_ms: dict[str, float]
+
+    def everything(self) -> Result:
+        """Return all masks."""
+        rows = np.arange(len(self.masks))
+        reason = f"everything: {len(rows)} masks above confidence {self.config.conf:g}"
+        return self._result(Selection.of(self.masks, rows, self.masks.scores, reason), None)
+
+    def select(self, prompt: Prompt) -> Result:
+        """Return what the prompt means; the network does not run again.
+
+        Raises:
+            PromptError: the prompt does not fit the image.
+        """
+        return self._result(select(self.masks, prompt), prompt)
+
+    def select_many(self, prompts: Sequence[Prompt]) -> list[Result]:
+        """Return one result a prompt, in order."""
+        return [self.select(prompt) for prompt in prompts]
+
+    def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
+        values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
+        return Result(**values, frame=self.frame, prompt=prompt)
+
+
+class FastSAM:
+    """A two-stage segmenter: everything first, then selection by prompt.
+
+    Args:
+        weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), or None for the
+            embedded default.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
+        segmenter: use this stage one instead of loading weights.
+
+    Raises:
+        WeightsError: the weights cannot be had or used.
+
+    >>> model = FastSAM()                                           # doctest: +SKIP
+    >>> session = model.open("photo.jpg")                           # doctest: +SKIP
+    >>> session.select(Points([(320, 240)])).save("clicked.png")    # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        device: str = "auto",
+        segmenter: Segmenter | None = None,
+    ) -> None:
+        if segmenter is not None:
+            self.segmenter, self.defaults = segmenter, SegmentConfig()
+            return
+        from fastsam.everything.torch_backend import TorchBackend  # torch loads only when it is needed
+
+        found = resolve(weights)
+        self.segmenter = TorchBackend(found.path, device)
+        self.defaults = SegmentConfig(**found.defaults)
+
+    def open(self, source: Any, **options: Any) -> Session:
+        """Read one image and find all its masks.
+
+        Args:
+            source: path, bytes, file object, PIL image, RGB array or Frame.
+            options: fields of :class:`fastsam.config.SegmentConfig` (``conf``, ``iou``, ``imgsz``,
+                ``max_det``); the rest comes from the weights' defaults.
+
+        Raises:
+            ImageError: the image cannot be read.
+            ConfigError: an option is unknown or outside its range.
+        """
+        config = _override(self.defaults, options)
+        start = time.perf_counter()
+        frame = read_frame(source)
+        return self._session(frame, config, 1e3 * (time.perf_counter() - start))
+
+    def open_many(self, source: Any, **options: Any) -> Iterator[Session]:
+        """Yield a session an image of a folder, glob, list or video file."""
+        config = _override(self.defaults, options)
+        start = time.perf_counter()
+        for frame in open_frames(source):
+            yield self._session(frame, config, 1e3 * (time.perf_counter() - start))
+            start = time.perf_counter()
+
+    def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
+        masks = self.segmenter.segment(frame, config)
+        return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms})

@@ -1,0 +1,299 @@
+"""Where the pixels of a set of masks live: on the network's grid, or as crops.
+
+Both stores answer the same questions (:class:`MaskStore`). :class:`GridStore` keeps prototypes and
+coefficients and decodes a mask only when its pixels are needed, inside the mask's own box.
+:class:`CropStore` keeps masks that came from elsewhere, packed to bits inside their boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import RecordError
+from fastsam.geometry import GridMap, Region
+
+__all__ = ["Bounds", "Crop", "CropStore", "GridStore", "MaskStore"]
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+_MASKS_AT_ONCE = 16  # bounds the sign maps in memory: masks x grid cells
+_ROWS_AT_ONCE = 1024  # bounds the float buffer of one decode: rows x box width x 4 bytes
+
+
+class Crop(NamedTuple):
+    """A mask inside a rectangle: ``patch`` is (h, w), its top left pixel is (x0, y0) in the image."""
+
+    x0: int
+    y0: int
+    patch: BoolArray
+
+
+class Bounds(NamedTuple):
+    """Per mask, pixel counts between which the truth lies; equal where it is known. Shape (N,)."""
+
+    area_low: NDArray[np.int64]
+    area_high: NDArray[np.int64]
+    shared_low: NDArray[np.int64]
+    shared_high: NDArray[np.int64]
+
+
+class MaskStore(Protocol):
+    """Pixels of N masks of one image."""
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    def take(self, index: NDArray[np.int64]) -> MaskStore:
+        """Return the masks at ``index``, in that order."""
+
+    def crop(self, i: int, step: int = 1) -> Crop:
+        """Return the pixels of mask ``i``; with ``step``, every step-th pixel of each axis."""
+
+    def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
+        """Return (N, P): whether each mask holds each (x, y) pixel."""
+
+    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
+        """Return bounds on the area of the masks at ``index`` and on what each shares with a region."""
+
+
+@dataclass(frozen=True, eq=False)
+class GridStore:
+    """Masks as ``coefficients @ prototypes``, cut to boxes: YOLACT's form (arXiv 1904.02689).
+
+    Attributes:
+        coefficients: (N, C) float32.
+        prototypes: (C, grid height, grid width) float32, shared by all masks.
+        boxes_xyxy: (N, 4) float32, image frame; pixels outside a mask's box are not in it.
+        grid: maps the grid to the image.
+    """
+
+    coefficients: FloatArray
+    prototypes: FloatArray
+    boxes_xyxy: FloatArray
+    grid: GridMap
+
+    def __post_init__(self) -> None:
+        """Check that the arrays fit together."""
+        if self.prototypes.ndim != 3 or self.prototypes.shape[1:] != tuple(self.grid.grid_hw):
+            raise RecordError(
+                f"prototypes: expected shape (C, {self.grid.grid_hw[0]}, {self.grid.grid_hw[1]}), "
+                f"got {self.prototypes.shape}"
+            )
+        wanted = (len(self.boxes_xyxy), self.prototypes.shape[0])
+        if self.coefficients.shape != wanted:
+            raise RecordError(f"coefficients: expected shape {wanted}, got {self.coefficients.shape}")
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.boxes_xyxy)
+
+    def take(self, index: NDArray[np.int64]) -> GridStore:
+        """Return the masks at ``index``; the prototypes are shared, not copied."""
+        return GridStore(self.coefficients[index], self.prototypes, self.boxes_xyxy[index], self.grid)
+
+    @cached_property
+    def _windows(self) -> NDArray[np.int64]:
+        """(N, 4) x0, y0, x1, y1: the pixel columns and rows x1 <= c < x2 of each box."""
+        height, width = self.grid.letterbox.image_hw
+        edges = np.ceil(self.boxes_xyxy).astype(np.int64)
+        return np.clip(edges, 0, np.array([width, height, width, height]))
+
+    def crop(self, i: int, step: int = 1) -> Crop:
+        """Decode mask ``i`` inside its box: bilinear upsampling of its logits, threshold 0."""
+        x0, y0, x1, y1 = (int(edge) for edge in self._windows[i])
+        rows, columns = slice(y0, y1, step), slice(x0, x1, step)
+        patch = np.zeros((len(range(*rows.indices(y1))), len(range(*columns.indices(x1)))), bool)
+        if patch.size == 0:
+            return Crop(x0, y0, patch)
+        (g0, g1), (h0, h1) = _span(self.grid.row_spans[y0:y1]), _span(self.grid.column_spans[x0:x1])
+        across = self._logits(i, g0, g1, h0, h1) @ self.grid.columns[columns, h0:h1].T
+        down = self.grid.rows[rows, g0:g1]
+        for start in range(0, len(patch), _ROWS_AT_ONCE):
+            stop = start + _ROWS_AT_ONCE
+            np.greater(down[start:stop] @ across, 0, out=patch[start:stop])
+        return Crop(x0, y0, patch)
+
+    def _logits(self, i: int, g0: int, g1: int, h0: int, h1: int) -> FloatArray:
+        """Return mask ``i`` on grid rows g0..g1 and columns h0..h1."""
+        height, width = self.grid.grid_hw
+        if 3 * (g1 - g0) * (h1 - h0) < height * width:
+            return np.asarray(np.tensordot(self.coefficients[i], self.prototypes[:, g0:g1, h0:h1], axes=1))
+        # Of a large part, all is cheaper: the prototypes need no copy then.
+        everywhere = self.coefficients[i] @ self.prototypes.reshape(len(self.prototypes), -1)
+        return np.asarray(everywhere.reshape(height, width)[g0:g1, h0:h1])
+
+    def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
+        """Evaluate every mask at (P, 2) pixels: a few grid cells each, nothing is decoded."""
+        x, y = pixels_xy[:, 0], pixels_xy[:, 1]
+        at_pixels = [self._prototypes_at(int(px), int(py)) for px, py in zip(x, y, strict=True)]
+        stacked = np.stack(at_pixels, axis=1) if at_pixels else np.zeros((self.prototypes.shape[0], 0))
+        logits = self.coefficients @ stacked
+        x0, y0, x1, y1 = (self._windows[:, k, None] for k in range(4))
+        return np.asarray((logits > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1))
+
+    def _prototypes_at(self, x: int, y: int) -> FloatArray:
+        """Return the (C,) prototypes interpolated at one pixel."""
+        (r0, r1), (c0, c1) = self.grid.row_spans[y], self.grid.column_spans[x]
+        cells = self.prototypes[:, r0 : r1 + 1, c0 : c1 + 1]
+        weights = np.outer(self.grid.rows[y, r0 : r1 + 1], self.grid.columns[x, c0 : c1 + 1])
+        return np.asarray((cells * weights).sum(axis=(1, 2)), dtype=np.float32)
+
+    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
+        """Bound areas and shared pixels from the signs of the grid logits, without decoding.
+
+        An image pixel is a convex combination of the grid cells that it draws from: where those are
+        all positive it is in the mask, where none is, it is not, otherwise it is undecided.
+        """
+        counts: list[tuple[int, int, int, int]] = []
+        cells = self.prototypes.reshape(len(self.prototypes), -1)
+        for start in range(0, len(index), _MASKS_AT_ONCE):
+            some = index[start : start + _MASKS_AT_ONCE]
+            signs = (self.coefficients[some] @ cells > 0).reshape(len(some), *self.grid.grid_hw)
+            counts += [self._bounds_of(int(i), sign, region) for i, sign in zip(some, signs, strict=True)]
+        return Bounds(*np.array(counts, np.int64).reshape(-1, 4).T)
+
+    def _bounds_of(self, i: int, signs: BoolArray, region: Region) -> tuple[int, int, int, int]:
+        x0, y0, x1, y1 = self._windows[i]
+        if x1 <= x0 or y1 <= y0:
+            return 0, 0, 0, 0
+        rows, columns = self._row_groups, self._column_groups
+        row_groups = slice(rows.of_pixel[y0], rows.of_pixel[y1 - 1] + 1)
+        column_groups = slice(columns.of_pixel[x0], columns.of_pixel[x1 - 1] + 1)
+        r, c = rows.spans[row_groups], columns.spans[column_groups]
+        (g0, g1), (h0, h1) = (int(r[0, 0]), int(r[-1, 1]) + 1), (int(c[0, 0]), int(c[-1, 1]) + 1)
+        sign = signs[g0:g1, h0:h1]
+        every = _reduce(_reduce(sign, r - g0, np.logical_and, 0), c - h0, np.logical_and, 1)
+        some = _reduce(_reduce(sign, r - g0, np.logical_or, 0), c - h0, np.logical_or, 1)
+        high_rows = rows.count(y0, y1, row_groups)
+        high_columns = columns.count(x0, x1, column_groups)
+        area_low, area_high = (float(high_rows @ m @ high_columns) for m in (every, some))
+        left, top = max(x0, region.x0), max(y0, region.y0)
+        right, bottom = min(x1, region.x1), min(y1, region.y1)
+        if right <= left or bottom <= top:
+            return int(area_low), int(area_high), 0, 0
+        if region.bitmap is None:
+            in_rows = rows.count(top, bottom, row_groups)
+            in_columns = columns.count(left, right, column_groups)
+            low, high = (float(in_rows @ m @ in_columns) for m in (every, some))
+        else:
+            part = region.bitmap[top - region.y0 : bottom - region.y0, left - region.x0 : right - region.x0]
+            groups_y, groups_x = rows.of_pixel[top:bottom], columns.of_pixel[left:right]
+            tally = _tally(part, groups_y - row_groups.start, groups_x - column_groups.start, every.shape)
+            low, high = float((tally * every).sum()), float((tally * some).sum())
+        return int(area_low), int(area_high), int(low), int(high)
+
+    @cached_property
+    def _row_groups(self) -> _Groups:
+        return _Groups.of(self.grid.row_spans)
+
+    @cached_property
+    def _column_groups(self) -> _Groups:
+        return _Groups.of(self.grid.column_spans)
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Neighbouring pixels that draw from the same grid cells, along one axis."""
+
+    spans: NDArray[np.int64]  # (K, 2) first and last cell of each group
+    of_pixel: NDArray[np.int64]  # (side,) group of each pixel; never decreases
+
+    @classmethod
+    def of(cls, spans: NDArray[np.int64]) -> _Groups:
+        fresh = np.ones(len(spans), bool)
+        fresh[1:] = (spans[1:] != spans[:-1]).any(axis=1)
+        return cls(spans[fresh], np.cumsum(fresh) - 1)
+
+    def count(self, start: int, stop: int, groups: slice) -> FloatArray:
+        """Return how many of the pixels start..stop fall into each group of the slice."""
+        inside = self.of_pixel[start:stop] - groups.start
+        return np.bincount(inside, minlength=groups.stop - groups.start).astype(np.float32)
+
+
+def _span(spans: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the half-open range of grid cells that neighbouring pixels draw from."""
+    return int(spans[0, 0]), int(spans[-1, 1]) + 1
+
+
+def _reduce(sign: BoolArray, spans: NDArray[np.int64], operation: np.ufunc, axis: int) -> BoolArray:
+    """Combine the cells of each span (at most three) along an axis."""
+    first, last = spans[:, 0], spans[:, 1]
+    middle = np.minimum(first + 1, last)
+    outer = operation(sign.take(first, axis), sign.take(last, axis))
+    return np.asarray(operation(outer, sign.take(middle, axis)))
+
+
+def _tally(
+    part: BoolArray, groups_y: NDArray[np.int64], groups_x: NDArray[np.int64], shape: tuple[int, ...]
+) -> FloatArray:
+    """Return how many true pixels of ``part`` fall into each (row group, column group)."""
+    starts_y = np.flatnonzero(np.diff(groups_y, prepend=-1))
+    starts_x = np.flatnonzero(np.diff(groups_x, prepend=-1))
+    sums = np.add.reduceat(part.astype(np.float32), starts_y, axis=0)
+    sums = np.add.reduceat(sums, starts_x, axis=1)
+    full = np.zeros(shape, np.float32)
+    full[np.ix_(groups_y[starts_y], groups_x[starts_x])] = sums
+    return full
+
+
+@dataclass(frozen=True, eq=False)
+class CropStore:
+    """Masks from elsewhere, each packed to bits inside its box.
+
+    Attributes:
+        size_hw: image size.
+        packed: per mask, ``np.packbits`` of its flattened patch.
+        windows: (N, 4) int64 x0, y0, x1, y1 of each patch.
+    """
+
+    size_hw: tuple[int, int]
+    packed: tuple[NDArray[np.uint8], ...]
+    windows: NDArray[np.int64]
+
+    @classmethod
+    def from_crops(cls, crops: Sequence[Crop], size_hw: tuple[int, int]) -> CropStore:
+        """Pack crops; each is first cut to its own tight box."""
+        packed, windows = [], []
+        for x0, y0, patch in crops:
+            tight = Region.from_mask(patch)
+            packed.append(np.packbits(patch[tight.y0 : tight.y1, tight.x0 : tight.x1]))
+            windows.append((x0 + tight.x0, y0 + tight.y0, x0 + tight.x1, y0 + tight.y1))
+        return cls(size_hw, tuple(packed), np.array(windows, np.int64).reshape(-1, 4))
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.packed)
+
+    def take(self, index: NDArray[np.int64]) -> CropStore:
+        """Return the masks at ``index``."""
+        return CropStore(self.size_hw, tuple(self.packed[i] for i in index), self.windows[index])
+
+    def crop(self, i: int, step: int = 1) -> Crop:
+        """Unpack mask ``i``."""
+        x0, y0, x1, y1 = (int(value) for value in self.windows[i])
+        height, width = y1 - y0, x1 - x0
+        bits = np.unpackbits(self.packed[i], count=height * width)
+        return Crop(x0, y0, bits.astype(bool).reshape(height, width)[::step, ::step])
+
+    def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
+        """Look up each pixel in each mask."""
+        found = np.zeros((len(self), len(pixels_xy)), bool)
+        for i, (x0, y0, x1, y1) in enumerate(self.windows):
+            x, y = pixels_xy[:, 0] - x0, pixels_xy[:, 1] - y0
+            inside = (x >= 0) & (y >= 0) & (x < x1 - x0) & (y < y1 - y0)
+            if inside.any():
+                found[i, inside] = self.crop(i).patch[y[inside], x[inside]]
+        return found
+
+    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
+        """Return exact counts: these masks have nothing cheaper."""
+        crops = [self.crop(int(i)) for i in index]
+        area = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64)
+        shared = np.array([region.shared_px(*crop) for crop in crops], np.int64)
+        return Bounds(area, area, shared, shared)

@@ -1,0 +1,111 @@
+"""Mask prompts: the IoU of each mask with a drawn region, or how much of a scribble it covers."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import InputError, PromptError
+from fastsam.geometry import Region, check_points
+from fastsam.masks import decode_rle, fill_polygons
+from fastsam.records import MaskSet, Selection
+from prompts.point import click_prior
+from prompts.ranking import best_row
+from prompts.spec import MaskLike
+
+__all__ = ["answer", "rasterise", "score"]
+
+_AS_GOOD = 0.02  # of two masks that cover a scribble this equally, neither is better for it
+_SCRIBBLE_PIXELS = 2000  # a longer stroke is sampled evenly
+
+
+def rasterise(prompt: MaskLike, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the prompt's (H, W) pixels.
+
+    Raises:
+        PromptError: its size is not the image's, a point leaves the image, or nothing is marked.
+    """
+    height, width = size_hw
+    if prompt.kind == "polygon":
+        mask = fill_polygons([_inside(prompt.value, size_hw)], size_hw)
+    elif prompt.kind == "scribble":
+        mask = _stroke(_inside(prompt.value, size_hw), prompt.width_px, size_hw)
+    elif prompt.kind == "rle":
+        try:
+            mask = decode_rle(prompt.value)
+        except InputError as error:
+            raise PromptError(f"mask: {error}") from error
+    else:
+        mask = prompt.value
+    if mask.shape != (height, width):
+        raise PromptError(
+            f"mask: expected the image's size {width}x{height}, got {mask.shape[1]}x{mask.shape[0]}; "
+            "resize it with nearest-neighbour first"
+        )
+    if not mask.any():
+        raise PromptError("mask: expected at least one marked pixel, got an empty mask")
+    return mask
+
+
+def _inside(points: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float32]:
+    """Return drawn points; the right and bottom edges count as the last pixel."""
+    last = np.array([size_hw[1] - 1, size_hw[0] - 1])
+    edge = (points > last) & (points <= last + 1)
+    return check_points(np.where(edge, last, points), size_hw).astype(np.float32)
+
+
+def _stroke(line: NDArray[np.float32], width_px: float, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw a polyline with round ends."""
+    canvas = np.zeros(size_hw, np.uint8)
+    pixels = np.floor(line).astype(np.int32)
+    thickness = max(round(width_px), 1)
+    if len(pixels) == 1:
+        cv2.circle(canvas, tuple(int(v) for v in pixels[0]), thickness // 2, 1, -1)
+    else:
+        cv2.polylines(canvas, [pixels], False, 1, thickness)
+    return canvas.astype(bool)
+
+
+def score(masks: MaskSet, prompt: MaskLike) -> NDArray[np.float32]:
+    """Return (1, N): IoU with the region, or the covered share of a scribble."""
+    drawn = rasterise(prompt, masks.size_hw)
+    if prompt.kind == "scribble":
+        return masks.hits(_pixels(drawn)).mean(axis=1, dtype=np.float32).reshape(1, -1)
+    return masks.ious(Region.from_mask(drawn), prompt.threshold)[None]
+
+
+def _pixels(drawn: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return (P, 2) pixels of a stroke, evenly sampled where they are many."""
+    y, x = np.nonzero(drawn)
+    pick = np.linspace(0, len(x) - 1, min(len(x), _SCRIBBLE_PIXELS)).astype(np.int64)
+    return np.stack([x[pick], y[pick]], axis=1).astype(np.float64)
+
+
+def _stroke_ranks(
+    masks: MaskSet, pixels: NDArray[np.float64], covered: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return (N,) ranks: by covered share, and among those that cover as much as the best does, by what
+    a click on the stroke's middle pixel would mean."""
+    middle = pixels[((pixels - pixels.mean(axis=0)) ** 2).sum(axis=1).argmin()][None]
+    as_good = covered >= covered.max() - _AS_GOOD
+    prior = click_prior(masks, middle, masks.hits(middle) & as_good[:, None])
+    return np.asarray(np.where(as_good, 1 + prior, covered), np.float32)
+
+
+def answer(masks: MaskSet, prompt: MaskLike) -> Selection:
+    """Return the mask that fits the drawn region best, or nothing when it fits too little.
+
+    A scribble lies in many nested masks: among those that cover as much of it as the best does, the one
+    answers that a click along the stroke would mean.
+    """
+    values = score(masks, prompt)[0]
+    what = "share of the scribble" if prompt.kind == "scribble" else "IoU"
+    ranks = values
+    if prompt.kind == "scribble" and len(masks):
+        ranks = _stroke_ranks(masks, _pixels(rasterise(prompt, masks.size_hw)), values)
+    best = best_row(masks, ranks)
+    if best is None or values[best] < prompt.threshold or values[best] <= 0:
+        reached = "no masks" if best is None else f"best {what} {values[best]:.2f} is under {prompt.threshold:g}"
+        return Selection.of(masks, [], [], f"mask prompt: {reached}")
+    return Selection.of(masks, [best], [values[best]], f"mask prompt: best {what}")

@@ -1,0 +1,245 @@
+"""Point prompts: foreground points add the masks they hit, background points subtract.
+
+What an object's clicks mean, in order:
+
+1. masks that hold every foreground point and no background point: the best one answers, and with
+   ``multimask`` up to three that differ (whole, part, subpart);
+2. otherwise the best mask that holds every foreground point, cut by the masks under the background
+   points that lie in it;
+3. otherwise, foreground points on different masks: the union of what 1 and 2 give for each point;
+4. only background points: every mask that holds none of them.
+
+SAM (arXiv 2304.02643) answers an ambiguous click with three nested masks; here they are chosen from
+the masks that exist already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import PromptError
+from fastsam.geometry import Region, check_points
+from fastsam.records import MaskSet, Selection
+from fastsam.stores import Crop
+from prompts.ranking import ranked_rows
+from prompts.spec import ObjectPoints, Points
+
+__all__ = ["answer", "click_prior", "score"]
+
+_LEVELS = ("subpart", "part", "whole")
+_SAME_IOU = 0.8  # answers of one click that overlap more than this are one answer
+_CANDIDATES = 12  # masks under one click that are compared in pixels
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One mask that answers an object's clicks."""
+
+    row: int
+    score: float
+    crop: Crop | None = None  # pixels, where they are not those of the row
+
+
+def click_prior(masks: MaskSet, points_xy: NDArray[np.float64], hit: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return (N,) how likely clicks at the points mean each mask, in 0..1.
+
+    People click the middle of what they mean: the root of the mask's score times the square of how
+    deep the shallowest click lies in the mask (:meth:`MaskSet.depths`). The two powers were chosen on
+    training images (README, "How good is it").
+
+    Args:
+        masks: N masks.
+        points_xy: (P, 2) foreground points.
+        hit: (N, P), which mask holds which point; masks that miss one get 0.
+    """
+    rows = np.flatnonzero(hit.all(axis=1))
+    prior = np.zeros(len(masks), np.float32)
+    if len(rows):
+        shallowest = np.min([masks.depths(point, rows) for point in points_xy], axis=0)
+        prior[rows] = np.sqrt(masks.scores[rows]) * shallowest**2
+    return prior
+
+
+def score(masks: MaskSet, prompt: Points) -> NDArray[np.float32]:
+    """Return (objects, N): how well each mask by itself answers each object's clicks; 0 where it
+    misses a foreground point or holds a background point.
+
+    Raises:
+        PromptError: a point is outside the image.
+    """
+    rows = []
+    for clicks in prompt.objects:
+        foreground, background = _checked(clicks, masks.size_hw)
+        hit = masks.hits(foreground)
+        fits = hit.all(axis=1) & ~masks.hits(background).any(axis=1)
+        prior = click_prior(masks, foreground, hit) if len(foreground) else np.ones(len(masks), np.float32)
+        rows.append(np.where(fits, prior, 0).astype(np.float32))
+    return np.stack(rows)
+
+
+def answer(masks: MaskSet, prompt: Points) -> Selection:
+    """Return the masks that the clicks mean; ``selection.groups`` tells of which object.
+
+    Raises:
+        PromptError: a point is outside the image, or an object has no point that counts.
+    """
+    found: list[tuple[int, _Answer, str]] = []
+    notes: list[str] = []
+    for number, clicks in enumerate(prompt.objects):
+        foreground, background = _checked(clicks, masks.size_hw)
+        if len(foreground) + len(background) == 0:
+            raise PromptError(f"points of object {number}: all are labelled -1 (ignored); label one 1 or 0")
+        if len(foreground) == 0:
+            rows = np.flatnonzero(~masks.hits(background).any(axis=1))
+            found += [(number, _Answer(int(row), float(masks.scores[row])), "") for row in rows]
+            notes.append(f"object {number}: all masks but those under the background points")
+            continue
+        answers, note = _answer_object(masks, foreground, background)
+        if prompt.multimask and len(answers) > 1:
+            answers, names = _levels(masks, answers)
+        else:
+            answers, names = answers[:1], [""] * min(len(answers), 1)
+        found += [(number, one, name) for one, name in zip(answers, names, strict=True)]
+        notes.append(f"object {number}: {note}")
+    return _selection(masks, found, "; ".join(notes))
+
+
+def _checked(
+    clicks: ObjectPoints, size_hw: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return an object's points as (P, 2) arrays, checked against the image."""
+    return check_points(clicks.foreground, size_hw), check_points(clicks.background, size_hw)
+
+
+def _answer_object(
+    masks: MaskSet, foreground: NDArray[np.float64], background: NDArray[np.float64]
+) -> tuple[list[_Answer], str]:
+    """Return the answers for one object, best first, and how they came about."""
+    hit, unwanted = masks.hits(foreground), masks.hits(background)
+    single = _single(masks, foreground, hit, unwanted)
+    if single:
+        how = "cut by the mask under a background point" if single[0].crop else "of the masks under the click"
+        return single, f"best of {len(single)} {how}"
+    parts: list[_Answer] = []
+    for p in range(len(foreground)):
+        one = _single(masks, foreground[p : p + 1], hit[:, p : p + 1], unwanted)
+        parts += one[:1]
+    missed = len(foreground) - len(parts)
+    if not parts:
+        return [], "no mask under the foreground points" + (" without the background points" if hit.any() else "")
+    joined = _join(masks, parts)
+    return [joined], f"union of the masks under {len(parts)} points" + (f", {missed} on no mask" if missed else "")
+
+
+def _single(
+    masks: MaskSet, foreground: NDArray[np.float64], hit: NDArray[np.bool_], unwanted: NDArray[np.bool_]
+) -> list[_Answer]:
+    """Return every mask that holds all foreground points and no background point, best first;
+    where there is none, the best mask that can be cut to that."""
+    holds = hit.all(axis=1)
+    prior = click_prior(masks, foreground, hit)
+    clean = np.where(holds & ~unwanted.any(axis=1), prior, -1)
+    rows = [row for row in ranked_rows(masks, clean) if clean[row] >= 0]
+    if rows:
+        return [_Answer(row, float(prior[row])) for row in rows]
+    dirty = np.where(holds, prior, -1)
+    for row in (row for row in ranked_rows(masks, dirty) if dirty[row] >= 0):
+        crop = _cut(masks, row, foreground, hit, unwanted)
+        if crop is not None:
+            return [_Answer(row, float(prior[row]), crop)]
+    return []
+
+
+def _cut(
+    masks: MaskSet,
+    row: int,
+    foreground: NDArray[np.float64],
+    hit: NDArray[np.bool_],
+    unwanted: NDArray[np.bool_],
+) -> Crop | None:
+    """Return a mask without the masks under the background points in it; None where that is impossible.
+
+    A background point is cut away by the best-scored mask under it that spares the foreground points.
+    """
+    x0, y0, patch = masks.crop(row)
+    left = patch.copy()
+    for p in np.flatnonzero(unwanted[row]):
+        cutters = np.flatnonzero(unwanted[:, p] & ~hit.any(axis=1))
+        if len(cutters) == 0:
+            return None
+        best = cutters[ranked_rows(masks[cutters], masks.scores[cutters])[0]]
+        _erase(left, x0, y0, masks.crop(int(best)))
+    return Crop(x0, y0, left) if left.any() else None
+
+
+def _erase(patch: NDArray[np.bool_], x0: int, y0: int, other: Crop) -> None:
+    """Clear in ``patch``, whose corner is (x0, y0), the pixels of another crop."""
+    left, top = max(x0, other.x0), max(y0, other.y0)
+    right = min(x0 + patch.shape[1], other.x0 + other.patch.shape[1])
+    bottom = min(y0 + patch.shape[0], other.y0 + other.patch.shape[0])
+    if right > left and bottom > top:
+        theirs = other.patch[top - other.y0 : bottom - other.y0, left - other.x0 : right - other.x0]
+        patch[top - y0 : bottom - y0, left - x0 : right - x0] &= ~theirs
+
+
+def _join(masks: MaskSet, parts: Sequence[_Answer]) -> _Answer:
+    """Return the union of several answers; its row and score are those of the least sure part."""
+    crops = [part.crop or masks.crop(part.row) for part in parts]
+    least = min(parts, key=lambda part: (part.score, part.row))
+    if len({(part.row, part.crop is None) for part in parts}) == 1 and parts[0].crop is None:
+        return parts[0]
+    x0, y0 = min(c.x0 for c in crops), min(c.y0 for c in crops)
+    x1 = max(c.x0 + c.patch.shape[1] for c in crops)
+    y1 = max(c.y0 + c.patch.shape[0] for c in crops)
+    union = np.zeros((y1 - y0, x1 - x0), bool)
+    for x, y, patch in crops:
+        union[y - y0 : y - y0 + patch.shape[0], x - x0 : x - x0 + patch.shape[1]] |= patch
+    return _Answer(least.row, least.score, Crop(x0, y0, union))
+
+
+def _levels(masks: MaskSet, answers: list[_Answer]) -> tuple[list[_Answer], list[str]]:
+    """Return up to three answers that differ, best first, with the names that their sizes give them."""
+    answers = answers[:_CANDIDATES]
+    crops = [one.crop or masks.crop(one.row) for one in answers]
+    regions = [Region(x, y, x + p.shape[1], y + p.shape[0], p) for x, y, p in crops]
+    chosen: list[int] = []
+    for k, region in enumerate(regions):
+        if len(chosen) < 3 and all(_iou(region, regions[other], crops[other]) < _SAME_IOU for other in chosen):
+            chosen.append(k)
+    areas = [regions[k].area_px for k in chosen]
+    by_size = sorted(range(len(chosen)), key=lambda k: (areas[k], k))
+    names = [""] * len(chosen)
+    for place, k in enumerate(by_size):
+        names[k] = _LEVELS[3 - len(chosen) + place]
+    return [answers[k] for k in chosen], names
+
+
+def _iou(a: Region, b: Region, b_crop: Crop) -> float:
+    """Return the IoU of two non-empty masks; ``b_crop`` is ``b`` as a crop."""
+    shared = a.shared_px(*b_crop)
+    return shared / max(a.area_px + b.area_px - shared, 1)
+
+
+def _selection(masks: MaskSet, found: list[tuple[int, _Answer, str]], reason: str) -> Selection:
+    """Return the answers as a selection; only edited masks leave the grid."""
+    answers = [one for _, one, _ in found]
+    rows = np.array([one.row for one in answers], np.int64)
+    edited = np.array([one.crop is not None for one in answers], bool)
+    if edited.any():
+        crops = [one.crop or masks.crop(one.row) for one in answers]
+        chosen = MaskSet.from_crops(crops, masks.size_hw, masks.scores[rows])
+    else:
+        chosen = masks[rows]
+    return Selection(
+        masks=chosen,
+        scores=np.array([one.score for one in answers], np.float32),
+        indices=rows,
+        groups=np.array([number for number, _, _ in found], np.int64),
+        levels=tuple(name for _, _, name in found),
+        edited=edited,
+        reason=reason,
+    )

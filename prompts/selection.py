@@ -1,0 +1,162 @@
+"""Prompts -> one Selection: dispatch, and the combinations any_of / all_of / but_not.
+
+A new kind of prompt (text, reference) joins here: one module with ``score`` and ``answer``, one line in
+``_SCORERS`` and one in ``_ANSWERS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import PromptError
+from fastsam.records import MaskSet, Selection
+from prompts import box, mask, point
+from prompts.ranking import best_row
+from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Prompt
+
+__all__ = ["select"]
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """How well each mask satisfies a prompt: 0 where it does not.
+
+    ``best_only``: the prompt means one mask (a box, a click); otherwise all that satisfy it (a text,
+    "everything but").
+    """
+
+    scores: FloatArray  # (groups, N)
+    best_only: bool
+
+
+def _score_box(masks: MaskSet, prompt: Box) -> _Scored:
+    values = box.score(masks, prompt)
+    return _Scored(np.where(values >= prompt.iou_threshold, values, 0), best_only=True)
+
+
+def _score_points(masks: MaskSet, prompt: Points) -> _Scored:
+    only_background = all(not clicks.foreground for clicks in prompt.objects)
+    return _Scored(point.score(masks, prompt), best_only=not only_background)
+
+
+def _score_mask(masks: MaskSet, prompt: MaskLike) -> _Scored:
+    values = mask.score(masks, prompt)
+    return _Scored(np.where(values >= prompt.threshold, values, 0), best_only=True)
+
+
+def _score_any(masks: MaskSet, prompt: AnyOf) -> _Scored:
+    members = [_SCORERS[type(member)](masks, member) for member in prompt.prompts]
+    return _Scored(np.concatenate([m.scores for m in members]).max(axis=0, keepdims=True), best_only=False)
+
+
+def _score_all(masks: MaskSet, prompt: AllOf) -> _Scored:
+    """A mask is as good as its worst prompt; groups are those of the first prompt that means one mask."""
+    members = [_SCORERS[type(member)](masks, member) for member in prompt.prompts]
+    worst = np.stack([m.scores.max(axis=0) for m in members]).min(axis=0)
+    leading = next((m for m in members if m.best_only), None)
+    if leading is None:
+        return _Scored(worst[None], best_only=False)
+    return _Scored(np.where(leading.scores > 0, worst, 0), best_only=True)
+
+
+def _score_but_not(masks: MaskSet, prompt: ButNot) -> _Scored:
+    wanted = _SCORERS[type(prompt.prompt)](masks, prompt.prompt)
+    unwanted = select(masks, prompt.unwanted)
+    scores = wanted.scores.copy()
+    scores[:, unwanted.indices[~unwanted.edited]] = 0
+    return _Scored(scores, wanted.best_only)
+
+
+def _answer_any(masks: MaskSet, prompt: AnyOf) -> Selection:
+    """Join the members' answers, each mask once, with the number of the first member that chose it."""
+    members = [select(masks, member) for member in prompt.prompts]
+    kept: list[Selection] = []
+    seen: set[int] = set()
+    for number, member in enumerate(members):
+        fresh = []
+        for k in range(len(member)):
+            if member.edited[k] or int(member.indices[k]) not in seen:
+                fresh.append(k)
+                if not member.edited[k]:
+                    seen.add(int(member.indices[k]))
+        kept.append(replace(member[np.array(fresh, np.int64)], groups=np.full(len(fresh), number, np.int64)))
+    return Selection(
+        masks=MaskSet.concatenate([part.masks for part in kept], masks.size_hw),
+        scores=np.concatenate([part.scores for part in kept]),
+        indices=np.concatenate([part.indices for part in kept]),
+        groups=np.concatenate([part.groups for part in kept]),
+        levels=tuple(level for part in kept for level in part.levels),
+        edited=np.concatenate([part.edited for part in kept]),
+        reason="any of (" + " | ".join(part.reason for part in kept) + ")",
+    )
+
+
+def _answer_all(masks: MaskSet, prompt: AllOf) -> Selection:
+    return _from_scores(masks, _score_all(masks, prompt), f"all of {len(prompt.prompts)} prompts")
+
+
+def _answer_but_not(masks: MaskSet, prompt: ButNot) -> Selection:
+    """Answer from the masks that are left; where none fits by itself, an edited answer may."""
+    found = _from_scores(masks, _score_but_not(masks, prompt), "but not what the second prompt selects")
+    if len(found):
+        return found
+    unwanted = select(masks, prompt.unwanted)
+    wanted = select(masks, prompt.prompt)
+    keep = wanted.edited & ~np.isin(wanted.indices, unwanted.indices)
+    return replace(wanted[keep], reason=found.reason)
+
+
+def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
+    """Return the best mask of each group, or every mask that satisfies the prompt."""
+    if not scored.best_only:
+        values = scored.scores.max(axis=0, initial=0)
+        rows = np.flatnonzero(values > 0)
+        return Selection.of(masks, rows, values[rows], f"{what}: {len(rows)} masks")
+    picks: list[tuple[int, int]] = []
+    for number, values in enumerate(scored.scores):
+        best = best_row(masks, values)
+        if best is not None and values[best] > 0:
+            picks.append((number, best))
+    reason = f"{what}: {len(picks)} masks" if picks else f"{what}: no mask satisfies them"
+    return Selection.of(
+        masks, [row for _, row in picks], [scored.scores[g, row] for g, row in picks], reason, [g for g, _ in picks]
+    )
+
+
+_SCORERS: dict[type, Callable[[MaskSet, Any], _Scored]] = {
+    Box: _score_box,
+    Points: _score_points,
+    MaskLike: _score_mask,
+    AnyOf: _score_any,
+    AllOf: _score_all,
+    ButNot: _score_but_not,
+}
+_ANSWERS: dict[type, Callable[[MaskSet, Any], Selection]] = {
+    Box: box.answer,
+    Points: point.answer,
+    MaskLike: mask.answer,
+    AnyOf: _answer_any,
+    AllOf: _answer_all,
+    ButNot: _answer_but_not,
+}
+
+
+def select(masks: MaskSet, prompt: Prompt) -> Selection:
+    """Return what a prompt means among the masks of one image.
+
+    Raises:
+        PromptError: the prompt does not fit the image, or is no prompt.
+    """
+    maker = _ANSWERS.get(type(prompt))
+    if maker is None:
+        raise PromptError(
+            f"prompt: expected one of {', '.join(kind.__name__ for kind in _ANSWERS)}, got {type(prompt).__name__}"
+        )
+    return maker(masks, prompt)

@@ -1,0 +1,389 @@
+"""What a caller can ask for: frozen prompt objects, checked when made, parsed from text or JSON.
+
+Coordinates are image pixels, ``(x, y)`` and xyxy. What depends on the image (inside it or not) is
+checked when the prompt meets its masks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import PromptError
+from fastsam.records import MaskSet, Selection
+
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "Box",
+    "ButNot",
+    "MaskLike",
+    "ObjectPoints",
+    "Points",
+    "Prompt",
+    "all_of",
+    "any_of",
+    "but_not",
+    "parse_box",
+    "parse_point",
+    "prompt_from_json",
+]
+
+
+@dataclass(frozen=True, init=False)
+class Box:
+    """One box or several; each is answered by the mask that overlaps it best.
+
+    Args:
+        xyxy: ``(x1, y1, x2, y2)`` or an (n, 4) array of them.
+        iou_threshold: a box whose best mask overlaps it less gets no answer.
+
+    Raises:
+        PromptError: the shape is wrong, a number is not finite, or x2 <= x1 or y2 <= y1.
+
+    >>> Box([10, 20, 30, 40]).xyxy
+    ((10.0, 20.0, 30.0, 40.0),)
+    """
+
+    xyxy: tuple[tuple[float, ...], ...]
+    iou_threshold: float = 0.1
+
+    def __init__(self, xyxy: Any, iou_threshold: float = 0.1) -> None:
+        array = _floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
+        array = array[None] if array.shape == (4,) else array
+        if array.ndim != 2 or array.shape[1] != 4 or len(array) == 0:
+            raise PromptError(f"box: expected (x1, y1, x2, y2) or shape (n, 4), got shape {array.shape}")
+        for box in array:
+            text = _text(box)
+            if not np.isfinite(box).all():
+                raise PromptError(f"box {text}: coordinates must be finite numbers")
+            if box[2] <= box[0] or box[3] <= box[1]:
+                raise PromptError(f"box {text}: expected x1 < x2 and y1 < y2 (xyxy, not xywh)")
+        object.__setattr__(self, "xyxy", tuple(tuple(float(v) for v in box) for box in array))
+        object.__setattr__(self, "iou_threshold", _share(iou_threshold, "iou_threshold"))
+
+
+@dataclass(frozen=True)
+class ObjectPoints:
+    """The clicks on one object: (x, y) foreground points and background points."""
+
+    foreground: tuple[tuple[float, float], ...]
+    background: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, init=False)
+class Points:
+    """Clicks, grouped by object: foreground points add the masks they hit, background points subtract.
+
+    Args:
+        points: ``(x, y)``, or (P, 2) for one object, or (objects, P, 2); objects may have different
+            numbers of points (a list of lists).
+        labels: 1 foreground, 0 background, -1 ignored (padding); same shape as ``points`` without its
+            last axis. Default: all foreground.
+        multimask: give up to three answers for an object (whole, part, subpart), best first, as SAM's
+            ``multimask_output``; otherwise only the best.
+
+    Raises:
+        PromptError: shapes do not match, a coordinate is not finite, or a label is not 1, 0 or -1.
+
+    >>> Points([(5, 5), (9, 9)], labels=[1, 0]).objects[0].background
+    ((9.0, 9.0),)
+    """
+
+    objects: tuple[ObjectPoints, ...]
+    multimask: bool = False
+
+    def __init__(self, points: Any, labels: Any = None, multimask: bool = False) -> None:
+        groups = _point_groups(points)
+        marks = _label_groups(labels, groups, _depth(points))
+        objects = []
+        for number, (group, mark) in enumerate(zip(groups, marks, strict=True)):
+            if len(group) != len(mark):
+                raise PromptError(
+                    f"labels of object {number}: expected {len(group)}, one for each point, got {len(mark)}"
+                )
+            bad = sorted(set(mark.tolist()) - {-1, 0, 1})
+            if bad:
+                raise PromptError(f"labels: expected 1 (foreground), 0 (background) or -1 (ignore), got {bad[0]:g}")
+            pairs = [(float(x), float(y)) for x, y in group]
+            objects.append(
+                ObjectPoints(
+                    tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 1)),
+                    tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 0)),
+                )
+            )
+        object.__setattr__(self, "objects", tuple(objects))
+        object.__setattr__(self, "multimask", bool(multimask))
+
+
+MaskKind = Literal["bitmap", "rle", "polygon", "scribble"]
+
+
+@dataclass(frozen=True, eq=False)
+class MaskLike:
+    """A region that somebody drew or a mask from elsewhere; the mask that fits it best answers.
+
+    Args:
+        value: an (H, W) boolean bitmap of the image's size, a COCO RLE mapping, a polygon as (K, 2)
+            image points, or a previous answer (Selection or MaskSet: their union).
+        threshold: least IoU (least covered share, for a scribble) of an answer.
+
+    Use :meth:`scribble` for a stroke. Bitmaps and RLE must have the image's size, which is checked
+    when the prompt meets its masks.
+    """
+
+    value: Any
+    threshold: float = 0.1
+    kind: MaskKind = "bitmap"
+    width_px: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Find out what was given, and check it."""
+        object.__setattr__(self, "threshold", _share(self.threshold, "threshold"))
+        if self.kind == "scribble":
+            return
+        value: Any = self.value
+        if isinstance(value, Selection):
+            value = value.masks
+        if isinstance(value, MaskSet):
+            value = _union(value)
+        if isinstance(value, Mapping):
+            object.__setattr__(self, "kind", "rle")
+        elif isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[1] != 2:
+            value = _bitmap(value)
+        elif isinstance(value, np.ndarray) and value.dtype == bool:
+            value = _bitmap(value)
+        else:
+            ring = _floats(value, "mask", "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer")
+            if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
+                raise PromptError(
+                    "mask: expected a bitmap (H, W), COCO RLE, a polygon of at least 3 finite (x, y) points "
+                    f"or a previous answer, got shape {ring.shape}"
+                )
+            value = ring
+            object.__setattr__(self, "kind", "polygon")
+        object.__setattr__(self, "value", value)
+
+    @classmethod
+    def scribble(cls, points: Any, width_px: float = 1.0, threshold: float = 0.5) -> MaskLike:
+        """Return a stroke along (K, 2) image points; the mask that holds most of it answers."""
+        line = _floats(points, "scribble", "(x, y) points, shape (K, 2)")
+        if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
+            raise PromptError(f"scribble: expected at least one finite (x, y) point, shape (K, 2), got {line.shape}")
+        if not width_px > 0:
+            raise PromptError(f"scribble: expected a width above 0 px, got {width_px!r}")
+        return cls(line, threshold, "scribble", float(width_px))
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """What any of the prompts selects."""
+
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """What satisfies all of the prompts."""
+
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True)
+class ButNot:
+    """What ``prompt`` selects once the masks that ``unwanted`` selects are out of the race."""
+
+    prompt: Prompt
+    unwanted: Prompt
+
+
+Prompt = Box | Points | MaskLike | AnyOf | AllOf | ButNot
+
+
+def any_of(*prompts: Prompt) -> AnyOf:
+    """Return a prompt that selects what any of the given ones selects."""
+    return AnyOf(_members(prompts, "any_of"))
+
+
+def all_of(*prompts: Prompt) -> AllOf:
+    """Return a prompt that selects what satisfies all of the given ones."""
+    return AllOf(_members(prompts, "all_of"))
+
+
+def but_not(prompt: Prompt, unwanted: Prompt) -> ButNot:
+    """Return a prompt that selects what ``prompt`` does, without what ``unwanted`` selects."""
+    first, second = _members((prompt, unwanted), "but_not")
+    return ButNot(first, second)
+
+
+def parse_point(text: str) -> tuple[float, float, int]:
+    """Parse ``"x,y"`` or ``"x,y,label"``.
+
+    >>> parse_point("10,20,0")
+    (10.0, 20.0, 0)
+    """
+    parts = text.split(",")
+    try:
+        values = [float(part) for part in parts]
+        if len(values) not in (2, 3) or (len(values) == 3 and values[2] not in (0.0, 1.0)):
+            raise ValueError
+    except ValueError as error:
+        raise PromptError(
+            f"point {text!r}: expected x,y or x,y,label with label 1 (foreground) or 0 (background), such as 120,80,1"
+        ) from error
+    return values[0], values[1], int(values[2]) if len(values) == 3 else 1
+
+
+def parse_box(text: str) -> tuple[float, ...]:
+    """Parse ``"x1,y1,x2,y2"``.
+
+    >>> parse_box("1,2,30,40")
+    (1.0, 2.0, 30.0, 40.0)
+    """
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise PromptError(f"box {text!r}: expected x1,y1,x2,y2, such as 10,20,200,180") from error
+    if len(values) != 4:
+        raise PromptError(f"box {text!r}: expected the four numbers x1,y1,x2,y2, got {len(values)}")
+    return Box(values).xyxy[0]
+
+
+def prompt_from_json(text: str) -> Prompt:
+    """Parse one prompt from JSON.
+
+    Forms: ``{"box": [x1, y1, x2, y2]}``, ``{"points": [[x, y]], "labels": [1]}``,
+    ``{"polygon": [[x, y], ...]}``, ``{"rle": {...}}``, ``{"scribble": [[x, y], ...], "width_px": 3}``,
+    ``{"any_of": [...]}``, ``{"all_of": [...]}``, ``{"but_not": [wanted, unwanted]}``.
+    Other keys are the keyword arguments of the prompt.
+
+    >>> prompt_from_json('{"box": [0, 0, 5, 5], "iou_threshold": 0.5}')
+    Box(xyxy=((0.0, 0.0, 5.0, 5.0),), iou_threshold=0.5)
+    """
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise PromptError(f"prompt: expected JSON ({error}), got {text[:80]!r}") from error
+    return _from_data(data)
+
+
+def _from_data(data: Any) -> Prompt:
+    makers: dict[str, Any] = {
+        "box": Box,
+        "points": Points,
+        "polygon": MaskLike,
+        "rle": MaskLike,
+        "scribble": MaskLike.scribble,
+    }
+    if not isinstance(data, dict):
+        raise PromptError(f"prompt: expected a JSON object such as {{'box': [0, 0, 5, 5]}}, got {data!r}")
+    for key, combine in (("any_of", any_of), ("all_of", all_of), ("but_not", but_not)):
+        if key in data:
+            members = data[key]
+            if not isinstance(members, list) or len(data) != 1:
+                raise PromptError(f"prompt {key}: expected only a list of prompts, got {data!r}")
+            return combine(*[_from_data(member) for member in members])  # type: ignore[operator,no-any-return]
+    kinds = [key for key in makers if key in data]
+    if len(kinds) != 1:
+        raise PromptError(f"prompt: expected exactly one of {sorted(makers)} or a combination, got keys {sorted(data)}")
+    options = {key: value for key, value in data.items() if key != kinds[0]}
+    try:
+        made: Prompt = makers[kinds[0]](data[kinds[0]], **options)
+    except TypeError as error:
+        raise PromptError(f"prompt {kinds[0]}: unknown option among {sorted(options)} ({error})") from error
+    return made
+
+
+def _members(prompts: tuple[Any, ...], what: str) -> tuple[Prompt, ...]:
+    """Check that there are prompts, and that they are prompts."""
+    if not prompts:
+        raise PromptError(f"{what}: expected at least one prompt")
+    for prompt in prompts:
+        if not isinstance(prompt, Prompt):
+            raise PromptError(f"{what}: expected prompts such as Box(...) or Points(...), got {type(prompt).__name__}")
+    return prompts
+
+
+def _floats(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"{what}: expected {wanted}, got {str(values)[:80]}") from error
+
+
+def _text(values: NDArray[np.float64]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+
+def _share(value: Any, name: str) -> float:
+    """Return a number from 0 to 1, or say so."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise PromptError(f"{name}: expected a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _depth(points: Any) -> int:
+    """Return 1 for (x, y), 2 for one object's points, 3 for several objects'."""
+    depth = 0
+    while isinstance(points, (list, tuple, np.ndarray)) and len(points):
+        depth, points = depth + 1, points[0]
+    return depth
+
+
+def _point_groups(points: Any) -> list[NDArray[np.float64]]:
+    """Return one (P, 2) array an object."""
+    wanted = "(x, y), (P, 2), or (objects, P, 2)"
+    depth = _depth(points)
+    if depth not in (1, 2, 3):
+        raise PromptError(f"points: expected {wanted} with at least one point, got {str(points)[:80]}")
+    raw = [[points]] if depth == 1 else [points] if depth == 2 else list(points)
+    groups = [_floats(group, "points", wanted) for group in raw]
+    for group in groups:
+        if group.ndim != 2 or group.shape[1] != 2:
+            raise PromptError(f"points: expected {wanted}, got an object of shape {group.shape}")
+        if not np.isfinite(group).all():
+            bad = group[~np.isfinite(group).all(axis=1)][0]
+            raise PromptError(f"point {_text(bad)}: coordinates must be finite numbers")
+    return groups
+
+
+def _label_groups(
+    labels: Any, groups: list[NDArray[np.float64]], depth: int
+) -> list[NDArray[np.float64]]:
+    """Return one (P,) array of labels an object."""
+    if labels is None:
+        return [np.ones(len(group)) for group in groups]
+    if depth < 3:
+        values = [_floats(labels, "labels", "one number for each point").reshape(-1)]
+    else:
+        try:
+            values = [_floats(row, "labels", "one list of numbers an object").reshape(-1) for row in labels]
+        except TypeError as error:
+            raise PromptError(f"labels: expected one list of numbers an object, got {labels!r}") from error
+    if len(values) != len(groups):
+        raise PromptError(f"labels: expected {len(groups)} objects as in points, got {len(values)}")
+    return values
+
+
+def _bitmap(value: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return a read-only boolean copy; the caller's array may change later."""
+    found = set(np.unique(value).tolist()) if value.dtype != bool else set()
+    if not found <= {0, 1, 255}:
+        raise PromptError("mask: expected a bitmap of false and true (or 0 and 1, or 0 and 255), got other values")
+    copy = value.astype(bool)
+    copy.flags.writeable = False
+    return copy
+
+
+def _union(masks: MaskSet) -> NDArray[np.bool_]:
+    """Return the (H, W) union of a set of masks."""
+    joined = np.zeros(masks.size_hw, bool)
+    for i in range(len(masks)):
+        x0, y0, patch = masks.crop(i)
+        joined[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
+    return joined
