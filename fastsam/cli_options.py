@@ -41,11 +41,10 @@ def with_options(config: type[CheckedConfig], *, optional: bool = False) -> Call
 
     def decorate(command: _Command) -> _Command:
         hints = get_type_hints(config)
-        signature = inspect.signature(command, eval_str=True)
-        kept = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        added = [_parameter(spec, hints[spec.name], optional) for spec in config.options()]
-        rest = [p for p in signature.parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
-        parameters = [*kept, *added, *rest]
+        given = inspect.signature(command, eval_str=True).parameters.values()
+        kept = [p for p in given if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters = [*kept, *(_parameter(spec, hints[spec.name], optional) for spec in config.options())]
+        # typer reads these two; the command itself still takes **options
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command

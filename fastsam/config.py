@@ -6,9 +6,12 @@ The CLI builds its flags, the page its sliders and the docs their tables from th
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterator
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
+
+import numpy as np
 
 from fastsam.errors import ConfigError
 
@@ -22,20 +25,38 @@ def option(
     return field(default=default, metadata={"help": help, "min": min, "max": max, "step": step})
 
 
+def _checked(spec: Field[Any], value: Any) -> Any:
+    """Return an option's value as its type, or say what it should have been."""
+    kind, low, high = str(spec.type), spec.metadata["min"], spec.metadata["max"]
+    if value is None and kind.endswith("| None"):
+        return None
+    kind = kind.removesuffix(" | None")
+    if kind == "bool" and isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if kind == "str" and isinstance(value, str):
+        return value
+    if kind in ("bool", "str"):
+        raise ConfigError(
+            f"{spec.name}: expected {'True or False' if kind == 'bool' else 'text'}, got {value!r}"
+        )
+    wanted = "a whole number" if kind == "int" else "a number"
+    if low is not None:
+        wanted += f" of at least {low:g}" if high is None else f" from {low:g} to {high:g}"
+    number = numbers.Integral if kind == "int" else numbers.Real
+    fits = isinstance(value, number) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or (low is not None and value < low) or (high is not None and value > high):
+        raise ConfigError(f"{spec.name}: expected {wanted}, got {value!r}")
+    return int(value) if kind == "int" else float(value)
+
+
 @dataclass(frozen=True)
 class CheckedConfig:
-    """A frozen dataclass whose numbers are checked against the ranges in their fields."""
+    """A frozen dataclass whose values are checked against the types and ranges in their fields."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a number outside its range."""
+        """Raise ConfigError for a value of the wrong type or outside its range."""
         for spec in self.options():
-            value, low, high = getattr(self, spec.name), spec.metadata["min"], spec.metadata["max"]
-            if value is None or low is None:
-                continue
-            bad_type = isinstance(value, bool) or not isinstance(value, (int, float))
-            if bad_type or not math.isfinite(value) or value < low or (high is not None and value > high):
-                wanted = f"at least {low:g}" if high is None else f"a number from {low:g} to {high:g}"
-                raise ConfigError(f"{spec.name}: expected {wanted}, got {value!r}")
+            object.__setattr__(self, spec.name, _checked(spec, getattr(self, spec.name)))
 
     @classmethod
     def options(cls) -> Iterator[Field[Any]]:
@@ -48,7 +69,9 @@ class SegmentConfig(CheckedConfig):
     """Stage one: how an image becomes its masks. Defaults are FastSAM's (arXiv 2306.12156)."""
 
     conf: float = option(0.4, "least confidence of a mask", min=0.0, max=1.0, step=0.01)
-    iou: float = option(0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01)
+    iou: float = option(
+        0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01
+    )
     imgsz: int = option(1024, "longer side of the network's input, pixels", min=32, max=8192, step=32)
     max_det: int = option(300, "at most so many masks", min=1, max=10000, step=1)
 

@@ -9,15 +9,26 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
-from fastsam.errors import DatasetError
-from fastsam.masks import decode_rle, fill_polygons
+from fastsam.errors import DatasetError, InputError
+from fastsam.masks import Rle, decode_rle, encode_rle, fill_polygons
+from fastsam.optional import require
 
-__all__ = ["CocoDataset", "CocoImage", "Split", "annotation_mask", "read_coco"]
+__all__ = [
+    "CocoDataset",
+    "CocoImage",
+    "Split",
+    "annotation_mask",
+    "annotation_rle",
+    "boundary_file",
+    "read_boundaries",
+    "read_coco",
+]
 
 Split = Literal["train", "heldout", "all"]
 
@@ -36,6 +47,11 @@ class CocoImage:
         size = (self.height, self.width)
         found = [annotation_mask(annotation, size) for annotation in self.annotations]
         return np.stack(found) if found else np.zeros((0, *size), bool)
+
+    def rles(self) -> list[Rle]:
+        """Return the annotations as RLE, rasterised by COCO's rules; those without a pixel are left out."""
+        found = [annotation_rle(annotation, (self.height, self.width)) for annotation in self.annotations]
+        return [rle for rle in found if coco_mask.area(rle) > 0]
 
 
 @dataclass(frozen=True)
@@ -62,17 +78,91 @@ def annotation_mask(annotation: dict[str, Any], size_hw: tuple[int, int]) -> NDA
     segmentation = annotation["segmentation"]
     if isinstance(segmentation, list):
         # COCO's polygons of one object add up (union); only overlapping rings would differ.
-        parts = [np.asarray(ring, np.float32).reshape(-1, 2) for ring in segmentation]
+        try:
+            parts = [np.asarray(ring, np.float32).reshape(-1, 2) for ring in segmentation]
+        except (TypeError, ValueError) as error:
+            raise DatasetError(
+                f"annotation {annotation.get('id')}: expected polygons as flat lists of x, y ({error})"
+            ) from error
         mask = np.zeros(size_hw, bool)
         for part in parts:
             mask |= fill_polygons([part], size_hw)
         return mask
-    mask = decode_rle(segmentation)
+    try:
+        mask = decode_rle(segmentation)
+    except InputError as error:
+        raise DatasetError(f"annotation {annotation.get('id')}: {error}") from error
     if mask.shape != tuple(size_hw):
         raise DatasetError(
             f"annotation {annotation.get('id')}: its RLE is {mask.shape}, its image {tuple(size_hw)} (H, W)"
         )
     return mask
+
+
+def annotation_rle(annotation: dict[str, Any], size_hw: tuple[int, int]) -> Rle:
+    """Return a COCO annotation as compressed RLE, its polygons rasterised as pycocotools does.
+
+    Figures are only comparable with published ones on these pixels; :func:`annotation_mask` draws
+    polygons about half a pixel wider, as YOLO's trainer does.
+
+    Raises:
+        DatasetError: as :func:`annotation_mask`.
+    """
+    segmentation = annotation["segmentation"]
+    if not isinstance(segmentation, list):
+        return encode_rle(annotation_mask(annotation, size_hw))
+    try:
+        rings = [ring for ring in segmentation if len(ring) >= 6]
+        if not rings:
+            return encode_rle(np.zeros(size_hw, bool))
+        raw = coco_mask.merge(coco_mask.frPyObjects(rings, *size_hw))
+    except Exception as error:  # pycocotools raises bare errors of its C layer
+        raise DatasetError(
+            f"annotation {annotation.get('id')}: expected polygons as flat lists of x, y ({error})"
+        ) from error
+    return {"size": [int(n) for n in raw["size"]], "counts": raw["counts"].decode("ascii")}
+
+
+def boundary_file(root: str | Path, image: CocoImage) -> Path:
+    """Return where BSDS keeps what its annotators drew on an image.
+
+    Raises:
+        DatasetError: it is not there.
+    """
+    source = Path(root) / "groundTruth_test" / f"{image.path.stem}.mat"
+    if not source.is_file():
+        raise DatasetError(
+            f"dataset {root}: boundaries need the annotators' file {source.relative_to(root)} (BSDS500), "
+            "found none; measure without boundaries or on a BSDS folder"
+        )
+    return source
+
+
+def read_boundaries(root: str | Path, image: CocoImage) -> list[NDArray[np.bool_]]:
+    """Return the (H, W) boundaries that each human annotator of a BSDS image drew.
+
+    Args:
+        root: dataset folder with ``groundTruth_test/<image stem>.mat``, as in BSDS500.
+        image: one of its images.
+
+    Raises:
+        DatasetError: the file is missing or not of BSDS, or its size is not the image's.
+        MissingPackageError: scipy is not installed.
+    """
+    source = boundary_file(root, image)
+    reader = require("scipy.io", "read BSDS boundaries")
+    try:
+        cells = reader.loadmat(source)["groundTruth"].reshape(-1)
+        found = [np.asarray(cell["Boundaries"][0, 0]).astype(bool) for cell in cells]
+    except Exception as error:  # scipy raises many kinds on damaged files
+        raise DatasetError(f"{source}: expected a BSDS500 groundTruth file ({error!r})") from error
+    for boundaries in found:
+        if boundaries.shape != (image.height, image.width):
+            raise DatasetError(
+                f"{source}: its boundaries are {boundaries.shape}, "
+                f"its image ({image.height}, {image.width}) (H, W)"
+            )
+    return found
 
 
 def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
@@ -86,39 +176,51 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
     Raises:
         DatasetError: a file is missing or unreadable, or the split needs a ``heldout.txt``.
     """
+    if split not in get_args(Split):
+        raise DatasetError(f"split: expected one of {', '.join(get_args(Split))}, got {split!r}")
     root = Path(root)
     source = root / "instances.json"
     if not source.is_file():
         raise DatasetError(f"dataset {root}: expected a file instances.json (COCO format) in it, found none")
     try:
         coco = json.loads(source.read_text(encoding="utf-8"))
-        records, annotations = coco["images"], coco["annotations"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DatasetError(f"{source}: expected COCO JSON with 'images' and 'annotations' ({error!r})") from error
+        named = _images(coco["images"], coco["annotations"], root / "images")
+        categories = {int(c["id"]): str(c["name"]) for c in coco.get("categories", [])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{source}: expected COCO JSON with 'images' and 'annotations' ({error!r})"
+        ) from error
     heldout = _heldout_names(root, split)
+    chosen = tuple(
+        image for name, image in named if split == "all" or (name in heldout) == (split == "heldout")
+    )
+    return CocoDataset(root=root, split=split, images=chosen, categories=categories)
+
+
+def _images(records: list[Any], annotations: list[Any], folder: Path) -> list[tuple[str, CocoImage]]:
+    """Return COCO's image records by file name, each with its annotations."""
     by_image: dict[int, list[dict[str, Any]]] = {}
     for annotation in annotations:
         if not annotation.get("iscrowd") and annotation.get("segmentation"):
             by_image.setdefault(annotation["image_id"], []).append(annotation)
-    images = tuple(
+    images = [
         CocoImage(
-            path=root / "images" / record["file_name"],
+            path=folder / record["file_name"],
             height=int(record["height"]),
             width=int(record["width"]),
             annotations=tuple(by_image.get(record["id"], ())),
         )
-        for record in sorted(records, key=lambda record: str(record["file_name"]))
-        if split == "all" or (record["file_name"] in heldout) == (split == "heldout")
-    )
-    categories = {int(c["id"]): str(c["name"]) for c in coco.get("categories", [])}
-    return CocoDataset(root=root, split=split, images=images, categories=categories)
+        for record in records
+    ]
+    names = [str(record["file_name"]) for record in records]
+    return sorted(zip(names, images, strict=True), key=lambda pair: pair[0])
 
 
 def _heldout_names(root: Path, split: Split) -> frozenset[str]:
     """Return the names in heldout.txt; without that file only the other splits make sense."""
     listing = root / "heldout.txt"
     if listing.is_file():
-        return frozenset(listing.read_text(encoding="utf-8").split("\n")) - {""}
+        return frozenset(line.strip() for line in listing.read_text(encoding="utf-8").split("\n")) - {""}
     if split == "heldout":
         raise DatasetError(
             f"dataset {root}: split 'heldout' needs a file heldout.txt that lists image names; "

@@ -26,8 +26,8 @@ def _as_float(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
     """Return ``values`` as float64, or say what was wanted."""
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise PromptError(f"{what}: expected {wanted}, got {values!r}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PromptError(f"{what}: expected {wanted}, got {str(values)[:80]}") from error
 
 
 def check_points(points: Any, size_hw: tuple[int, int]) -> NDArray[np.float64]:
@@ -46,14 +46,14 @@ def check_points(points: Any, size_hw: tuple[int, int]) -> NDArray[np.float64]:
     if array.ndim != 2 or array.shape[1] != 2:
         raise PromptError(f"points: expected {wanted}, got shape {array.shape}")
     height, width = size_hw
-    for x, y in array:
+    inside = ((array >= 0) & (array < np.array([width, height]))).all(axis=1)
+    for x, y in array[~inside][:1]:
         if not (math.isfinite(x) and math.isfinite(y)):
             raise PromptError(f"point ({x:g}, {y:g}): coordinates must be finite numbers")
-        if not (0 <= x < width and 0 <= y < height):
-            raise PromptError(
-                f"point ({x:g}, {y:g}) is outside the {width}x{height} image; "
-                f"points are (x, y) in image pixels, 0 <= x < {width}, 0 <= y < {height}"
-            )
+        raise PromptError(
+            f"point ({x:g}, {y:g}) is outside the {width}x{height} image; "
+            f"points are (x, y) in image pixels, 0 <= x < {width}, 0 <= y < {height}"
+        )
     return array
 
 
@@ -225,6 +225,15 @@ class GridMap:
         return _spans(self.columns)
 
 
+def _centres(low: float, high: float, side: int) -> tuple[int, int]:
+    """Return the half-open range of pixels whose centres lie in low..high; never empty."""
+    first, last = max(math.ceil(low - 0.5), 0), min(math.ceil(high - 0.5), side)
+    if first < last:
+        return first, last
+    middle = min(max(math.floor((low + high) / 2), 0), side - 1)
+    return middle, middle + 1
+
+
 def _spans(matrix: FloatArray) -> NDArray[np.int64]:
     """Return the first and last non-zero column of each row."""
     used = matrix > 0
@@ -248,16 +257,15 @@ class Region:
 
     @classmethod
     def from_box(cls, box_xyxy: NDArray[Any], size_hw: tuple[int, int]) -> Region:
-        """Return the pixels whose centres a box covers; a box thinner than a pixel covers one.
+        """Return the pixels whose centres a box covers; where it covers none, the ones it lies in.
 
         >>> Region.from_box(np.array([0.4, 0.0, 2.6, 1.0]), (4, 4)).area_px
         3
         """
-        height, width = size_hw
-        low_x, low_y = (math.ceil(value - 0.5) for value in box_xyxy[:2])
-        high_x, high_y = (math.ceil(value - 0.5) for value in box_xyxy[2:])
-        x0, y0 = min(max(low_x, 0), width - 1), min(max(low_y, 0), height - 1)
-        return cls(x0, y0, max(min(high_x, width), x0 + 1), max(min(high_y, height), y0 + 1))
+        left, top, right, bottom = (float(value) for value in box_xyxy)
+        x0, x1 = _centres(left, right, size_hw[1])
+        y0, y1 = _centres(top, bottom, size_hw[0])
+        return cls(x0, y0, x1, y1)
 
     @classmethod
     def from_mask(cls, mask: NDArray[np.bool_]) -> Region:

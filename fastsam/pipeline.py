@@ -18,7 +18,7 @@ from fastsam.export import write
 from fastsam.records import Frame, MaskSet, Selection
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
-from fastsam.weights import resolve
+from fastsam.weights import Progress, resolve
 from prompts import Box, Points, Prompt, select
 
 __all__ = ["FastSAM", "Result", "Session"]
@@ -41,9 +41,7 @@ class Result(Selection):
         """
         points, point_labels, boxes = _drawn(self.prompt)
         config = _override(RenderConfig(), options)
-        return overlay(
-            self.frame, self.masks, config, points=points, point_labels=point_labels, boxes=boxes
-        )
+        return overlay(self.frame, self.masks, config, points=points, point_labels=point_labels, boxes=boxes)
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write :meth:`plot` as an image file (by its suffix) and return the path."""
@@ -128,11 +126,17 @@ class Session:
 class FastSAM:
     """A two-stage segmenter: everything first, then selection by prompt.
 
+    Attributes:
+        segmenter: stage one.
+        defaults: the options that go with the weights.
+        identity: names the weights and their state; equal for equal results.
+
     Args:
         weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), or None for the
             embedded default.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         segmenter: use this stage one instead of loading weights.
+        progress: is told of the bytes of a download.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -148,14 +152,18 @@ class FastSAM:
         *,
         device: str = "auto",
         segmenter: Segmenter | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if segmenter is not None:
             self.segmenter, self.defaults = segmenter, SegmentConfig()
+            self.identity = type(segmenter).__name__
             return
         from fastsam.everything.torch_backend import TorchBackend  # torch loads only when it is needed
 
-        found = resolve(weights)
+        found = resolve(weights, progress=progress)
         self.segmenter = TorchBackend(found.path, device)
+        state = found.path.stat()
+        self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
         self.defaults = SegmentConfig(**found.defaults)
 
     def open(self, source: Any, **options: Any) -> Session:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ImageError, RecordError
-from fastsam.geometry import Region
+from fastsam.geometry import Region, check_points
 from fastsam.masks import Rle, box_from_mask, encode_rle
 from fastsam.stores import Crop, CropStore, GridStore, MaskStore
 
@@ -34,7 +34,7 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 def _index(key: Any, count: int) -> IntArray:
     """Turn an int, slice, boolean mask or list of ints into row numbers."""
-    if isinstance(key, (int, np.integer)):
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
         if not -count <= key < count:
             raise IndexError(f"row {int(key)} of {count}")
         return np.array([key % count], np.int64)
@@ -45,7 +45,19 @@ def _index(key: Any, count: int) -> IntArray:
         if array.shape != (count,):
             raise RecordError(f"index: expected a boolean array of shape ({count},), got {array.shape}")
         return np.flatnonzero(array).astype(np.int64)
+    if array.size and array.dtype.kind not in "iu":
+        raise RecordError(f"index: expected rows as an int, a slice, ints or {count} booleans, got {key!r}")
     return np.arange(count, dtype=np.int64)[array.astype(np.int64)].reshape(-1)
+
+
+def _array(values: Any, dtype: Any, name: str) -> NDArray[Any]:
+    """Return ``values`` as an array, or say which of the record's arrays it cannot be."""
+    try:
+        return np.asarray(values, dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RecordError(
+            f"{name}: expected {np.dtype(dtype).name} numbers, got {str(values)[:80]}"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +85,9 @@ class Frame:
             found = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
             raise ImageError(f"frame {self.name!r}: expected uint8 (H, W, 3) RGB, got {found}")
         if 0 in rgb.shape:
-            raise ImageError(f"frame {self.name!r}: expected at least 1x1 pixel, got {rgb.shape[1]}x{rgb.shape[0]}")
+            raise ImageError(
+                f"frame {self.name!r}: expected at least 1x1 pixel, got {rgb.shape[1]}x{rgb.shape[0]}"
+            )
         object.__setattr__(self, "rgb", _read_only(rgb))
 
     @property
@@ -111,9 +125,11 @@ class MaskSet:
         """Check that the parallel arrays fit together."""
         count = len(self.store)
         for name, wanted in (("boxes_xyxy", (count, 4)), ("scores", (count,))):
-            array = np.asarray(getattr(self, name), np.float32)
+            array = _array(getattr(self, name), np.float32, name)
             if array.shape != wanted:
                 raise RecordError(f"{name}: expected {wanted} for {count} masks, got {array.shape}")
+            if not np.isfinite(array).all():
+                raise RecordError(f"{name}: expected finite numbers, got NaN or infinity")
             object.__setattr__(self, name, _read_only(array))
         object.__setattr__(self, "size_hw", (int(self.size_hw[0]), int(self.size_hw[1])))
 
@@ -128,24 +144,38 @@ class MaskSet:
         return cls(store.grid.letterbox.image_hw, store.boxes_xyxy, scores, store)
 
     @classmethod
-    def from_crops(
-        cls, crops: Sequence[Crop], size_hw: tuple[int, int], scores: Any = None
-    ) -> MaskSet:
-        """Return masks given as crops; ``scores`` defaults to ones."""
+    def from_crops(cls, crops: Sequence[Crop], size_hw: tuple[int, int], scores: Any = None) -> MaskSet:
+        """Return masks given as crops; ``scores`` defaults to ones.
+
+        Raises:
+            RecordError: a crop's pixels leave the image, or there is not one score for each.
+        """
         store = CropStore.from_crops(crops, size_hw)
-        values = np.ones(len(crops), np.float32) if scores is None else np.asarray(scores, np.float32)
+        values = np.ones(len(crops), np.float32) if scores is None else scores
         return cls(size_hw, store.windows.astype(np.float32), values, store)
 
     @classmethod
     def from_dense(cls, masks: Any, scores: Any = None) -> MaskSet:
         """Return masks given as an (N, H, W) boolean array, from any segmenter.
 
+        Numbers will do where they are 0 and 1, or 0 and 255.
+
         Raises:
-            RecordError: the array is not three-dimensional.
+            RecordError: the array is not three-dimensional, or holds other values, such as logits.
         """
-        stack = np.asarray(masks)
+        try:
+            stack = np.asarray(masks)
+        except ValueError as error:
+            raise RecordError(
+                "masks: expected a boolean array (N, H, W), got masks of several shapes"
+            ) from error
         if stack.ndim != 3:
             raise RecordError(f"masks: expected a boolean array (N, H, W), got shape {stack.shape}")
+        if stack.dtype != bool and not all(np.isin(mask, (0, 1, 255)).all() for mask in stack):
+            raise RecordError(
+                f"masks: expected booleans (or 0 and 1, or 0 and 255), got other {stack.dtype} values; "
+                "cut logits and probabilities at a threshold first, such as logits > 0"
+            )
         crops = [Crop(0, 0, mask.astype(bool)) for mask in stack]
         return cls.from_crops(crops, (stack.shape[1], stack.shape[2]), scores)
 
@@ -223,10 +253,26 @@ class MaskSet:
                 boxes[i] = box_from_mask(patch) + np.array([x0, y0, x0, y0], np.float32)
         return boxes
 
+    def stability_scores(self, offset: float = 1.0) -> FloatArray:
+        """Return (N,) in 0..1 how little each mask depends on where its logits are cut.
+
+        SAM's stability score: the IoU of the mask at the thresholds ``+offset`` and ``-offset``. 1 for
+        masks that never had logits (cut, joined, or from elsewhere), 0 for masks without a pixel.
+
+        Raises:
+            RecordError: ``offset`` is not above 0.
+        """
+        if not offset > 0:
+            raise RecordError(f"stability offset: expected a number above 0, got {offset!r}")
+        return np.array([self.store.stability(i, offset) for i in range(len(self))], np.float32)
+
     def hits(self, points_xy: NDArray[np.float64]) -> BoolArray:
-        """Return (N, P): whether each mask holds the pixel under each (x, y) point."""
-        pixels = np.floor(np.asarray(points_xy, np.float64)).astype(np.int64).reshape(-1, 2)
-        return self.store.hits(pixels)
+        """Return (N, P): whether each mask holds the pixel under each (x, y) point.
+
+        Raises:
+            PromptError: a point is outside the image.
+        """
+        return self.store.hits(np.floor(check_points(points_xy, self.size_hw)).astype(np.int64))
 
     def depths(self, point_xy: NDArray[np.float64], index: IntArray) -> FloatArray:
         """Return (K,) how deep the pixel under a point lies in each of the masks ``index``.
@@ -243,7 +289,9 @@ class MaskSet:
             x1, y1, x2, y2 = self.boxes_xyxy[i]
             step = max(1, int(max(x2 - x1, y2 - y1)) // _DEPTH_SAMPLES)
             left, top, patch = self.store.crop(int(i), step)
-            edge = cv2.distanceTransform(np.pad(patch.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_5)
+            edge = cv2.distanceTransform(
+                np.pad(patch.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+            )
             here = edge[(y - top) // step + 1, (x - left) // step + 1]
             depths[k] = max(here, 0.5) / max(edge.max(), 1.0)  # a sample beside the pixel may miss the mask
         return np.minimum(depths, 1)
@@ -252,8 +300,8 @@ class MaskSet:
         """Return (N,) the IoU of each mask with a region.
 
         Decodes only where cheaper bounds cannot tell: the value is exact for the best mask and for
-        every mask that could have been it. Elsewhere it is an estimate, at most the best value; with a
-        ``threshold`` it is also on the right side of it.
+        every mask that could have been it, and with a ``threshold`` for every mask that reaches it.
+        Elsewhere it is an estimate: at most the best value, and below the threshold.
         """
         if len(self) == 0 or region.area_px == 0:
             return np.zeros(len(self), np.float32)
@@ -273,7 +321,7 @@ class MaskSet:
             high[rows] = np.minimum(high[rows], tighter)
         undecided = high >= low.max()
         if threshold is not None:
-            undecided |= (low < threshold) & (high >= threshold)
+            undecided |= high >= threshold
         for i in np.flatnonzero(undecided & (low < high)):
             low[i] = high[i] = self._exact_iou(int(i), region)
         return np.minimum((low + high) / 2, low.max()).astype(np.float32)
@@ -325,8 +373,13 @@ class Selection:
     def __post_init__(self) -> None:
         """Check that the parallel arrays fit together."""
         count = len(self.masks)
-        for name, dtype in (("scores", np.float32), ("indices", np.int64), ("groups", np.int64), ("edited", bool)):
-            array = np.asarray(getattr(self, name), dtype)
+        for name, dtype in (
+            ("scores", np.float32),
+            ("indices", np.int64),
+            ("groups", np.int64),
+            ("edited", bool),
+        ):
+            array = _array(getattr(self, name), dtype, name)
             if array.shape != (count,):
                 raise RecordError(f"{name}: expected ({count},) for {count} masks, got {array.shape}")
             object.__setattr__(self, name, _read_only(array))

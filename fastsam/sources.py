@@ -345,14 +345,20 @@ def _open(stream: BinaryIO, head: bytes, what: str) -> Image.Image:
         Image.init()
     trouble = ""
     for name in _PIL_FORMATS:
-        factory, accepts = Image.OPEN.get(name, (None, None))
-        if factory is None or (accepts is not None and accepts(head) is not True):
+        if name not in Image.OPEN:
+            continue
+        factory, accepts = Image.OPEN[name]
+        accepted = accepts is None or accepts(head.ljust(16, b"\0"))
+        if not accepted or isinstance(accepted, str):  # a str: this build of PIL lacks the decoder
             continue
         try:
             stream.seek(0)
             return factory(stream, "")
         except Exception as error:  # plugins raise whatever their parsing trips over
-            trouble = trouble or f"begins as {name}, but is damaged or of a rare kind ({error})"
+            trouble = trouble or (
+                f"begins as {name}, but is damaged or of a rare kind ({str(error).strip()}); "
+                "copy it again, or convert it to PNG"
+            )
     raise ImageError(f"{what}: {trouble or _not_an_image(head)}")
 
 
@@ -403,12 +409,12 @@ def _rgb_from_pil(image: Image.Image, what: str) -> NDArray[np.uint8]:
         return _rgb_from_array(values, what)
     if image.has_transparency_data:
         return _on_white(image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _on_white(rgba: Image.Image) -> NDArray[np.uint8]:
     page = Image.new("RGBA", rgba.size, "white")
-    return np.array(Image.alpha_composite(page, rgba).convert("RGB"))
+    return np.asarray(Image.alpha_composite(page, rgba).convert("RGB"))
 
 
 def _rgb_from_array(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
@@ -437,15 +443,15 @@ def _to_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
         return cast(NDArray[np.uint8], array)
     if array.dtype == bool:
         return array.astype(np.uint8) * np.uint8(255)
-    low, high = array.min(), array.max()
     if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        full = float(2 ** max(int(high).bit_length(), 8) - 1)
+        full = float(2 ** max(int(array.max()).bit_length(), 8) - 1)
         return np.rint(array * np.float32(255 / full)).astype(np.uint8)
     if array.dtype.kind != "f":
         raise ImageError(
             f"{what}: expected dtype uint8, uint16, bool or float, got {array.dtype}; "
             "for values in 0..255 use array.astype(np.uint8)"
         )
+    low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageError(
             f"{what}: expected finite numbers, got NaN or infinity; replace them with np.nan_to_num first"

@@ -61,6 +61,9 @@ class MaskStore(Protocol):
     def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
         """Return bounds on the area of the masks at ``index`` and on what each shares with a region."""
 
+    def stability(self, i: int, offset: float) -> float:
+        """Return the IoU of mask ``i`` cut at the logits ``+offset`` and ``-offset``; 0 for no pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class GridStore:
@@ -111,13 +114,31 @@ class GridStore:
         patch = np.zeros((len(range(*rows.indices(y1))), len(range(*columns.indices(x1)))), bool)
         if patch.size == 0:
             return Crop(x0, y0, patch)
-        (g0, g1), (h0, h1) = _span(self.grid.row_spans[y0:y1]), _span(self.grid.column_spans[x0:x1])
-        across = self._logits(i, g0, g1, h0, h1) @ self.grid.columns[columns, h0:h1].T
-        down = self.grid.rows[rows, g0:g1]
+        down, across = self._factors(i, rows, columns)
         for start in range(0, len(patch), _ROWS_AT_ONCE):
             stop = start + _ROWS_AT_ONCE
             np.greater(down[start:stop] @ across, 0, out=patch[start:stop])
         return Crop(x0, y0, patch)
+
+    def stability(self, i: int, offset: float) -> float:
+        """Return how little mask ``i`` depends on its threshold: exact, on the logits at image size."""
+        x0, y0, x1, y1 = (int(edge) for edge in self._windows[i])
+        if x1 <= x0 or y1 <= y0:
+            return 0.0
+        down, across = self._factors(i, slice(y0, y1), slice(x0, x1))
+        smaller = larger = 0
+        for start in range(0, len(down), _ROWS_AT_ONCE):
+            logits = down[start : start + _ROWS_AT_ONCE] @ across
+            smaller += int(np.count_nonzero(logits > offset))
+            larger += int(np.count_nonzero(logits > -offset))
+        return smaller / larger if larger else 0.0
+
+    def _factors(self, i: int, rows: slice, columns: slice) -> tuple[FloatArray, FloatArray]:
+        """Return two matrices whose product is the logits of mask ``i`` at some image rows and columns."""
+        g0, g1 = _span(self.grid.row_spans[rows.start : rows.stop])
+        h0, h1 = _span(self.grid.column_spans[columns.start : columns.stop])
+        across = self._logits(i, g0, g1, h0, h1) @ self.grid.columns[columns, h0:h1].T
+        return self.grid.rows[rows, g0:g1], across
 
     def _logits(self, i: int, g0: int, g1: int, h0: int, h1: int) -> FloatArray:
         """Return mask ``i`` on grid rows g0..g1 and columns h0..h1."""
@@ -210,10 +231,11 @@ class _Groups:
         fresh[1:] = (spans[1:] != spans[:-1]).any(axis=1)
         return cls(spans[fresh], np.cumsum(fresh) - 1)
 
-    def count(self, start: int, stop: int, groups: slice) -> FloatArray:
+    def count(self, start: int, stop: int, groups: slice) -> NDArray[np.float64]:
         """Return how many of the pixels start..stop fall into each group of the slice."""
+        # float64: float32 would round the areas of masks above 2**24 pixels
         inside = self.of_pixel[start:stop] - groups.start
-        return np.bincount(inside, minlength=groups.stop - groups.start).astype(np.float32)
+        return np.bincount(inside, minlength=groups.stop - groups.start).astype(np.float64)
 
 
 def _span(spans: NDArray[np.int64]) -> tuple[int, int]:
@@ -231,13 +253,13 @@ def _reduce(sign: BoolArray, spans: NDArray[np.int64], operation: np.ufunc, axis
 
 def _tally(
     part: BoolArray, groups_y: NDArray[np.int64], groups_x: NDArray[np.int64], shape: tuple[int, ...]
-) -> FloatArray:
+) -> NDArray[np.float64]:
     """Return how many true pixels of ``part`` fall into each (row group, column group)."""
     starts_y = np.flatnonzero(np.diff(groups_y, prepend=-1))
     starts_x = np.flatnonzero(np.diff(groups_x, prepend=-1))
-    sums = np.add.reduceat(part.astype(np.float32), starts_y, axis=0)
+    sums = np.add.reduceat(part, starts_y, axis=0, dtype=np.float32)
     sums = np.add.reduceat(sums, starts_x, axis=1)
-    full = np.zeros(shape, np.float32)
+    full = np.zeros(shape)
     full[np.ix_(groups_y[starts_y], groups_x[starts_x])] = sums
     return full
 
@@ -258,12 +280,24 @@ class CropStore:
 
     @classmethod
     def from_crops(cls, crops: Sequence[Crop], size_hw: tuple[int, int]) -> CropStore:
-        """Pack crops; each is first cut to its own tight box."""
-        packed, windows = [], []
+        """Pack crops; each is first cut to its own tight box.
+
+        Raises:
+            RecordError: a crop's pixels leave the image.
+        """
+        packed: list[NDArray[np.uint8]] = []
+        windows: list[tuple[int, int, int, int]] = []
         for x0, y0, patch in crops:
             tight = Region.from_mask(patch)
+            window = (x0 + tight.x0, y0 + tight.y0, x0 + tight.x1, y0 + tight.y1)
+            if min(window) < 0 or window[2] > size_hw[1] or window[3] > size_hw[0]:
+                raise RecordError(
+                    f"crop {len(packed)}: its pixels cover x {window[0]}..{window[2]}, "
+                    f"y {window[1]}..{window[3]}, "
+                    f"outside the {size_hw[1]}x{size_hw[0]} image"
+                )
             packed.append(np.packbits(patch[tight.y0 : tight.y1, tight.x0 : tight.x1]))
-            windows.append((x0 + tight.x0, y0 + tight.y0, x0 + tight.x1, y0 + tight.y1))
+            windows.append(window)
         return cls(size_hw, tuple(packed), np.array(windows, np.int64).reshape(-1, 4))
 
     def __len__(self) -> int:
@@ -297,3 +331,7 @@ class CropStore:
         area = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64)
         shared = np.array([region.shared_px(*crop) for crop in crops], np.int64)
         return Bounds(area, area, shared, shared)
+
+    def stability(self, i: int, offset: float) -> float:
+        """Return 1 for a mask with pixels: without logits, no threshold can change it."""
+        return 1.0 if self.crop(i).patch.any() else 0.0

@@ -38,7 +38,9 @@ class FixedSegmenter:
             RecordError: the frame has another size than the masks.
         """
         if frame.size_hw != self.masks.size_hw:
-            raise RecordError(f"frame: expected the masks' size {self.masks.size_hw}, got {frame.size_hw} (H, W)")
+            raise RecordError(
+                f"frame: expected the masks' size {self.masks.size_hw}, got {frame.size_hw} (H, W)"
+            )
         order = np.argsort(-self.masks.scores, kind="stable")
         kept = order[self.masks.scores[order] > config.conf]
         return self.masks[kept[: config.max_det]]

@@ -30,7 +30,7 @@ from fastsam.errors import DatasetError, TrainingError
 from fastsam.everything.checkpoint import load_checkpoint, segmentation_model
 from fastsam.everything.encode import network_input
 from fastsam.geometry import Letterbox
-from fastsam.masks import join_rings, polygons
+from fastsam.masks import yolo_polygon
 from fastsam.optional import require
 
 if TYPE_CHECKING:
@@ -41,16 +41,6 @@ __all__ = ["class_agnostic", "settle_batch_norm", "train", "write_yolo_dataset"]
 _PARTIAL_FILE = "partial.json"
 
 
-def _label_line(mask: NDArray[np.bool_]) -> str | None:
-    """Return a mask as a YOLO segmentation label of class 0, or None where nothing is left of it."""
-    ring = join_rings(polygons(mask, tolerance_px=0.7))
-    if len(ring) < 3:
-        return None
-    height, width = mask.shape
-    scaled = (ring + 0.5) / np.array([width, height], np.float32)
-    return "0 " + " ".join(f"{value:.5f}" for value in scaled.clip(0, 1).ravel())
-
-
 def _write_image(image: CocoImage, images: Path, labels: Path, stem: str) -> Path:
     """Link one image under ``images`` and write its label file; returns the link."""
     link = images / f"{stem}{image.path.suffix}"
@@ -58,16 +48,14 @@ def _write_image(image: CocoImage, images: Path, labels: Path, stem: str) -> Pat
         link.symlink_to(image.path.resolve())
     label = labels / f"{stem}.txt"
     if not label.exists():
-        lines = [_label_line(mask) for mask in image.masks()]
+        found = [yolo_polygon(mask) for mask in image.masks()]
         partial = label.with_suffix(".part")
-        partial.write_text("\n".join(line for line in lines if line), encoding="utf-8")
+        partial.write_text("\n".join(f"0 {line}" for line in found if line), encoding="utf-8")
         os.replace(partial, label)
     return link
 
 
-def write_yolo_dataset(
-    datasets: Sequence[CocoDataset], out: str | Path, partial: Sequence[str] = ()
-) -> Path:
+def write_yolo_dataset(datasets: Sequence[CocoDataset], out: str | Path, partial: Sequence[str] = ()) -> Path:
     """Write COCO datasets as one class-agnostic YOLO segmentation dataset; returns its data.yaml.
 
     Images are linked, not copied; a second call goes on where the first one stopped.
@@ -78,7 +66,8 @@ def write_yolo_dataset(
         partial: names of datasets that label only some of their objects.
 
     Raises:
-        DatasetError: no image at all, or a name in ``partial`` that is no dataset's.
+        DatasetError: no image at all, two images that would share a label file, or a name in ``partial``
+            that is no dataset's.
     """
     out = Path(out).resolve()
     unknown = sorted(set(partial) - {dataset.name for dataset in datasets})
@@ -89,9 +78,16 @@ def write_yolo_dataset(
     labels.mkdir(parents=True, exist_ok=True)
     listed: list[str] = []
     partly: list[str] = []
+    owners: dict[str, Path] = {}
     for dataset in datasets:
         for image in dataset.images:
-            link = _write_image(image, images, labels, f"{dataset.name}__{image.path.stem}")
+            stem = f"{dataset.name}__{image.path.stem}"
+            if owners.setdefault(stem, image.path) != image.path:
+                raise DatasetError(
+                    f"image {image.path}: its label file would be that of {owners[stem]}; "
+                    "rename one of the images, or one of the dataset folders"
+                )
+            link = _write_image(image, images, labels, stem)
             listed.append(str(link))
             if dataset.name in partial:
                 partly.append(link.name)
@@ -103,7 +99,8 @@ def write_yolo_dataset(
     # ultralytics wants a validation set; quality is measured by `fastsam eval`, so this one stays tiny.
     (out / "val.txt").write_text("\n".join(listed[:2]) + "\n", encoding="utf-8")
     description.write_text(
-        f"path: {out}\ntrain: train.txt\nval: val.txt\nnames:\n  0: object\n", encoding="utf-8"
+        f"path: {json.dumps(str(out))}\ntrain: train.txt\nval: val.txt\nnames:\n  0: object\n",
+        encoding="utf-8",
     )
     return description
 
@@ -113,8 +110,9 @@ def _sample(path: str, imgsz: int) -> NDArray[np.float32]:
     bgr = cv2.imread(path)
     if bgr is None:
         raise DatasetError(f"image {path}: cannot be read")
-    rgb = np.ascontiguousarray(bgr[..., ::-1])
-    return network_input(rgb, Letterbox.fit((rgb.shape[0], rgb.shape[1]), imgsz, square=True))[0]
+    rgb = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+    letterbox = Letterbox.fit((rgb.shape[0], rgb.shape[1]), imgsz, square=True)
+    return np.asarray(network_input(rgb, letterbox)[0])
 
 
 def class_agnostic(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
@@ -128,7 +126,7 @@ def class_agnostic(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
         samples: (N, 3, H, W) images in 0..1.
     """
     torch = require("torch", "train")
-    head: Any = model.model[-1]  # type: ignore[index,union-attr]
+    head: Any = model.model[-1]  # type: ignore[index]
     if head.nc == 1:
         model.names = {0: "object"}  # type: ignore[assignment]
         return model
@@ -173,7 +171,7 @@ def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Modu
         for m in model.modules()
         if isinstance(m, torch.nn.BatchNorm2d)
         and bool((m.running_mean == 0).all())
-        and float(m.running_var.std()) < 1e-3
+        and float(m.running_var.std(correction=0)) < 1e-3
     ]
     sums = {id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers}
 
@@ -192,7 +190,10 @@ def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Modu
             hook.remove()
         for layer in layers:
             first, second, count = sums[id(layer)]
-            mean, var = (first / count).float(), (second / count - (first / count) ** 2).clamp_min(1e-8).float()
+            mean, var = (
+                (first / count).float(),
+                (second / count - (first / count) ** 2).clamp_min(1e-8).float(),
+            )
             gain = layer.weight / (layer.running_var + layer.eps).sqrt()
             shift = layer.bias - layer.running_mean * gain
             layer.weight.copy_(gain * (var + layer.eps).sqrt())
@@ -207,6 +208,7 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
     torch = require("torch", "train")
     base = require("ultralytics.models.yolo.segment", "train").SegmentationTrainer
     loss_base = require("ultralytics.utils.loss", "train").v8SegmentationLoss
+    threads = torch.get_num_threads()
 
     class PartialLabelBCE(torch.nn.BCEWithLogitsLoss):  # type: ignore[misc,name-defined]
         """BCE that believes the background of partly labelled images less."""
@@ -217,7 +219,8 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
             loss: Tensor = super().forward(logits, targets)
             if self.image_weight is None:
                 return loss
-            return torch.where(targets > 0, loss, loss * self.image_weight[:, None, None])
+            weighted: Tensor = torch.where(targets > 0, loss, loss * self.image_weight[:, None, None])
+            return weighted
 
     class Loss(loss_base):  # type: ignore[misc,valid-type]
         def __init__(self, model: Any) -> None:
@@ -234,7 +237,10 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
     class Trainer(base):  # type: ignore[misc,valid-type]
         def __init__(self, overrides: dict[str, Any]) -> None:
             super().__init__(overrides=overrides)
-            self.args.workers = config.workers  # ultralytics forces 0 on a CPU
+            # On a CPU ultralytics forces 0 workers and leaves one core idle.
+            self.args.workers = config.workers
+            if self.device.type == "cpu":
+                torch.set_num_threads(threads)
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             weights.args = self.args
@@ -284,11 +290,13 @@ def train(
     last = out / "run" / "weights" / "last.pt"
     datasets = [read_coco(folder, split="train") for folder in data]
     description = write_yolo_dataset(datasets, out / "dataset", partial)
-    listed = (out / "dataset" / "train.txt").read_text(encoding="utf-8").split()
+    listed = (out / "dataset" / "train.txt").read_text(encoding="utf-8").splitlines()
     partly = frozenset(json.loads((out / "dataset" / _PARTIAL_FILE).read_text(encoding="utf-8")))
     if resume:
         if not last.is_file():
-            raise TrainingError(f"resume: expected {last} from an earlier run, found nothing; start without resume")
+            raise TrainingError(
+                f"resume: expected {last} from an earlier run, found nothing; start without resume"
+            )
         load_checkpoint(last)  # refuses anything unsafe before ultralytics opens the file
         start = last
     else:
@@ -300,7 +308,8 @@ def train(
         "weight_decay": 5e-4, "nbs": config.batch, "overlap_mask": False, "mask_ratio": 4, "mosaic": 0.0,
         "scale": 0.4, "translate": 0.1, "fliplr": 0.5, "device": config.device, "workers": config.workers,
         "seed": config.seed, "project": str(out), "name": "run", "exist_ok": True, "val": False,
-        "plots": False, "amp": config.device != "cpu", "patience": 0, "resume": str(last) if resume else False,
+        "plots": False, "amp": config.device != "cpu", "patience": 0,
+        "resume": str(last) if resume else False,
     }  # fmt: skip
     trainer = _trainer_class(config, partly)(overrides=overrides)
     trainer.train()

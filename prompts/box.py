@@ -16,8 +16,8 @@ __all__ = ["answer", "score"]
 def score(masks: MaskSet, prompt: Box, *, decided: bool = True) -> NDArray[np.float32]:
     """Return (boxes, N): the IoU of each mask with each box.
 
-    Exact for the best mask of each box and its rivals. The others are estimates below it; with
-    ``decided`` they are on the right side of the prompt's threshold.
+    Exact for the best mask of each box and its rivals, and with ``decided`` for all that reach the
+    prompt's threshold. The others are estimates below.
 
     Raises:
         PromptError: a box leaves the image.
@@ -39,7 +39,11 @@ def answer(masks: MaskSet, prompt: Box) -> Selection:
     for number, values in enumerate(ious):
         best = best_row(masks, values)
         if best is None or values[best] < prompt.iou_threshold or values[best] <= 0:
-            reached = f"best IoU {values[best]:.2f} is under {prompt.iou_threshold:g}" if best is not None else "no masks"
+            reached = (
+                f"best IoU {values[best]:.2f} is under {prompt.iou_threshold:g}"
+                if best is not None
+                else "no masks"
+            )
             notes.append(f"box {number}: {reached}")
         else:
             rows.append(best)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +36,9 @@ def rasterise(prompt: MaskLike, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     elif prompt.kind == "scribble":
         mask = _stroke(_inside(prompt.value, size_hw), prompt.width_px, size_hw)
     elif prompt.kind == "rle":
+        size = prompt.value.get("size")
+        if isinstance(size, (list, tuple)) and len(size) == 2 and tuple(size) != (height, width):
+            raise _wrong_size(size, size_hw)  # before decoding: it may claim any size
         try:
             mask = decode_rle(prompt.value)
         except InputError as error:
@@ -39,13 +46,17 @@ def rasterise(prompt: MaskLike, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     else:
         mask = prompt.value
     if mask.shape != (height, width):
-        raise PromptError(
-            f"mask: expected the image's size {width}x{height}, got {mask.shape[1]}x{mask.shape[0]}; "
-            "resize it with nearest-neighbour first"
-        )
+        raise _wrong_size(mask.shape, size_hw)
     if not mask.any():
         raise PromptError("mask: expected at least one marked pixel, got an empty mask")
     return mask
+
+
+def _wrong_size(found_hw: Sequence[Any], size_hw: tuple[int, int]) -> PromptError:
+    return PromptError(
+        f"mask: expected the image's size {size_hw[1]}x{size_hw[0]}, got {found_hw[1]}x{found_hw[0]}; "
+        "resize it with nearest-neighbour first"
+    )
 
 
 def _inside(points: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np.float32]:
@@ -56,23 +67,29 @@ def _inside(points: NDArray[np.float64], size_hw: tuple[int, int]) -> NDArray[np
 
 
 def _stroke(line: NDArray[np.float32], width_px: float, size_hw: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw a polyline with round ends."""
+    """Return the pixels that are nearer than half a width to a polyline of pixels."""
     canvas = np.zeros(size_hw, np.uint8)
     pixels = np.floor(line).astype(np.int32)
-    thickness = max(round(width_px), 1)
-    if len(pixels) == 1:
-        cv2.circle(canvas, tuple(int(v) for v in pixels[0]), thickness // 2, 1, -1)
-    else:
-        cv2.polylines(canvas, [pixels], False, 1, thickness)
+    cv2.polylines(canvas, [pixels], False, 1)
+    canvas[pixels[0, 1], pixels[0, 0]] = 1  # OpenCV draws no polyline of one point
+    if width_px > 1:  # OpenCV's thick lines come out up to two pixels too thick
+        margin = min(math.ceil(width_px / 2), max(size_hw))
+        (left, top), (right, bottom) = pixels.min(axis=0), pixels.max(axis=0)
+        near = canvas[max(top - margin, 0) : bottom + margin + 1, max(left - margin, 0) : right + margin + 1]
+        near[:] = cv2.distanceTransform(1 - near, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) < width_px / 2
     return canvas.astype(bool)
 
 
-def score(masks: MaskSet, prompt: MaskLike) -> NDArray[np.float32]:
-    """Return (1, N): IoU with the region, or the covered share of a scribble."""
+def score(masks: MaskSet, prompt: MaskLike, *, decided: bool = True) -> NDArray[np.float32]:
+    """Return (1, N): IoU with the region, or the covered share of a scribble.
+
+    IoU is exact for the best mask, and with ``decided`` for all that reach the prompt's threshold; the
+    others are estimates below.
+    """
     drawn = rasterise(prompt, masks.size_hw)
     if prompt.kind == "scribble":
         return masks.hits(_pixels(drawn)).mean(axis=1, dtype=np.float32).reshape(1, -1)
-    return masks.ious(Region.from_mask(drawn), prompt.threshold)[None]
+    return np.asarray(masks.ious(Region.from_mask(drawn), prompt.threshold if decided else None)[None])
 
 
 def _pixels(drawn: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -83,12 +100,13 @@ def _pixels(drawn: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def _stroke_ranks(
-    masks: MaskSet, pixels: NDArray[np.float64], covered: NDArray[np.float32]
+    masks: MaskSet, pixels: NDArray[np.float64], covered: NDArray[np.float32], threshold: float
 ) -> NDArray[np.float32]:
-    """Return (N,) ranks: by covered share, and among those that cover as much as the best does, by what
-    a click on the stroke's middle pixel would mean."""
+    """Return (N,) ranks: by covered share, and among those that cover enough and as much as the best
+    does, by what a click on the stroke's middle pixel would mean.
+    """
     middle = pixels[((pixels - pixels.mean(axis=0)) ** 2).sum(axis=1).argmin()][None]
-    as_good = covered >= covered.max() - _AS_GOOD
+    as_good = (covered >= covered.max() - _AS_GOOD) & (covered >= threshold)
     prior = click_prior(masks, middle, masks.hits(middle) & as_good[:, None])
     return np.asarray(np.where(as_good, 1 + prior, covered), np.float32)
 
@@ -99,13 +117,15 @@ def answer(masks: MaskSet, prompt: MaskLike) -> Selection:
     A scribble lies in many nested masks: among those that cover as much of it as the best does, the one
     answers that a click along the stroke would mean.
     """
-    values = score(masks, prompt)[0]
+    values = score(masks, prompt, decided=False)[0]
     what = "share of the scribble" if prompt.kind == "scribble" else "IoU"
     ranks = values
     if prompt.kind == "scribble" and len(masks):
-        ranks = _stroke_ranks(masks, _pixels(rasterise(prompt, masks.size_hw)), values)
+        ranks = _stroke_ranks(masks, _pixels(rasterise(prompt, masks.size_hw)), values, prompt.threshold)
     best = best_row(masks, ranks)
     if best is None or values[best] < prompt.threshold or values[best] <= 0:
-        reached = "no masks" if best is None else f"best {what} {values[best]:.2f} is under {prompt.threshold:g}"
+        reached = (
+            "no masks" if best is None else f"best {what} {values[best]:.2f} is under {prompt.threshold:g}"
+        )
         return Selection.of(masks, [], [], f"mask prompt: {reached}")
     return Selection.of(masks, [best], [values[best]], f"mask prompt: best {what}")

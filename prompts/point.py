@@ -44,7 +44,9 @@ class _Answer:
     crop: Crop | None = None  # pixels, where they are not those of the row
 
 
-def click_prior(masks: MaskSet, points_xy: NDArray[np.float64], hit: NDArray[np.bool_]) -> NDArray[np.float32]:
+def click_prior(
+    masks: MaskSet, points_xy: NDArray[np.float64], hit: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """Return (N,) how likely clicks at the points mean each mask, in 0..1.
 
     People click the middle of what they mean: the root of the mask's score times the square of how
@@ -69,7 +71,7 @@ def score(masks: MaskSet, prompt: Points) -> NDArray[np.float32]:
     misses a foreground point or holds a background point.
 
     Raises:
-        PromptError: a point is outside the image.
+        PromptError: a point is outside the image, or an object has no point that counts.
     """
     rows = []
     for clicks in prompt.objects:
@@ -91,8 +93,6 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
     notes: list[str] = []
     for number, clicks in enumerate(prompt.objects):
         foreground, background = _checked(clicks, masks.size_hw)
-        if len(foreground) + len(background) == 0:
-            raise PromptError(f"points of object {number}: all are labelled -1 (ignored); label one 1 or 0")
         if len(foreground) == 0:
             rows = np.flatnonzero(~masks.hits(background).any(axis=1))
             found += [(number, _Answer(int(row), float(masks.scores[row])), "") for row in rows]
@@ -112,6 +112,8 @@ def _checked(
     clicks: ObjectPoints, size_hw: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return an object's points as (P, 2) arrays, checked against the image."""
+    if not clicks.foreground and not clicks.background:
+        raise PromptError("points of an object: all are labelled -1 (ignored); label one 1 or 0")
     return check_points(clicks.foreground, size_hw), check_points(clicks.background, size_hw)
 
 
@@ -130,16 +132,21 @@ def _answer_object(
         parts += one[:1]
     missed = len(foreground) - len(parts)
     if not parts:
-        return [], "no mask under the foreground points" + (" without the background points" if hit.any() else "")
+        return [], "no mask under the foreground points" + (
+            " without the background points" if hit.any() else ""
+        )
     joined = _join(masks, parts)
-    return [joined], f"union of the masks under {len(parts)} points" + (f", {missed} on no mask" if missed else "")
+    return [joined], f"union of the masks under {len(parts)} points" + (
+        f", {missed} on no mask" if missed else ""
+    )
 
 
 def _single(
     masks: MaskSet, foreground: NDArray[np.float64], hit: NDArray[np.bool_], unwanted: NDArray[np.bool_]
 ) -> list[_Answer]:
     """Return every mask that holds all foreground points and no background point, best first;
-    where there is none, the best mask that can be cut to that."""
+    where there is none, the best mask that can be cut to that.
+    """
     holds = hit.all(axis=1)
     prior = click_prior(masks, foreground, hit)
     clean = np.where(holds & ~unwanted.any(axis=1), prior, -1)
@@ -208,7 +215,9 @@ def _levels(masks: MaskSet, answers: list[_Answer]) -> tuple[list[_Answer], list
     regions = [Region(x, y, x + p.shape[1], y + p.shape[0], p) for x, y, p in crops]
     chosen: list[int] = []
     for k, region in enumerate(regions):
-        if len(chosen) < 3 and all(_iou(region, regions[other], crops[other]) < _SAME_IOU for other in chosen):
+        if len(chosen) < 3 and all(
+            _iou(region, regions[other], crops[other]) < _SAME_IOU for other in chosen
+        ):
             chosen.append(k)
     areas = [regions[k].area_px for k in chosen]
     by_size = sorted(range(len(chosen)), key=lambda k: (areas[k], k))

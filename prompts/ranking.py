@@ -24,8 +24,14 @@ def ranked_rows(masks: MaskSet, values: NDArray[np.float32]) -> list[int]:
     ordered: list[int] = []
     for _, tied in groupby(sorted(range(len(masks)), key=keys.__getitem__), key=keys.__getitem__):
         rows = list(tied)
-        ordered += rows if len(rows) == 1 else sorted(rows, key=lambda i: masks.crop(i).patch.tobytes())
+        ordered += rows if len(rows) == 1 else sorted(rows, key=lambda i: _pixels(masks, i))
     return ordered
+
+
+def _pixels(masks: MaskSet, i: int) -> tuple[object, ...]:
+    """Return what tells the pixels of a mask from those of any other."""
+    x0, y0, patch = masks.crop(i)
+    return x0, y0, patch.shape, patch.tobytes()
 
 
 def best_row(masks: MaskSet, values: NDArray[np.float32]) -> int | None:

@@ -53,11 +53,11 @@ def _score_mask(masks: MaskSet, prompt: MaskLike) -> _Scored:
 
 def _score_any(masks: MaskSet, prompt: AnyOf) -> _Scored:
     members = [_SCORERS[type(member)](masks, member) for member in prompt.prompts]
-    return _Scored(np.concatenate([m.scores for m in members]).max(axis=0, keepdims=True), best_only=False)
+    return _Scored(np.concatenate([m.scores for m in members]), best_only=all(m.best_only for m in members))
 
 
 def _score_all(masks: MaskSet, prompt: AllOf) -> _Scored:
-    """A mask is as good as its worst prompt; groups are those of the first prompt that means one mask."""
+    """Score each mask by its worst prompt; groups are those of the first prompt that means one mask."""
     members = [_SCORERS[type(member)](masks, member) for member in prompt.prompts]
     worst = np.stack([m.scores.max(axis=0) for m in members]).min(axis=0)
     leading = next((m for m in members if m.best_only), None)
@@ -103,14 +103,18 @@ def _answer_all(masks: MaskSet, prompt: AllOf) -> Selection:
 
 
 def _answer_but_not(masks: MaskSet, prompt: ButNot) -> Selection:
-    """Answer from the masks that are left; where none fits by itself, an edited answer may."""
-    found = _from_scores(masks, _score_but_not(masks, prompt), "but not what the second prompt selects")
-    if len(found):
-        return found
+    """Answer from the masks that are left; where nothing of them fits, an answer that the unwanted masks
+    helped to cut may.
+    """
     unwanted = select(masks, prompt.unwanted)
+    out = unwanted.indices[~unwanted.edited]
+    left = np.setdiff1d(np.arange(len(masks)), out)
+    found = select(masks[left], prompt.prompt)
+    reason = f"{found.reason}; {len(masks) - len(left)} unwanted masks left out"
+    if len(found):
+        return replace(found, indices=left[found.indices], reason=reason)
     wanted = select(masks, prompt.prompt)
-    keep = wanted.edited & ~np.isin(wanted.indices, unwanted.indices)
-    return replace(wanted[keep], reason=found.reason)
+    return replace(wanted[wanted.edited & ~np.isin(wanted.indices, unwanted.indices)], reason=reason)
 
 
 def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
@@ -126,7 +130,11 @@ def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
             picks.append((number, best))
     reason = f"{what}: {len(picks)} masks" if picks else f"{what}: no mask satisfies them"
     return Selection.of(
-        masks, [row for _, row in picks], [scored.scores[g, row] for g, row in picks], reason, [g for g, _ in picks]
+        masks,
+        [row for _, row in picks],
+        [scored.scores[g, row] for g, row in picks],
+        reason,
+        [g for g, _ in picks],
     )
 
 
@@ -157,6 +165,7 @@ def select(masks: MaskSet, prompt: Prompt) -> Selection:
     maker = _ANSWERS.get(type(prompt))
     if maker is None:
         raise PromptError(
-            f"prompt: expected one of {', '.join(kind.__name__ for kind in _ANSWERS)}, got {type(prompt).__name__}"
+            f"prompt: expected one of {', '.join(kind.__name__ for kind in _ANSWERS)}, "
+            f"got {type(prompt).__name__}"
         )
     return maker(masks, prompt)

@@ -7,7 +7,9 @@ checked when the prompt meets its masks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import numbers
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -109,7 +111,9 @@ class Points:
                 )
             bad = sorted(set(mark.tolist()) - {-1, 0, 1})
             if bad:
-                raise PromptError(f"labels: expected 1 (foreground), 0 (background) or -1 (ignore), got {bad[0]:g}")
+                raise PromptError(
+                    f"labels: expected 1 (foreground), 0 (background) or -1 (ignore), got {bad[0]:g}"
+                )
             pairs = [(float(x), float(y)) for x, y in group]
             objects.append(
                 ObjectPoints(
@@ -117,6 +121,8 @@ class Points:
                     tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 0)),
                 )
             )
+        if not isinstance(multimask, (bool, np.bool_)):
+            raise PromptError(f"multimask: expected True or False, got {multimask!r}")
         object.__setattr__(self, "objects", tuple(objects))
         object.__setattr__(self, "multimask", bool(multimask))
 
@@ -146,17 +152,21 @@ class MaskLike:
         """Find out what was given, and check it."""
         object.__setattr__(self, "threshold", _share(self.threshold, "threshold"))
         if self.kind == "scribble":
+            object.__setattr__(self, "value", _line(self.value))
+            object.__setattr__(self, "width_px", _width(self.width_px))
             return
+        object.__setattr__(self, "kind", "bitmap")
         value: Any = self.value
         if isinstance(value, Selection):
             value = value.masks
         if isinstance(value, MaskSet):
             value = _union(value)
         if isinstance(value, Mapping):
+            value = dict(value)
             object.__setattr__(self, "kind", "rle")
-        elif isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[1] != 2:
-            value = _bitmap(value)
-        elif isinstance(value, np.ndarray) and value.dtype == bool:
+        elif (isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[1] != 2) or (
+            isinstance(value, np.ndarray) and value.dtype == bool
+        ):
             value = _bitmap(value)
         else:
             ring = _floats(value, "mask", "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer")
@@ -172,12 +182,7 @@ class MaskLike:
     @classmethod
     def scribble(cls, points: Any, width_px: float = 1.0, threshold: float = 0.5) -> MaskLike:
         """Return a stroke along (K, 2) image points; the mask that holds most of it answers."""
-        line = _floats(points, "scribble", "(x, y) points, shape (K, 2)")
-        if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
-            raise PromptError(f"scribble: expected at least one finite (x, y) point, shape (K, 2), got {line.shape}")
-        if not width_px > 0:
-            raise PromptError(f"scribble: expected a width above 0 px, got {width_px!r}")
-        return cls(line, threshold, "scribble", float(width_px))
+        return cls(points, threshold, "scribble", width_px)
 
 
 @dataclass(frozen=True)
@@ -186,12 +191,20 @@ class AnyOf:
 
     prompts: tuple[Prompt, ...]
 
+    def __post_init__(self) -> None:
+        """Check that these are prompts."""
+        object.__setattr__(self, "prompts", _members(self.prompts, "any_of"))
+
 
 @dataclass(frozen=True)
 class AllOf:
     """What satisfies all of the prompts."""
 
     prompts: tuple[Prompt, ...]
+
+    def __post_init__(self) -> None:
+        """Check that these are prompts."""
+        object.__setattr__(self, "prompts", _members(self.prompts, "all_of"))
 
 
 @dataclass(frozen=True)
@@ -201,24 +214,27 @@ class ButNot:
     prompt: Prompt
     unwanted: Prompt
 
+    def __post_init__(self) -> None:
+        """Check that these are prompts."""
+        _members((self.prompt, self.unwanted), "but_not")
+
 
 Prompt = Box | Points | MaskLike | AnyOf | AllOf | ButNot
 
 
 def any_of(*prompts: Prompt) -> AnyOf:
     """Return a prompt that selects what any of the given ones selects."""
-    return AnyOf(_members(prompts, "any_of"))
+    return AnyOf(prompts)
 
 
 def all_of(*prompts: Prompt) -> AllOf:
     """Return a prompt that selects what satisfies all of the given ones."""
-    return AllOf(_members(prompts, "all_of"))
+    return AllOf(prompts)
 
 
 def but_not(prompt: Prompt, unwanted: Prompt) -> ButNot:
     """Return a prompt that selects what ``prompt`` does, without what ``unwanted`` selects."""
-    first, second = _members((prompt, unwanted), "but_not")
-    return ButNot(first, second)
+    return ButNot(prompt, unwanted)
 
 
 def parse_point(text: str) -> tuple[float, float, int]:
@@ -234,7 +250,8 @@ def parse_point(text: str) -> tuple[float, float, int]:
             raise ValueError
     except ValueError as error:
         raise PromptError(
-            f"point {text!r}: expected x,y or x,y,label with label 1 (foreground) or 0 (background), such as 120,80,1"
+            f"point {text!r}: expected x,y or x,y,label with label 1 (foreground) or 0 (background), "
+            "such as 120,80,1"
         ) from error
     return values[0], values[1], int(values[2]) if len(values) == 3 else 1
 
@@ -266,53 +283,99 @@ def prompt_from_json(text: str) -> Prompt:
     Box(xyxy=((0.0, 0.0, 5.0, 5.0),), iou_threshold=0.5)
     """
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise PromptError(f"prompt: expected JSON ({error}), got {text[:80]!r}") from error
-    return _from_data(data)
+        return _from_data(json.loads(text))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise PromptError(f"prompt: expected JSON ({error}), got {str(text)[:80]!r}") from error
+    except RecursionError as error:
+        raise PromptError(f"prompt: nested too deeply, got {str(text)[:80]!r}...") from error
 
 
 def _from_data(data: Any) -> Prompt:
-    makers: dict[str, Any] = {
-        "box": Box,
-        "points": Points,
-        "polygon": MaskLike,
-        "rle": MaskLike,
-        "scribble": MaskLike.scribble,
-    }
+    """Make a prompt of parsed JSON."""
     if not isinstance(data, dict):
         raise PromptError(f"prompt: expected a JSON object such as {{'box': [0, 0, 5, 5]}}, got {data!r}")
     for key, combine in (("any_of", any_of), ("all_of", all_of), ("but_not", but_not)):
         if key in data:
             members = data[key]
             if not isinstance(members, list) or len(data) != 1:
-                raise PromptError(f"prompt {key}: expected only a list of prompts, got {data!r}")
+                raise PromptError(f"prompt {key}: expected only a list of prompts, got {str(data)[:80]}")
+            if key == "but_not" and len(members) != 2:
+                raise PromptError(f"prompt but_not: expected [wanted, unwanted], got {len(members)} prompts")
             return combine(*[_from_data(member) for member in members])  # type: ignore[operator,no-any-return]
-    kinds = [key for key in makers if key in data]
+    kinds = [key for key in _JSON_FORMS if key in data]
     if len(kinds) != 1:
-        raise PromptError(f"prompt: expected exactly one of {sorted(makers)} or a combination, got keys {sorted(data)}")
+        raise PromptError(
+            f"prompt: expected exactly one of {sorted(_JSON_FORMS)} or a combination, got keys {sorted(data)}"
+        )
+    maker, names = _JSON_FORMS[kinds[0]]
     options = {key: value for key, value in data.items() if key != kinds[0]}
-    try:
-        made: Prompt = makers[kinds[0]](data[kinds[0]], **options)
-    except TypeError as error:
-        raise PromptError(f"prompt {kinds[0]}: unknown option among {sorted(options)} ({error})") from error
+    unknown = sorted(set(options) - set(names))
+    if unknown:
+        raise PromptError(
+            f"prompt {kinds[0]}: unknown option {unknown[0]!r}, expected one of {sorted(names)}"
+        )
+    made: Prompt = maker(data[kinds[0]], **options)
     return made
 
 
-def _members(prompts: tuple[Any, ...], what: str) -> tuple[Prompt, ...]:
+def _polygon(points: Any, **options: Any) -> MaskLike:
+    """Return a mask prompt of JSON's polygon; RLE does not pass for one."""
+    return MaskLike(_floats(points, "polygon", "(x, y) points, shape (K, 2)"), **options)
+
+
+def _rle(rle: Any, **options: Any) -> MaskLike:
+    """Return a mask prompt of JSON's RLE; a polygon does not pass for one."""
+    if not isinstance(rle, Mapping):
+        raise PromptError(f"rle: expected a mapping with 'size' and 'counts', got {str(rle)[:80]}")
+    return MaskLike(rle, **options)
+
+
+# JSON's keys -> what makes the prompt, and the options that may stand beside it.
+_JSON_FORMS: dict[str, tuple[Callable[..., Prompt], tuple[str, ...]]] = {
+    "box": (Box, ("iou_threshold",)),
+    "points": (Points, ("labels", "multimask")),
+    "polygon": (_polygon, ("threshold",)),
+    "rle": (_rle, ("threshold",)),
+    "scribble": (MaskLike.scribble, ("width_px", "threshold")),
+}
+
+
+def _line(points: Any) -> NDArray[np.float64]:
+    """Return the (K, 2) points of a stroke, checked."""
+    line = _floats(points, "scribble", "(x, y) points, shape (K, 2)")
+    if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
+        raise PromptError(
+            f"scribble: expected at least one finite (x, y) point, shape (K, 2), got {line.shape}"
+        )
+    return line
+
+
+def _width(width_px: Any) -> float:
+    """Return the width of a stroke, checked."""
+    if isinstance(width_px, bool) or not isinstance(width_px, numbers.Real) or not 0 < width_px < math.inf:
+        raise PromptError(f"scribble: expected a width_px above 0, got {width_px!r}")
+    return float(width_px)
+
+
+def _members(prompts: Any, what: str) -> tuple[Prompt, ...]:
     """Check that there are prompts, and that they are prompts."""
+    if not isinstance(prompts, (list, tuple)):
+        raise PromptError(f"{what}: expected a tuple of prompts, got {type(prompts).__name__}")
     if not prompts:
         raise PromptError(f"{what}: expected at least one prompt")
     for prompt in prompts:
         if not isinstance(prompt, Prompt):
-            raise PromptError(f"{what}: expected prompts such as Box(...) or Points(...), got {type(prompt).__name__}")
-    return prompts
+            raise PromptError(
+                f"{what}: expected prompts such as Box(...) or Points(...), got {type(prompt).__name__}"
+            )
+    return tuple(prompts)
 
 
 def _floats(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
+    """Return a float64 copy of numbers, or say what was wanted."""
     try:
-        return np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise PromptError(f"{what}: expected {wanted}, got {str(values)[:80]}") from error
 
 
@@ -322,7 +385,7 @@ def _text(values: NDArray[np.float64]) -> str:
 
 def _share(value: Any, name: str) -> float:
     """Return a number from 0 to 1, or say so."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise PromptError(f"{name}: expected a number from 0 to 1, got {value!r}")
     return float(value)
 
@@ -352,9 +415,7 @@ def _point_groups(points: Any) -> list[NDArray[np.float64]]:
     return groups
 
 
-def _label_groups(
-    labels: Any, groups: list[NDArray[np.float64]], depth: int
-) -> list[NDArray[np.float64]]:
+def _label_groups(labels: Any, groups: list[NDArray[np.float64]], depth: int) -> list[NDArray[np.float64]]:
     """Return one (P,) array of labels an object."""
     if labels is None:
         return [np.ones(len(group)) for group in groups]
@@ -372,9 +433,12 @@ def _label_groups(
 
 def _bitmap(value: NDArray[Any]) -> NDArray[np.bool_]:
     """Return a read-only boolean copy; the caller's array may change later."""
-    found = set(np.unique(value).tolist()) if value.dtype != bool else set()
-    if not found <= {0, 1, 255}:
-        raise PromptError("mask: expected a bitmap of false and true (or 0 and 1, or 0 and 255), got other values")
+    if value.ndim != 2:
+        raise PromptError(f"mask: expected a bitmap of shape (H, W), got {value.shape}")
+    if value.dtype != bool and not np.isin(value, (0, 1, 255)).all():
+        raise PromptError(
+            "mask: expected a bitmap of false and true (or 0 and 1, or 0 and 255), got other values"
+        )
     copy = value.astype(bool)
     copy.flags.writeable = False
     return copy

@@ -22,7 +22,16 @@ from pycocotools.cocoeval import COCOeval
 from fastsam.errors import RecordError
 from fastsam.masks import Rle
 
-__all__ = ["AREAS", "IOU_THRESHOLDS", "MAX_DETS", "ImageMatches", "best_ious", "match_image", "mean", "recall_and_precision"]
+__all__ = [
+    "AREAS",
+    "IOU_THRESHOLDS",
+    "MAX_DETS",
+    "ImageMatches",
+    "best_ious",
+    "match_image",
+    "mean",
+    "recall_and_precision",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -79,7 +88,9 @@ def _coco(annotations: list[dict[str, Any]], size_hw: tuple[int, int]) -> Any:
     return index
 
 
-def _annotations(masks: Sequence[Rle], boxes_xyxy: NDArray[Any], areas: Sequence[float]) -> list[dict[str, Any]]:
+def _annotations(
+    masks: Sequence[Rle], boxes_xyxy: NDArray[Any], areas: Sequence[float]
+) -> list[dict[str, Any]]:
     """Return COCO annotations of one image; ids begin at 1, since COCOeval takes 0 for "no match"."""
     return [
         {
@@ -130,7 +141,9 @@ def match_image(
         raise RecordError("scores: expected the best detection first, got scores that rise")
     count, total = len(masks), len(objects)
     shape = (len(areas), len(IOU_THRESHOLDS), count)
-    nothing = ImageMatches(values, np.zeros(shape, bool), np.zeros(shape, bool), np.zeros((len(areas), total), bool))
+    nothing = ImageMatches(
+        values, np.zeros(shape, bool), np.zeros(shape, bool), np.zeros((len(areas), total), bool)
+    )
     if count == 0 and total == 0:
         return nothing, np.zeros((0, 0))
     evaluation = _evaluated(masks, boxes_xyxy, values, objects, kind, areas)
@@ -156,7 +169,7 @@ def _evaluated(
     areas: Sequence[str],
 ) -> Any:
     """Return a COCOeval that has matched one image."""
-    size_hw = tuple((list(objects) + list(masks))[0]["size"])
+    height, width = (list(objects) + list(masks))[0]["size"]
     true_boxes = np.array([coco_mask.toBbox(o) for o in objects], np.float64).reshape(-1, 4)
     true_boxes[:, 2:] += true_boxes[:, :2]
     boxes = np.asarray(boxes_xyxy, np.float64)
@@ -166,8 +179,9 @@ def _evaluated(
     for annotation, score in zip(found, scores, strict=True):
         annotation["score"] = float(score)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
-        truth = _coco(_annotations(objects, true_boxes, [float(coco_mask.area(o)) for o in objects]), size_hw)
-        evaluation = COCOeval(truth, _coco(found, size_hw), _TYPES[kind])
+        true_areas = [float(coco_mask.area(o)) for o in objects]
+        truth = _coco(_annotations(objects, true_boxes, true_areas), (height, width))
+        evaluation = COCOeval(truth, _coco(found, (height, width)), _TYPES[kind])
         _set_params(evaluation, areas, 1)
         evaluation.evaluate()
     return evaluation
@@ -204,7 +218,10 @@ def recall_and_precision(
     evaluation._paramsEval = evaluation.params
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
-    recall, precision = evaluation.eval["recall"], evaluation.eval["precision"]  # (T, 1, A, M), (T, R, 1, A, M)
+    recall, precision = (
+        evaluation.eval["recall"],
+        evaluation.eval["precision"],
+    )  # (T, 1, A, M), (T, R, 1, A, M)
     results: dict[str, float | None] = {}
     for a, area in enumerate(areas):
         for m, count in enumerate(MAX_DETS):

@@ -25,10 +25,12 @@ class EvalConfig(CheckedConfig):
     max_det: int = option(1000, "at most so many masks, for recall", min=1, max=10000, step=1)
     select_conf: float = option(0.05, "least confidence of a mask, for prompts", min=0.0, max=1.0, step=0.01)
     select_max_det: int = option(300, "at most so many masks, for prompts", min=1, max=10000, step=1)
-    iou: float = option(0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01)
+    iou: float = option(
+        0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01
+    )
     imgsz: int = option(640, "longer side of the network's input, pixels", min=32, max=8192, step=32)
     min_area_px: int = option(100, "smaller objects are not prompted for", min=0)
-    jitter: float = option(0.1, "shift of each edge of a jittered box, share of the side", min=0.0, max=0.5)
+    jitter: float = option(0.1, "shift of each edge of a jittered box, share of the side", min=0.0, max=0.4)
     seed: int = option(0, "random seed of the jitter", min=0)
     noc: bool = option(False, "count the clicks until IoU .85 and .90 (slow)")
     max_clicks: int = option(20, "give up after so many clicks", min=1)

@@ -59,7 +59,9 @@ class TorchBackend:
         self.device = pick_device(device)
         self.checkpoint = Path(checkpoint)
         model: Any = segmentation_model(checkpoint)
-        model.model[-1].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
+        model.model[
+            -1
+        ].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
         self._model = model.fuse(verbose=False).to(self.device)
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)

@@ -1,0 +1,298 @@
+"""The ``fastsam`` command. Answers go to stdout, talk to stderr; a user's mistake is one line and exit 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from fastsam import __version__
+from fastsam.cli_options import collect, with_options
+from fastsam.config import RenderConfig, SegmentConfig, TrainConfig
+from fastsam.errors import FastSAMError
+from fastsam.evaluation.protocol import EvalConfig
+
+if TYPE_CHECKING:
+    from fastsam.pipeline import FastSAM
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="fastsam",
+    help="Find every mask of an image once, then select by box, point or mask.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+_talk = Console(stderr=True, highlight=False)
+
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="A checkpoint's path or a name of `fastsam weights`; the embedded default if not given."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+
+
+def main() -> None:
+    """Run the command; our own errors become one line on stderr and exit code 2."""
+    try:
+        app()
+    except FastSAMError as error:
+        _talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _talk.print("stopped; run the same command again to go on")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastsam {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Find every mask of an image once, then select by box, point or mask."""
+
+
+@app.command()
+@with_options(RenderConfig)
+@with_options(SegmentConfig, optional=True)
+def segment(
+    images: Annotated[list[str], typer.Argument(help="Image files, folders, patterns, or - for stdin.")],
+    point: Annotated[
+        list[str] | None,
+        typer.Option(help="x,y or x,y,label (1 foreground, 0 background); all points are about one object."),
+    ] = None,
+    box: Annotated[list[str] | None, typer.Option(help="x1,y1,x2,y2; one answer for each box.")] = None,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(help="An image of the photo's size whose bright pixels mark the region."),
+    ] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON; see the docs.")] = None,
+    combine: Annotated[
+        Literal["any", "all"], typer.Option(help="How prompts of several kinds combine.")
+    ] = "any",
+    multimask: Annotated[
+        bool, typer.Option(help="Up to three answers for the points: whole, part, subpart.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Output folder. [default: output; none with --json]", show_default=False),
+    ] = None,
+    format: Annotated[
+        list[str] | None, typer.Option(help="overlay, png, npz, coco, sam-json, yolo, labelme, csv, geojson.")
+    ] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object an image on stdout.")
+    ] = False,
+    resume: Annotated[bool, typer.Option(help="Skip images that an earlier, equal run has finished.")] = True,
+    weights: Weights = None,
+    device: Device = "auto",
+    **options: Any,
+) -> None:
+    """Segment images: everything, or what the prompts mean."""
+    from fastsam.batch import BatchJob, run_batch
+
+    wanted = _prompt(point, box, mask, prompt, combine, multimask)
+    formats = tuple(format or (() if json_lines and out is None else ("overlay",)))
+    job = BatchJob(
+        sources=tuple(images),
+        prompt=wanted,
+        out=None if not formats else out or Path("output"),
+        formats=formats,
+        segment=collect(SegmentConfig, options),
+        render=collect(RenderConfig, options),
+        resume=resume,
+    )
+    stdin = sys.stdin.buffer.read() if "-" in images else None
+    job.check()
+    model = _model(weights, device)
+    failed = 0
+    with _bar("segmenting", job.count()) as update:
+        for number, done in enumerate(run_batch(model, job, stdin), start=1):
+            update(number)
+            if done.error:
+                failed += 1
+                _talk.print(f"[red]error:[/red] {escape(done.error)}", soft_wrap=True)
+            elif json_lines:
+                typer.echo(json.dumps(done.record()))
+            else:
+                _talk.print(escape(done.line()), soft_wrap=True)
+    if failed:
+        raise typer.Exit(2 if failed == job.count() else 1)
+
+
+def _prompt(
+    points: list[str] | None,
+    boxes: list[str] | None,
+    masks: list[Path] | None,
+    raw: list[str] | None,
+    combine: str,
+    multimask: bool,
+) -> Any:
+    """Return the prompt that the flags ask for, or None for everything."""
+    from fastsam.sources import read_frame
+    from prompts import Box, MaskLike, Points, all_of, any_of, parse_box, parse_point, prompt_from_json
+
+    found: list[Any] = []
+    if points:
+        parsed = [parse_point(text) for text in points]
+        found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask))
+    if boxes:
+        found.append(Box([parse_box(text) for text in boxes]))
+    found += [MaskLike(read_frame(path).rgb.mean(axis=2) > 127) for path in masks or ()]
+    found += [prompt_from_json(text) for text in raw or ()]
+    if len(found) < 2:
+        return found[0] if found else None
+    return any_of(*found) if combine == "any" else all_of(*found)
+
+
+@contextmanager
+def _bar(what: str, total: int | None = None, *, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a bar on a terminal; yields a function that takes (done, total)."""
+    from rich import progress
+
+    kind = progress.DownloadColumn() if in_bytes else progress.MofNCompleteColumn()
+    columns = (progress.TextColumn(what), progress.BarColumn(), kind, progress.TimeRemainingColumn())
+    hidden = not _talk.is_terminal or total == 1
+    with progress.Progress(*columns, console=_talk, disable=hidden, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, total=total: bar.update(task, completed=done, total=total)
+
+
+def _model(weights: str | None, device: str) -> FastSAM:
+    """Load the weights; where they are downloaded first, show how far that is."""
+    from fastsam.pipeline import FastSAM
+
+    with _bar(f"downloading {weights}", in_bytes=True) as update:
+        return FastSAM(weights, device=device, progress=update)
+
+
+def _fetched(weights: str) -> Path:
+    """Return the local file of a name or path, downloaded if need be."""
+    from fastsam.weights import resolve
+
+    with _bar(f"downloading {weights}", in_bytes=True) as update:
+        return resolve(weights, progress=update).path
+
+
+@app.command()
+@with_options(TrainConfig)
+def train(
+    data: Annotated[
+        list[Path], typer.Argument(help="COCO-format folders: instances.json, images/, heldout.txt.")
+    ],
+    weights: Annotated[
+        str, typer.Option(help="Checkpoint to start from: a path or a name of the weights table.")
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/train"),
+    partial: Annotated[
+        list[str] | None, typer.Option(help="Name of a data folder that labels only some of its objects.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run folder's last checkpoint.")
+    ] = False,
+    **options: Any,
+) -> None:
+    """Fine-tune a network to find every mask (one class, images in heldout.txt left out)."""
+    from fastsam.train import train as run
+    from fastsam.weights import resolve
+
+    start = resolve(weights).path
+    written = run(
+        data, start, out, TrainConfig(**collect(TrainConfig, options)), partial=partial or (), resume=resume
+    )
+    typer.echo(written)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("output"),
+    weights: Weights = None,
+    device: Device = "auto",
+) -> None:
+    """Segment a photo that comes with an installed package, and show what a click and a box select."""
+    from fastsam.demo import run_demo
+
+    for line in run_demo(out, weights, device):
+        typer.echo(line)
+
+
+@app.command("eval")
+@with_options(EvalConfig)
+def evaluate(
+    dataset: Annotated[
+        list[Path], typer.Argument(help="COCO-format folders: instances.json, images/, heldout.txt.")
+    ],
+    split: Annotated[Literal["heldout", "train", "all"], typer.Option(help="Which images.")] = "heldout",
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the figures of each image here, and go on from there.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many images.", min=1)] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a dataset on stdout.")
+    ] = False,
+    weights: Weights = None,
+    device: Device = "auto",
+    **options: Any,
+) -> None:
+    """Measure recall, the selectors and the boundaries on annotated images."""
+    from fastsam.evaluation.report import table
+    from fastsam.evaluation.runner import evaluate as run
+
+    config = EvalConfig(**collect(EvalConfig, options))
+    model = _model(weights, device)
+    found: list[dict[str, Any]] = []
+    for folder in dataset:
+        with _bar(f"measuring {folder.name}") as update:
+            measured = run(
+                folder, model, split=split, config=config, out=out, limit=limit,
+                on_progress=lambda done, total, _name, update=update: update(done, total),
+            )  # fmt: skip
+        found.append(measured)
+        if json_lines:
+            typer.echo(json.dumps(found[-1]))
+    if not json_lines:
+        Console(highlight=False).print(table(found))
+
+
+@app.command("weights")
+def weights_table(
+    get: Annotated[str | None, typer.Option(help="Download the checkpoint of this name.")] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the checkpoints that have a name, and where they are; or download one."""
+    from fastsam.weights import local_path, table
+
+    if get is not None:
+        typer.echo(_fetched(get))
+        return
+    rows = [
+        {"name": entry.name, "here": local_path(entry).is_file(), "path": str(local_path(entry)),
+         "imgsz": entry.imgsz, "licence": entry.licence, "description": entry.description, "url": entry.url}
+        for entry in table()
+    ]  # fmt: skip
+    if json_lines:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo(f"{'*' if row['here'] else ' '} {row['name']:<14} {row['description']}")
+    typer.echo("* is on this machine")

@@ -1,0 +1,41 @@
+"""``fastsam demo``: segment a photo that an installed package carries, and say what was found where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastsam.optional import require
+from fastsam.pipeline import FastSAM
+from prompts import Box, Points, Prompt
+
+__all__ = ["demo_photo", "run_demo"]
+
+_CLICK = (150.0, 600.0)  # the person on the left
+_TWO = ((400.0, 400.0), (600.0, 480.0))  # the bus, and not its door
+_BOX = (20.0, 230.0, 800.0, 750.0)  # the bus
+
+
+def demo_photo() -> Path:
+    """Return the path of the street photo (810 x 1080) that the ultralytics package carries."""
+    return Path(require("ultralytics.utils", "find the demo photo").ASSETS) / "bus.jpg"
+
+
+def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
+    """Segment the photo, answer three prompts, write overlays and masks; yield lines to print."""
+    photo = demo_photo()
+    session = FastSAM(weights, device=device).open(photo)
+    everything = session.everything()
+    network = session.times_ms["network"]
+    yield f"{photo.name}: {len(everything)} masks, network {network:.0f} ms (first run)"
+    yield f"everything    {everything.save(out / 'everything.png')}"
+    files = everything.export(out / "masks", "png")
+    yield f"{len(files)} mask files {out / 'masks'}"
+    asked: dict[str, Prompt] = {
+        "click": Points(_CLICK),
+        "add-subtract": Points(_TWO, [1, 0]),
+        "box": Box(_BOX),
+    }
+    for name, prompt in asked.items():
+        answer = session.select(prompt)
+        yield f"{name:<13} {answer.save(out / f'{name}.png')}  ({answer.reason})"

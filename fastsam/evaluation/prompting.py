@@ -1,0 +1,184 @@
+"""Prompts made from true objects, and how well their answers fit: clicks, boxes, clicks until it fits.
+
+The click is SAM's (arXiv 2304.02643): the point of the object farthest from its edge. Further clicks are
+those of interactive segmentation (RITM, arXiv 2102.06583): where the answer is most wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import InputError
+from fastsam.evaluation.protocol import EvalConfig
+from fastsam.masks import box_from_mask, farthest_point
+from fastsam.records import MaskSet, Selection
+from prompts import Box, Points, Prompt, select
+
+__all__ = ["FIGURES", "NOC_IOUS", "clicks_needed", "jittered_box", "mask_iou", "next_click", "prompt_objects"]
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+Selector = Callable[[MaskSet, Prompt], Selection]
+
+FIGURES = ("point", "point_best3", "box", "box_jitter")
+NOC_IOUS = (0.85, 0.90)
+
+
+def mask_iou(a: BoolArray, b: BoolArray) -> float:
+    """Return the IoU of two (H, W) masks, 0 where both are empty.
+
+    Raises:
+        InputError: they are of different sizes.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"masks: expected one image size, got {a.shape} and {b.shape}")
+    union = np.count_nonzero(a | b)
+    return float(np.count_nonzero(a & b) / union) if union else 0.0
+
+
+def jittered_box(
+    box_xyxy: NDArray[np.float32], size_hw: tuple[int, int], share: float, seed: Sequence[int]
+) -> FloatArray:
+    """Return a box whose edges are each moved by up to ``share`` of its sides, inside the image.
+
+    The same seed gives the same box, whatever else is evaluated beside it.
+
+    >>> jittered_box(np.array([2, 2, 6, 6], np.float32), (9, 9), 0.0, [1]).tolist()
+    [2.0, 2.0, 6.0, 6.0]
+    """
+    x1, y1, x2, y2 = (float(value) for value in box_xyxy)
+    side = np.array([x2 - x1, y2 - y1] * 2)
+    moved = np.array([x1, y1, x2, y2]) + np.random.default_rng(list(seed)).uniform(-share, share, 4) * side
+    height, width = size_hw
+    return np.asarray(np.clip(moved, 0, [width, height, width, height]), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class PromptFigures:
+    """How prompts for each object of one image were answered; NaN for objects that are too small.
+
+    Attributes:
+        ious: (4, G): IoU of the answers with the object, rows as :data:`FIGURES`.
+        clicks: (2, G): clicks until :data:`NOC_IOUS`; NaN throughout unless asked for.
+        prompt_ms: mean time of a box or point prompt, its answer's pixels included; NaN without objects.
+    """
+
+    ious: FloatArray
+    clicks: FloatArray
+    prompt_ms: float
+
+
+def prompt_objects(
+    masks: MaskSet,
+    objects: Sequence[BoolArray],
+    mask_ious: FloatArray,
+    config: EvalConfig,
+    seed: Sequence[int] = (0,),
+) -> PromptFigures:
+    """Prompt for every object of an image by its click and its box.
+
+    Args:
+        masks: N masks to choose from.
+        objects: G true (H, W) masks.
+        mask_ious: (N, G) IoU of each mask with each object, so that unedited answers need no pixels.
+        config: least object area, jitter, clicks.
+        seed: of the image; the jitter of object g is seeded with ``(*seed, g)``.
+    """
+    ious = np.full((len(FIGURES), len(objects)), np.nan)
+    clicks = np.full((len(NOC_IOUS), len(objects)), np.nan)
+    spent_ms: list[float] = []
+    for g, target in enumerate(objects):
+        if np.count_nonzero(target) < max(config.min_area_px, 1):
+            continue
+        box = box_from_mask(target)
+        x, y = farthest_point(target)
+        wobbly = jittered_box(box, masks.size_hw, config.jitter, (*seed, g))
+        answers = []
+        for prompt in (
+            Points((x + 0.5, y + 0.5)),
+            Points((x + 0.5, y + 0.5), multimask=True),
+            Box(box),
+            Box(wobbly),
+        ):
+            start = time.perf_counter()
+            answer = select(masks, prompt)
+            if len(answer):
+                answer.masks.crop(0)
+            spent_ms.append(1e3 * (time.perf_counter() - start))
+            answers.append(_fits(answer, target, mask_ious[:, g]))
+        del spent_ms[-3]  # three levels cost more than one answer: reported are single answers
+        ious[:, g] = [max(fits, default=0.0) for fits in answers]
+        if config.noc:
+            clicks[:, g] = clicks_needed(masks, target, NOC_IOUS, config.max_clicks)
+    return PromptFigures(ious, clicks, float(np.mean(spent_ms)) if spent_ms else float("nan"))
+
+
+def _fits(answer: Selection, target: BoolArray, mask_ious: FloatArray) -> list[float]:
+    """Return the IoU of each answered mask with the object."""
+    return [
+        mask_iou(answer.masks.mask(k), target) if answer.edited[k] else float(mask_ious[answer.indices[k]])
+        for k in range(len(answer))
+    ]
+
+
+def next_click(answer: BoolArray, target: BoolArray, clicked: BoolArray) -> tuple[int, int, int] | None:
+    """Return (x, y, label) of the click that a user would make next, None where nothing is wrong.
+
+    It lies in the larger error region (missed or wrongly covered, by the radius of the largest circle
+    that fits in), at its farthest point from the edge; the image's edge counts as edge.
+
+    Args:
+        answer: (H, W) mask so far.
+        target: (H, W) true mask.
+        clicked: (H, W) pixels that were clicked already.
+    """
+    best: tuple[float, int, int, int] | None = None
+    for wrong, label in ((target & ~answer, 1), (answer & ~target, 0)):
+        padded = np.pad(wrong.astype(np.uint8), 1)
+        depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+        depth = np.where(clicked, 0, depth)
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        if depth[y, x] > 0 and (best is None or depth[y, x] > best[0]):
+            best = (float(depth[y, x]), int(x), int(y), label)
+    return None if best is None else best[1:]
+
+
+def clicks_needed(
+    masks: MaskSet,
+    target: BoolArray,
+    ious: Sequence[float],
+    max_clicks: int,
+    selector: Selector = select,
+) -> list[int]:
+    """Return for each IoU how many clicks it takes until the answer fits that well.
+
+    ``max_clicks`` where it never does, as the literature's NoC@85 and NoC@90 count it.
+    """
+    needed = [max_clicks] * len(ious)
+    clicked = np.zeros(target.shape, bool)
+    answer = np.zeros(target.shape, bool)
+    points: list[tuple[float, float]] = []
+    labels: list[int] = []
+    for count in range(1, max_clicks + 1):
+        click = next_click(answer, target, clicked)
+        if click is None:
+            break
+        x, y, label = click
+        clicked[y, x] = True
+        points.append((x + 0.5, y + 0.5))
+        labels.append(label)
+        found = selector(masks, Points(points, labels))
+        answer = found.masks.mask(0) if len(found) else np.zeros(target.shape, bool)
+        reached = mask_iou(answer, target)
+        needed = [
+            min(best, count) if reached >= wanted else best for best, wanted in zip(needed, ious, strict=True)
+        ]
+        if reached >= max(ious):
+            break
+    return needed

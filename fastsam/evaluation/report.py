@@ -1,0 +1,102 @@
+"""Evaluation results for people (a table on the terminal) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fastsam.errors import InputError
+from fastsam.evaluation.shards import write_atomic
+from fastsam.optional import require
+
+__all__ = ["LABELS", "save_json", "table"]
+
+# Figure -> what it is, in the order of the table. Those that no result has are left out.
+LABELS: dict[str, str] = {
+    "images": "images",
+    "instances": "annotated objects",
+    "masks_per_image": "masks an image",
+    "AR@10": "recall of the 10 best masks, mean over IoU .50:.95",
+    "AR@100": "of 100",
+    "AR@1000": "of 1000",
+    "AR@1000_small": "objects under 32 x 32 px",
+    "AR@1000_medium": "up to 96 x 96 px",
+    "AR@1000_large": "larger",
+    "AP": "average precision, class-agnostic",
+    "box_AR@10": "recall of boxes, 10 best",
+    "box_AR@100": "of 100",
+    "box_AR@1000": "of 1000",
+    "box_AP": "average precision of boxes",
+    "oracle_mIoU": "best mask of each object",
+    "selection_oracle_mIoU": "best mask that a prompt can choose",
+    "point_mIoU": "answer to one click",
+    "point_mIoU_best3": "best of up to three answers to one click",
+    "box_mIoU": "answer to the tight box",
+    "box_mIoU_jitter": "answer to a jittered box",
+    "noc@85": "clicks until IoU .85",
+    "noc@90": "clicks until IoU .90",
+    "ODS": "boundary F, one threshold for all",
+    "OIS": "boundary F, best threshold an image",
+    "boundary_AP": "boundary average precision",
+    "R50": "boundary recall at 50 % precision",
+}
+_TIMES = {
+    "network": "ms: network",
+    "decode": "ms: network outputs to masks that answer prompts",
+    "pixels": "ms: all masks to full-size pixels",
+    "prompt": "ms: one point or box prompt",
+}
+
+
+def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
+    """Return a rich table of one evaluation, or of several side by side.
+
+    Args:
+        results: what :func:`fastsam.evaluation.runner.evaluate` returned, once or a list.
+
+    Raises:
+        InputError: there are no results.
+        MissingPackageError: rich is not installed.
+    """
+    runs = [results] if isinstance(results, Mapping) else list(results)
+    if not runs:
+        raise InputError("results: expected at least one evaluation, got none")
+    made = require("rich.table", "print tables").Table(title="Evaluation")
+    made.add_column("figure", no_wrap=True)
+    for run in runs:
+        made.add_column(f"{run['dataset']} {run['split']}", justify="right", no_wrap=True)
+    made.add_column("what it is")
+    for name, label in LABELS.items():
+        if any(name in run for run in runs):
+            made.add_row(name, *[_number(run.get(name)) for run in runs], label)
+    for name, label in _TIMES.items():
+        made.add_row(f"time_ms.{name}", *[_number(run["time_ms"].get(name), 1) for run in runs], label)
+    return made
+
+
+def _number(value: Any, digits: int = 3) -> str:
+    """Return a cell: whole numbers as they are, others rounded, nothing as a dash.
+
+    >>> _number(0.62930), _number(37), _number(None)
+    ('0.629', '37', '-')
+    """
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def save_json(results: Mapping[str, Any], path: str | Path) -> Path:
+    """Write results as a JSON file and return its path; never NaN, which is no JSON.
+
+    Raises:
+        InputError: a value is not JSON.
+        ExportError: the folder cannot be written.
+    """
+    try:
+        text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise InputError(f"results: expected JSON values, with None for what is unknown ({error})") from error
+    write_atomic(Path(path), lambda stream: stream.write(text.encode()))
+    return Path(path)

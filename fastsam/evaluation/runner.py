@@ -1,0 +1,242 @@
+"""Running a dataset through a model: one network pass an image, resumable, to one mapping of figures."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastsam
+from fastsam.datasets import CocoDataset, CocoImage, Split, boundary_file, read_boundaries, read_coco
+from fastsam.errors import ConfigError, DatasetError
+from fastsam.evaluation.boundary import (
+    BoundaryCounts,
+    boundary_figures,
+    count_boundaries,
+    even_thresholds,
+    soft_boundaries,
+)
+from fastsam.evaluation.metrics import ImageMatches, best_ious, match_image, mean, recall_and_precision
+from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
+from fastsam.evaluation.protocol import EvalConfig
+from fastsam.evaluation.report import save_json
+from fastsam.evaluation.shards import Arrays, Shards, file_sha256
+from fastsam.masks import Rle, decode_rle
+from fastsam.records import Frame, MaskSet
+from fastsam.sources import read_frame
+
+if TYPE_CHECKING:
+    from fastsam.everything.backend import Segmenter
+    from fastsam.pipeline import FastSAM
+
+__all__ = ["evaluate", "selection_set"]
+
+_MEASURES = 1  # raise it when what is measured changes: stored measurements are then not used again
+_BOX_AREAS = ("all",)
+_TIMES = ("network", "decode", "pixels", "prompt")
+
+
+def evaluate(
+    dataset: str | Path,
+    model: FastSAM | Segmenter,
+    *,
+    split: Split = "heldout",
+    config: EvalConfig | None = None,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    model_id: str | None = None,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a model on a COCO-format dataset.
+
+    Args:
+        dataset: folder with ``instances.json``, ``images/`` and ``heldout.txt``.
+        model: a ``FastSAM`` or its stage one.
+        split: ``"heldout"``, ``"train"`` or ``"all"``.
+        config: the protocol; thresholds of the model itself are not used.
+        out: folder for one file an image and ``results.json``; a run that was interrupted goes on from
+            there. Other settings, weights or annotations get a folder of their own beside it.
+        limit: only the first so many images, in the order of their names.
+        model_id: names a model that has no checkpoint file; needed only with ``out``.
+        on_progress: called after each image with (done, total, name).
+
+    Returns:
+        figures by name, JSON values only; None where nothing could be measured. Times are medians over
+        images, milliseconds.
+
+    Raises:
+        DatasetError: the dataset is incomplete, or an image is not as large as listed.
+        ConfigError: ``limit`` is below 1, or ``out`` is given for a model without identity.
+        ExportError: ``out`` cannot be written.
+    """
+    config = config or EvalConfig()
+    segmenter: Any = getattr(model, "segmenter", model)
+    found = read_coco(dataset, split)
+    images = _first(found, limit)
+    identity = {
+        "model": _model_identity(segmenter, model_id, required=out is not None),
+        "annotations_sha256": file_sha256(found.root / "instances.json"),
+        "protocol": asdict(config),
+        "version": fastsam.__version__,
+        "measures": _MEASURES,
+    }
+    shards = Shards(out, f"{found.root.resolve().name}-{split}", identity)
+    measured: list[Arrays] = []
+    for number, image in enumerate(images):
+        inputs = [image.path, boundary_file(found.root, image)] if config.boundary else [image.path]
+        shard = shards.path(inputs)
+        arrays = shards.load(shard)
+        if arrays is None:
+            arrays = _measure(segmenter, found, image, config)
+            shards.save(shard, arrays)
+        measured.append(arrays)
+        if on_progress is not None:
+            on_progress(number + 1, len(images), image.path.name)
+    results = {
+        "dataset": found.root.resolve().name,
+        "split": split,
+        "images": len(images),
+        **_summary(measured, config),
+        **{name: identity[name] for name in ("model", "protocol", "version")},
+    }
+    if shards.folder is not None:
+        save_json(results, shards.folder / "results.json")
+    return results
+
+
+def _first(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ...]:
+    """Return the images to measure."""
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: expected at least 1 image, got {limit}")
+    if not dataset.images:
+        raise DatasetError(
+            f"dataset {dataset.root}: split {dataset.split!r} has no images; "
+            "compare the names in heldout.txt with those in instances.json, or use split 'all'"
+        )
+    return dataset.images[:limit]
+
+
+def _model_identity(segmenter: Any, model_id: str | None, *, required: bool) -> dict[str, str | None]:
+    """Return what tells one model from another."""
+    checkpoint = getattr(segmenter, "checkpoint", None)
+    digest = file_sha256(Path(checkpoint)) if checkpoint is not None and Path(checkpoint).is_file() else None
+    if required and digest is None and model_id is None:
+        raise ConfigError(
+            f"model_id: expected a name for a {type(segmenter).__name__}, which has no checkpoint file; "
+            "without one, measurements of different models would be mixed up in 'out'"
+        )
+    return {"backend": type(segmenter).__name__, "weights_sha256": digest, "id": model_id}
+
+
+def selection_set(masks: MaskSet, config: EvalConfig) -> MaskSet:
+    """Return the masks that prompts choose among: the same as the network read out at ``select_conf``."""
+    return masks[np.flatnonzero(masks.scores > config.select_conf)[: config.select_max_det]]
+
+
+def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig) -> Arrays:
+    """Return everything that is measured on one image."""
+    frame = _frame(image)
+    start = time.perf_counter()
+    masks = segmenter.segment(frame, config.segment)
+    passed = time.perf_counter()
+    # Each mask is decoded once; what needs all pixels works on these packed copies.
+    pixels = MaskSet.from_crops([masks.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
+    decoded = time.perf_counter()
+    rles, objects = [pixels.rle(i) for i in range(len(pixels))], image.rles()
+    by_mask, ious = match_image(rles, masks.boxes_xyxy, masks.scores, objects)
+    by_box, _ = match_image(rles, masks.boxes_xyxy, masks.scores, objects, kind="box", areas=_BOX_AREAS)
+    arrays = {f"mask_{name}": value for name, value in by_mask.arrays().items()}
+    arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
+    arrays["best_iou"] = best_ious(ious)
+    prompt_ms = _add_prompts(arrays, selection_set(masks, config), objects, ious, config, image.path.name)
+    if config.boundary:
+        truths = read_boundaries(dataset.root, image)
+        counts = count_boundaries(
+            soft_boundaries(pixels), truths, even_thresholds(config.boundary_thresholds)
+        )
+        arrays["boundary"] = np.stack(
+            [counts.truth_matched, counts.truth, counts.found_matched, counts.found]
+        )
+    steps = segmenter.times_ms
+    whole_ms, pixels_ms = 1e3 * (passed - start), 1e3 * (decoded - passed)
+    arrays["times_ms"] = np.array(
+        [steps.get("network", whole_ms), steps.get("decode", 0.0), pixels_ms, prompt_ms]
+    )
+    return arrays
+
+
+def _frame(image: CocoImage) -> Frame:
+    """Read an image and compare its size with the listed one."""
+    frame = read_frame(image.path)
+    if frame.size_hw != (image.height, image.width):
+        raise DatasetError(
+            f"{image.path}: instances.json says {image.width}x{image.height}, "
+            f"the file is {frame.size_hw[1]}x{frame.size_hw[0]}; its annotations would not fit"
+        )
+    return frame
+
+
+def _add_prompts(
+    arrays: Arrays,
+    chosen: MaskSet,
+    objects: Sequence[Rle],
+    ious: NDArray[np.float64],
+    config: EvalConfig,
+    name: str,
+) -> float:
+    """Prompt for every object; add the figures and return the time of a prompt."""
+    targets = [decode_rle(rle) for rle in objects]
+    selectable = ious[: len(chosen)]  # scores fall, so the chosen masks are the first ones
+    seed = (config.seed, zlib.crc32(name.encode()))
+    prompted = prompt_objects(chosen, targets, selectable, config, seed)
+    areas = np.array([np.count_nonzero(target) for target in targets], np.int64)
+    arrays["selectable_iou"] = np.where(areas >= config.min_area_px, best_ious(selectable), np.nan)
+    arrays |= {"prompt_iou": prompted.ious, "clicks": prompted.clicks, "area_px": areas}
+    return prompted.prompt_ms
+
+
+def _summary(measured: Sequence[Arrays], config: EvalConfig) -> dict[str, Any]:
+    """Pool the measurements of all images."""
+    by_mask = [ImageMatches.from_arrays(_part(arrays, "mask_")) for arrays in measured]
+    by_box = [ImageMatches.from_arrays(_part(arrays, "box_")) for arrays in measured]
+    pooled = {
+        name: np.concatenate([a[name] for a in measured], axis=-1)
+        for name in ("best_iou", "selectable_iou", "prompt_iou", "clicks")
+    }
+    results: dict[str, Any] = {
+        "instances": int(pooled["best_iou"].shape[-1]),
+        "prompted_instances": int(np.isfinite(pooled["selectable_iou"]).sum()),
+        "masks_per_image": float(np.mean([len(one.scores) for one in by_mask])),
+        **recall_and_precision(by_mask),
+        **{f"box_{name}": value for name, value in recall_and_precision(by_box, _BOX_AREAS).items()},
+        "oracle_mIoU": mean(pooled["best_iou"]),
+        "selection_oracle_mIoU": mean(pooled["selectable_iou"]),
+    }
+    for name, values in zip(FIGURES, pooled["prompt_iou"], strict=True):
+        head, _, tail = name.partition("_")
+        results[f"{head}_mIoU" + (f"_{tail}" if tail else "")] = mean(values)
+    if config.noc:
+        for iou, values in zip(NOC_IOUS, pooled["clicks"], strict=True):
+            results[f"noc@{100 * iou:.0f}"] = mean(values)
+    if config.boundary:
+        counts = [BoundaryCounts(*arrays["boundary"]) for arrays in measured]
+        results |= boundary_figures(counts, even_thresholds(config.boundary_thresholds))
+    times = np.stack([arrays["times_ms"] for arrays in measured])
+    results["time_ms"] = {name: _median(times[:, k]) for k, name in enumerate(_TIMES)}
+    return results
+
+
+def _part(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays of one kind, without their prefix."""
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _median(values: NDArray[np.float64]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else None

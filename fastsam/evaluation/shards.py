@@ -1,0 +1,120 @@
+"""What an evaluation measured on each image, one file an image, so that an interrupted run goes on.
+
+A run's folder is named after everything that its figures depend on (:func:`fingerprint`), and an image's
+file after the bytes of its inputs: results of other settings, weights or annotations are never mixed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import DatasetError, ExportError
+
+__all__ = ["Shards", "file_sha256", "fingerprint", "write_atomic"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class _Writer(Protocol):
+    def __call__(self, stream: BinaryIO, /) -> object: ...
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file, as hex digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that change when anything in a JSON mapping does.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_atomic(path: Path, write: _Writer) -> None:
+    """Write a file so that readers find it whole or not at all.
+
+    Raises:
+        ExportError: the folder cannot be made or written.
+    """
+    partial = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as stream:
+            partial = stream.name
+            write(stream)  # type: ignore[arg-type]
+        os.replace(partial, path)
+    except OSError as error:
+        raise ExportError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "choose a folder that is writable and has space"
+        ) from error
+    finally:
+        if partial and os.path.exists(partial):
+            os.unlink(partial)
+
+
+class Shards:
+    """The stored measurements of one run; without a folder nothing is stored.
+
+    Args:
+        out: where runs are kept, or None.
+        name: readable part of the run's folder.
+        identity: everything that the figures depend on, JSON values only; kept as ``run.json``.
+    """
+
+    def __init__(self, out: str | Path | None, name: str, identity: Mapping[str, Any]) -> None:
+        self.folder = None if out is None else Path(out) / f"{name}-{fingerprint(identity)}"
+        if self.folder is not None:
+            text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
+            write_atomic(self.folder / "run.json", lambda stream: stream.write(text.encode()))
+
+    def path(self, inputs: Sequence[Path]) -> Path | None:
+        """Return the file of an image, given the files that its figures depend on (the image first).
+
+        Raises:
+            DatasetError: one of them is missing.
+        """
+        for source in inputs:
+            if not source.is_file():
+                raise DatasetError(
+                    f"dataset: {source} is listed but not there; restore it or take it off the list"
+                )
+        if self.folder is None:
+            return None
+        digests = "".join([inputs[0].name, *[file_sha256(source) for source in inputs]])
+        return self.folder / f"{inputs[0].stem}.{hashlib.sha256(digests.encode()).hexdigest()[:16]}.npz"
+
+    @staticmethod
+    def load(path: Path | None) -> Arrays | None:
+        """Return what was stored, None where nothing usable was."""
+        if path is None or not path.is_file():
+            return None
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None  # damaged: measure the image again
+
+    @staticmethod
+    def save(path: Path | None, arrays: Arrays) -> None:
+        """Store the measurements of an image.
+
+        Raises:
+            ExportError: the folder cannot be written.
+        """
+        if path is not None:
+            write_atomic(path, lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]

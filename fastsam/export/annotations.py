@@ -1,0 +1,132 @@
+"""What is written: the masks of one image, and what is known of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import RecordError
+from fastsam.masks import Rle, encode_crop
+from fastsam.records import MaskSet
+from fastsam.stores import CropStore
+
+__all__ = ["DEFAULT_LABEL", "Annotations", "Row"]
+
+DEFAULT_LABEL = "object"
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The masks of one image and what is known of each.
+
+    Attributes:
+        name: what to call the files; made safe by the exporter.
+        masks: N masks.
+        file_name: the image file as COCO, SA-1B and LabelMe name it; by default that of ``source``.
+        source: path of the image; empty where there is none.
+        labels: N class names; all ``"object"`` by default.
+        levels: N names such as ``"whole"``; left out by default.
+        stability_scores: (N,) as SAM defines them; left out by default.
+        points_xy: (N, 2) the point that each mask was prompted by; left out by default.
+    """
+
+    name: str
+    masks: MaskSet
+    file_name: str = ""
+    source: str = ""
+    labels: Sequence[str] | None = None
+    levels: Sequence[str] | None = None
+    stability_scores: Any = None
+    points_xy: Any = None
+
+    def __post_init__(self) -> None:
+        """Check that there is one of each for every mask."""
+        count = len(self.masks)
+        for name in ("labels", "levels"):
+            values = getattr(self, name)
+            if isinstance(values, str) or (values is not None and len(values) != count):
+                got = repr(values) if isinstance(values, str) else len(values)
+                raise RecordError(f"{name}: expected {count} texts for {count} masks, got {got}")
+        for name, shape in (("stability_scores", (count,)), ("points_xy", (count, 2))):
+            if getattr(self, name) is not None:
+                array = _numbers(getattr(self, name), name)
+                if array.shape != shape:
+                    raise RecordError(f"{name}: expected shape {shape} for {count} masks, got {array.shape}")
+                object.__setattr__(self, name, array)
+
+    def renamed(self, name: str) -> Annotations:
+        """Return the same annotations for files of another name; the image keeps its own."""
+        return replace(self, name=name, file_name=self.image_name)
+
+    @property
+    def image_name(self) -> str:
+        """The image's file name."""
+        return self.file_name or Path(self.source).name or self.name
+
+    @cached_property
+    def store(self) -> CropStore:
+        """The pixels, decoded once and packed to bits inside their tight boxes."""
+        size = self.masks.size_hw
+        parts = [CropStore.from_crops([self.masks.crop(i)], size) for i in range(len(self.masks))]
+        windows = np.concatenate([part.windows for part in parts]) if parts else np.zeros((0, 4), np.int64)
+        return CropStore(size, tuple(part.packed[0] for part in parts), windows)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the masks one by one."""
+        for i in range(len(self.masks)):
+            label = DEFAULT_LABEL if self.labels is None else " ".join(str(self.labels[i]).split())
+            measured: dict[str, Any] = {}
+            if self.stability_scores is not None:
+                measured["stability_score"] = _decimal(self.stability_scores[i])
+            if self.levels is not None:
+                measured["level"] = str(self.levels[i])
+            x0, y0, patch = self.store.crop(i)
+            score = _decimal(self.masks.scores[i])
+            yield Row(i, x0, y0, patch, self.masks.size_hw, label or DEFAULT_LABEL, score, measured)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One mask, cut to its tight box."""
+
+    number: int  # position in the set
+    x0: int
+    y0: int
+    patch: NDArray[np.bool_]
+    size_hw: tuple[int, int]
+    label: str
+    score: float
+    measured: dict[str, Any]
+
+    @cached_property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.patch))
+
+    @cached_property
+    def box_xywh(self) -> list[int]:
+        """Left, top, width, height; zeros for an empty mask."""
+        height, width = self.patch.shape
+        return [self.x0, self.y0, width, height] if self.area_px else [0, 0, 0, 0]
+
+    def rle(self) -> Rle:
+        """Return COCO's RLE of the whole image."""
+        return encode_crop(self.patch, self.x0, self.y0, self.size_hw)
+
+
+def _numbers(values: Any, name: str) -> NDArray[np.float32]:
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{name}: expected numbers, got {str(values)[:80]}") from error
+
+
+def _decimal(value: Any) -> float:
+    """Return a float32 as the shortest decimal that reads back as the same float32."""
+    return float(str(np.float32(value)))

@@ -1,0 +1,73 @@
+"""Fixtures that several test modules share: photographs, weights, hypothesis' settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from numpy.typing import NDArray
+from PIL import Image
+
+# Before anything imports ultralytics: it would look for updates, and install what it misses.
+os.environ.setdefault("YOLO_OFFLINE", "True")
+os.environ.setdefault("YOLO_AUTOINSTALL", "False")
+os.environ.setdefault("YOLO_VERBOSE", "False")
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+settings.register_profile(
+    "fixed", max_examples=60, deadline=None, derandomize=True, suppress_health_check=_SLOW
+)
+settings.register_profile("explore", max_examples=2000, deadline=None, suppress_health_check=_SLOW)
+settings.load_profile("fixed")  # another with --hypothesis-profile=explore
+
+
+@pytest.fixture(scope="session")
+def embedded_weights() -> Path:
+    """The default checkpoint; FASTSAM_TEST_WEIGHTS names another one."""
+    given = os.environ.get("FASTSAM_TEST_WEIGHTS")
+    if given:
+        return Path(given)
+    from fastsam.errors import WeightsError
+
+    try:
+        from fastsam.weights import resolve
+
+        return Path(resolve(None).path)
+    except (ImportError, WeightsError) as error:
+        pytest.skip(f"no default weights: {error}")
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, NDArray[np.uint8]]:
+    """Real RGB photographs by name, from installed packages, and crops of them in awkward sizes."""
+    import skimage.data
+    from ultralytics.utils import ASSETS
+
+    def read(name: str) -> NDArray[np.uint8]:
+        with Image.open(ASSETS / name) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def resized(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+        return np.asarray(Image.fromarray(rgb).resize((width, height)))
+
+    bus, zidane = read("bus.jpg"), read("zidane.jpg")
+    found: dict[str, Any] = {
+        "bus": bus,
+        "zidane": zidane,
+        "astronaut": skimage.data.astronaut(),
+        "coffee": skimage.data.coffee(),
+        "rocket": skimage.data.rocket(),
+        "chelsea": skimage.data.chelsea(),
+        "bus, odd": np.ascontiguousarray(bus[201:934, 3:804]),
+        "bus, strip": np.ascontiguousarray(bus[380:500]),
+        "bus, large": resized(bus, 2001, 2999),
+        "zidane, column": np.ascontiguousarray(zidane[:, 700:811]),
+        "coffee, small": resized(skimage.data.coffee(), 97, 61),
+    }
+    for rgb in found.values():
+        rgb.flags.writeable = False
+    return found
