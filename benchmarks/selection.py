@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.errors import FastSAMError
 from fastsam.evaluation.prompting import mask_iou
-from fastsam.evaluation.protocol import EvalConfig
 from fastsam.evaluation.runner import selection_set
 from fastsam.everything.torch_backend import TorchBackend
 from fastsam.masks import box_from_mask, decode_rle, farthest_point, iou_matrix
@@ -61,11 +61,13 @@ class Ours(Selector):
     """fastsam: the first answer."""
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Take the best answer."""
         found = select(self.masks, Points((x + 0.5, y + 0.5)))
         return found.masks.mask(0) if len(found) else self.nothing
 
     def box(self, xyxy: NDArray[np.float32], target: BoolArray) -> BoolArray:
-        found = select(self.masks, Box(xyxy))
+        """Take the best answer, however bad: the peers have no threshold either."""
+        found = select(self.masks, Box(xyxy, iou_threshold=0.0))
         return found.masks.mask(0) if len(found) else self.nothing
 
 
@@ -73,6 +75,7 @@ class OursBestOfThree(Ours):
     """fastsam with ``multimask``: the best of up to three answers, as SAM's oracle row."""
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Take the answer that fits the object best."""
         found = select(self.masks, Points((x + 0.5, y + 0.5), multimask=True))
         return max(found.masks, key=lambda mask: mask_iou(mask, target), default=self.nothing)
 
@@ -104,9 +107,11 @@ class Ultralytics(Selector):
         return np.asarray(answer.masks.data.numpy().astype(bool).any(axis=0))
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Join every mask that comes back."""
         return self._union(points=[[x, y]], labels=[1])
 
     def box(self, xyxy: NDArray[np.float32], target: BoolArray) -> BoolArray:
+        """Take the one mask that comes back."""
         return self._union(bboxes=xyxy[None])
 
 
@@ -114,9 +119,11 @@ class CasiaStyle(Selector):
     """CASIA FastSAM's behaviour: a click joins every mask under it, a box takes the best filled-box IoU."""
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Join every mask under the click."""
         return np.asarray(self.dense[self.dense[:, y, x]].any(axis=0))
 
     def box(self, xyxy: NDArray[np.float32], target: BoolArray) -> BoolArray:
+        """Take the mask of the highest IoU with the filled box."""
         if len(self.dense) == 0:
             return self.nothing
         x1, y1, x2, y2 = (round(float(value)) for value in xyxy)
@@ -129,6 +136,7 @@ class SmallestHit(CasiaStyle):
     """A click takes the smallest mask under it: a simple rule to beat."""
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Take the smallest mask under the click."""
         hit = self.dense[self.dense[:, y, x]]
         return hit[int(hit.sum(axis=(1, 2)).argmin())] if len(hit) else self.nothing
 
@@ -137,6 +145,7 @@ class BestScore(CasiaStyle):
     """A click takes the most confident mask under it."""
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Take the first mask under the click: they are sorted by score."""
         hit = np.flatnonzero(self.dense[:, y, x])
         return self.dense[hit[0]] if len(hit) else self.nothing
 
@@ -148,19 +157,21 @@ class Oracle(Selector):
         return masks[int(iou_matrix(masks, target[None])[:, 0].argmax())] if len(masks) else self.nothing
 
     def click(self, x: int, y: int, target: BoolArray) -> BoolArray:
+        """Take the best mask under the click."""
         return self._best(self.dense[self.dense[:, y, x]], target)
 
     def box(self, xyxy: NDArray[np.float32], target: BoolArray) -> BoolArray:
+        """Take the best mask of all."""
         return self._best(self.dense, target)
 
 
 SELECTORS: dict[str, type[Selector]] = {
     "ours": Ours,
     "ours, best of 3 levels": OursBestOfThree,
-    "ultralytics FastSAMPredictor.prompt": Ultralytics,
+    "ultralytics": Ultralytics,
     "CASIA style": CasiaStyle,
-    "smallest mask under the click": SmallestHit,
-    "best score under the click": BestScore,
+    "smallest under click": SmallestHit,
+    "best score under click": BestScore,
     "oracle (ceiling)": Oracle,
 }
 

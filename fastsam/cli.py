@@ -15,9 +15,8 @@ from rich.markup import escape
 
 from fastsam import __version__
 from fastsam.cli_options import collect, with_options
-from fastsam.config import RenderConfig, SegmentConfig, TrainConfig
+from fastsam.config import EvalConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.errors import FastSAMError
-from fastsam.evaluation.protocol import EvalConfig
 
 if TYPE_CHECKING:
     from fastsam.pipeline import FastSAM
@@ -86,7 +85,7 @@ def segment(
         list[Path] | None,
         typer.Option(help="An image of the photo's size whose bright pixels mark the region."),
     ] = None,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON; see the docs.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON (docs/prompts.md).")] = None,
     combine: Annotated[
         Literal["any", "all"], typer.Option(help="How prompts of several kinds combine.")
     ] = "any",
@@ -175,7 +174,7 @@ def _bar(what: str, total: int | None = None, *, in_bytes: bool = False) -> Iter
     hidden = not _talk.is_terminal or total == 1
     with progress.Progress(*columns, console=_talk, disable=hidden, transient=True) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done, total=total: bar.update(task, completed=done, total=total)
+        yield lambda done, total=total, *_: bar.update(task, completed=done, total=total)
 
 
 def _model(weights: str | None, device: str) -> FastSAM:
@@ -263,11 +262,9 @@ def evaluate(
     found: list[dict[str, Any]] = []
     for folder in dataset:
         with _bar(f"measuring {folder.name}") as update:
-            measured = run(
-                folder, model, split=split, config=config, out=out, limit=limit,
-                on_progress=lambda done, total, _name, update=update: update(done, total),
-            )  # fmt: skip
-        found.append(measured)
+            found.append(
+                run(folder, model, split=split, config=config, out=out, limit=limit, on_progress=update)
+            )
         if json_lines:
             typer.echo(json.dumps(found[-1]))
     if not json_lines:

@@ -295,7 +295,9 @@ def yolo_polygon(
     Islands and holes are kept by zero-width bridges (:func:`join_rings`).
 
     Args:
-        mask: (H, W), or a patch of it whose top left pixel is ``origin_xy`` in an image of ``size_hw``.
+        mask: (H, W), or a patch of it.
+        origin_xy: the top left pixel of the patch.
+        size_hw: image size, where ``mask`` is a patch.
 
     Returns:
         None where nothing is left of it: an empty mask, or one that is nowhere two pixels thick.
@@ -363,7 +365,7 @@ def clean(mask: BoolArray, min_area_px: int) -> BoolArray:
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
     keep = [i for i in range(1, count) if areas[i] >= min_area_px] or [int(areas.argmax())]
-    return cast(BoolArray, np.isin(labels, keep))
+    return np.isin(labels, keep)
 
 
 def farthest_point(mask: BoolArray) -> tuple[int, int]:

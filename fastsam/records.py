@@ -324,7 +324,7 @@ class MaskSet:
             undecided |= high >= threshold
         for i in np.flatnonzero(undecided & (low < high)):
             low[i] = high[i] = self._exact_iou(int(i), region)
-        return np.minimum((low + high) / 2, low.max()).astype(np.float32)
+        return np.asarray(np.minimum((low + high) / 2, low.max()), np.float32)
 
     def _box_bound(self, region: Region) -> NDArray[np.float64]:
         """Return (N,) what the IoU cannot exceed, from the boxes alone: a mask stays in its box."""

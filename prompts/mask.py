@@ -88,7 +88,8 @@ def score(masks: MaskSet, prompt: MaskLike, *, decided: bool = True) -> NDArray[
     """
     drawn = rasterise(prompt, masks.size_hw)
     if prompt.kind == "scribble":
-        return masks.hits(_pixels(drawn)).mean(axis=1, dtype=np.float32).reshape(1, -1)
+        covered = masks.hits(_pixels(drawn)).mean(axis=1, dtype=np.float32)
+        return np.asarray(covered).reshape(1, -1)
     return np.asarray(masks.ious(Region.from_mask(drawn), prompt.threshold if decided else None)[None])
 
 

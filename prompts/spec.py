@@ -301,7 +301,7 @@ def _from_data(data: Any) -> Prompt:
                 raise PromptError(f"prompt {key}: expected only a list of prompts, got {str(data)[:80]}")
             if key == "but_not" and len(members) != 2:
                 raise PromptError(f"prompt but_not: expected [wanted, unwanted], got {len(members)} prompts")
-            return combine(*[_from_data(member) for member in members])  # type: ignore[operator,no-any-return]
+            return combine(*[_from_data(member) for member in members])
     kinds = [key for key in _JSON_FORMS if key in data]
     if len(kinds) != 1:
         raise PromptError(
@@ -352,7 +352,7 @@ def _line(points: Any) -> NDArray[np.float64]:
 
 def _width(width_px: Any) -> float:
     """Return the width of a stroke, checked."""
-    if isinstance(width_px, bool) or not isinstance(width_px, numbers.Real) or not 0 < width_px < math.inf:
+    if not _is_number(width_px) or not 0 < width_px < math.inf:
         raise PromptError(f"scribble: expected a width_px above 0, got {width_px!r}")
     return float(width_px)
 
@@ -383,9 +383,14 @@ def _text(values: NDArray[np.float64]) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
 
+def _is_number(value: Any) -> bool:
+    """Tell whether a value is a real number; True and False are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _share(value: Any, name: str) -> float:
     """Return a number from 0 to 1, or say so."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+    if not _is_number(value) or not 0 <= value <= 1:
         raise PromptError(f"{name}: expected a number from 0 to 1, got {value!r}")
     return float(value)
 

@@ -21,7 +21,7 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 settings.register_profile(
     "fixed", max_examples=60, deadline=None, derandomize=True, suppress_health_check=_SLOW
 )
-settings.register_profile("explore", max_examples=2000, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("explore", max_examples=1000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile("fixed")  # another with --hypothesis-profile=explore
 
 

@@ -31,7 +31,6 @@ from ultralytics.cfg import get_cfg  # noqa: E402
 from ultralytics.nn.modules import Conv, Detect  # noqa: E402
 from ultralytics.utils import IterableSimpleNamespace  # noqa: E402
 
-
 TINY = "tiny yolov8-seg"
 
 

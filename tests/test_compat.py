@@ -109,6 +109,23 @@ def test_a_ready_made_model_stays_on_its_device() -> None:
     assert model.model is made
 
 
+def test_a_path_is_loaded_again_only_for_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[tuple[Any, str]] = []
+
+    class Loaded(fastsam.FastSAM):
+        def __init__(self, weights: Any = None, *, device: str = "auto") -> None:
+            super().__init__(segmenter=FixedSegmenter(MASKS))
+            self.segmenter.device = "cpu" if device == "auto" else device  # type: ignore[attr-defined]
+            loads.append((weights, device))
+
+    monkeypatch.setattr("fastsam.compat.arguments.FastSAM", Loaded)
+    monkeypatch.setattr("fastsam.compat.casia.Model", Loaded)
+    model = FastSAM("FastSAM.pt")
+    for device in (None, "auto", "cpu", "cuda:1", "cuda:1"):
+        assert len(model(PHOTO, device=device)[0]) == 3
+    assert loads == [("FastSAM.pt", "auto"), ("FastSAM.pt", "cuda:1")]
+
+
 def test_image_without_masks_is_an_empty_result_not_none() -> None:
     results = FastSAM(core(NOTHING))(PHOTO)
     assert len(results[0]) == 0

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.config import EvalConfig
 from fastsam.errors import InputError
-from fastsam.evaluation.protocol import EvalConfig
 from fastsam.masks import box_from_mask, farthest_point
 from fastsam.records import MaskSet, Selection
 from prompts import Box, Points, Prompt, select
@@ -103,8 +103,9 @@ def prompt_objects(
         for prompt in (
             Points((x + 0.5, y + 0.5)),
             Points((x + 0.5, y + 0.5), multimask=True),
-            Box(box),
-            Box(wobbly),
+            # No threshold: an abstention would score 0, and peers never abstain.
+            Box(box, iou_threshold=0.0),
+            Box(wobbly, iou_threshold=0.0),
         ):
             start = time.perf_counter()
             answer = select(masks, prompt)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastsam
+from fastsam.config import EvalConfig
 from fastsam.datasets import CocoDataset, CocoImage, Split, boundary_file, read_boundaries, read_coco
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.boundary import (
@@ -24,7 +25,6 @@ from fastsam.evaluation.boundary import (
 )
 from fastsam.evaluation.metrics import ImageMatches, best_ious, match_image, mean, recall_and_precision
 from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
-from fastsam.evaluation.protocol import EvalConfig
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, file_sha256
 from fastsam.masks import Rle, decode_rle

@@ -34,7 +34,8 @@ def nms(boxes_xyxy: FloatArray, scores: FloatArray, iou_threshold: float) -> NDA
     xywh = np.concatenate([ranked[:, :2], ranked[:, 2:] - ranked[:, :2]], axis=1)
     # OpenCV's sort is not stable: hand it strictly falling scores.
     falling = np.linspace(1.0, 0.5, len(ranked), dtype=np.float32)
-    kept = cv2.dnn.NMSBoxes(xywh, falling, 0.0, float(iou_threshold))
+    # its stub asks for lists, it takes arrays
+    kept = cv2.dnn.NMSBoxes(xywh, falling, 0.0, float(iou_threshold))  # type: ignore[arg-type]
     return order[np.asarray(kept, np.int64).reshape(-1)]
 
 

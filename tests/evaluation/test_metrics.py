@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fastsam.config import SegmentConfig
+from fastsam.config import EvalConfig, SegmentConfig
 from fastsam.errors import ConfigError, InputError, RecordError
 from fastsam.evaluation.metrics import AREAS, ImageMatches, best_ious, match_image, mean, recall_and_precision
 from fastsam.evaluation.prompting import (
@@ -21,7 +21,6 @@ from fastsam.evaluation.prompting import (
     next_click,
     prompt_objects,
 )
-from fastsam.evaluation.protocol import EvalConfig
 from fastsam.evaluation.runner import selection_set
 from fastsam.everything.decode import decode
 from fastsam.geometry import Letterbox

@@ -13,10 +13,9 @@ from PIL import Image
 from rich.console import Console
 from skimage import data
 
-from fastsam.config import SegmentConfig
+from fastsam.config import EvalConfig, SegmentConfig
 from fastsam.errors import ConfigError, DatasetError, ExportError, FastSAMError, InputError
 from fastsam.evaluation import runner
-from fastsam.evaluation.protocol import EvalConfig
 from fastsam.evaluation.report import LABELS, save_json, table
 from fastsam.evaluation.runner import evaluate
 from fastsam.records import Frame, MaskSet

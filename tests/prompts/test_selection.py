@@ -99,7 +99,10 @@ def test_all_of_needs_every_prompt() -> None:
 
 
 def test_all_of_any_of_answers_each_part() -> None:
-    found = select(mask_set(people()), all_of(any_of(Box(LEFT.xyxy, 0.6), Box(RIGHT.xyxy, 0.6)), Box((0, 0, 40, 30), 0.3)))
+    found = select(
+        mask_set(people()),
+        all_of(any_of(Box(LEFT.xyxy, 0.6), Box(RIGHT.xyxy, 0.6)), Box((0, 0, 40, 30), 0.3)),
+    )
     assert found.indices.tolist() == [1, 2]
     assert found.groups.tolist() == [0, 1]
 

@@ -1,0 +1,73 @@
+"""The documentation is true: its Python runs, its reference is the commands', its links lead somewhere.
+
+``FASTSAM_WRITE_DOCS=1 python -m pytest tests/test_docs.py`` writes docs/cli.md anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from fastsam import cli
+from fastsam.demo import demo_photo
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+REFERENCE = ROOT / "docs" / "cli.md"
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        found += [(f"{page.name} {number}", block) for number, block in enumerate(blocks)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "code"), python_blocks())
+def test_python_in_the_docs_runs(
+    name: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(demo_photo(), tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, name, "exec"), {})  # noqa: S102
+
+
+def cli_reference() -> str:
+    """Return the reference from the commands themselves, so that it does not depend on how help is laid out."""
+    parts = ["# The `fastsam` command", "", "The same as `fastsam COMMAND --help` says."]
+    for name, command in sorted(get_command(cli.app).commands.items()):  # type: ignore[attr-defined]
+        parts += [
+            "",
+            f"## fastsam {name}",
+            "",
+            command.help or "",
+            "",
+            "| option | default | what it does |",
+            "|---|---|---|",
+        ]
+        for parameter in command.params:
+            flags = ", ".join([*parameter.opts, *parameter.secondary_opts])
+            default = (
+                "" if parameter.default in (None, ()) or parameter.required else f"`{parameter.default}`"
+            )
+            parts.append(f"| `{flags}` | {default} | {(parameter.help or '').strip()} |")
+    return "\n".join(parts) + "\n"
+
+
+def test_cli_reference_is_what_the_commands_take() -> None:
+    if os.environ.get("FASTSAM_WRITE_DOCS"):
+        REFERENCE.write_text(cli_reference(), encoding="utf-8")
+    assert REFERENCE.read_text(encoding="utf-8") == cli_reference()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_local_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
