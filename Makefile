@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= output
 
-.PHONY: demo test check app install docs-figures clean
+.PHONY: demo test check app install docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m fastsam demo --out $(OUT)
@@ -20,6 +20,10 @@ check: $(VENV)/.installed-dev
 
 app: $(VENV)/.installed
 	$(BIN)/python app.py
+
+docs: $(VENV)/.installed-dev
+	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
+	$(BIN)/python examples/readme_picture.py docs/readme.png
 
 install: $(VENV)/.installed
 

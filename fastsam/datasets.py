@@ -78,15 +78,9 @@ def annotation_mask(annotation: dict[str, Any], size_hw: tuple[int, int]) -> NDA
     segmentation = annotation["segmentation"]
     if isinstance(segmentation, list):
         # COCO's polygons of one object add up (union); only overlapping rings would differ.
-        try:
-            parts = [np.asarray(ring, np.float32).reshape(-1, 2) for ring in segmentation]
-        except (TypeError, ValueError) as error:
-            raise DatasetError(
-                f"annotation {annotation.get('id')}: expected polygons as flat lists of x, y ({error})"
-            ) from error
         mask = np.zeros(size_hw, bool)
-        for part in parts:
-            mask |= fill_polygons([part], size_hw)
+        for ring in _rings(annotation):
+            mask |= fill_polygons([ring.astype(np.float32)], size_hw)
         return mask
     try:
         mask = decode_rle(segmentation)
@@ -97,6 +91,19 @@ def annotation_mask(annotation: dict[str, Any], size_hw: tuple[int, int]) -> NDA
             f"annotation {annotation.get('id')}: its RLE is {mask.shape}, its image {tuple(size_hw)} (H, W)"
         )
     return mask
+
+
+def _rings(annotation: dict[str, Any]) -> list[NDArray[np.float64]]:
+    """Return the polygons of an annotation as (K, 2) rings, checked."""
+    try:
+        rings = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in annotation["segmentation"]]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DatasetError(
+            f"annotation {annotation.get('id')}: expected polygons as flat lists of x, y ({error})"
+        ) from error
+    if not all(np.isfinite(ring).all() for ring in rings):
+        raise DatasetError(f"annotation {annotation.get('id')}: expected polygons of finite numbers")
+    return rings
 
 
 def annotation_rle(annotation: dict[str, Any], size_hw: tuple[int, int]) -> Rle:
@@ -111,15 +118,10 @@ def annotation_rle(annotation: dict[str, Any], size_hw: tuple[int, int]) -> Rle:
     segmentation = annotation["segmentation"]
     if not isinstance(segmentation, list):
         return encode_rle(annotation_mask(annotation, size_hw))
-    try:
-        rings = [ring for ring in segmentation if len(ring) >= 6]
-        if not rings:
-            return encode_rle(np.zeros(size_hw, bool))
-        raw = coco_mask.merge(coco_mask.frPyObjects(rings, *size_hw))
-    except Exception as error:  # pycocotools raises bare errors of its C layer
-        raise DatasetError(
-            f"annotation {annotation.get('id')}: expected polygons as flat lists of x, y ({error})"
-        ) from error
+    rings = [ring.ravel().tolist() for ring in _rings(annotation) if len(ring) >= 3]
+    if not rings:
+        return encode_rle(np.zeros(size_hw, bool))
+    raw = coco_mask.merge(coco_mask.frPyObjects(rings, *size_hw))
     return {"size": [int(n) for n in raw["size"]], "counts": raw["counts"].decode("ascii")}
 
 

@@ -12,8 +12,8 @@ from prompts import Box, Points, Prompt
 __all__ = ["demo_photo", "run_demo"]
 
 _CLICK = (150.0, 600.0)  # the person on the left
-_TWO = ((400.0, 400.0), (600.0, 480.0))  # the bus, and not its door
-_BOX = (20.0, 230.0, 800.0, 750.0)  # the bus
+_TWO = ((150.0, 600.0), (160.0, 760.0))  # the same person, without the trousers
+_BOX = (660.0, 380.0, 809.0, 880.0)  # the person on the right
 
 
 def demo_photo() -> Path:

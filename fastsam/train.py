@@ -44,6 +44,8 @@ _PARTIAL_FILE = "partial.json"
 def _write_image(image: CocoImage, images: Path, labels: Path, stem: str) -> Path:
     """Link one image under ``images`` and write its label file; returns the link."""
     link = images / f"{stem}{image.path.suffix}"
+    if not image.path.is_file():
+        raise DatasetError(f"image {image.path}: instances.json lists it, but there is no such file")
     if not link.exists():
         link.symlink_to(image.path.resolve())
     label = labels / f"{stem}.txt"
@@ -66,8 +68,8 @@ def write_yolo_dataset(datasets: Sequence[CocoDataset], out: str | Path, partial
         partial: names of datasets that label only some of their objects.
 
     Raises:
-        DatasetError: no image at all, two images that would share a label file, or a name in ``partial``
-            that is no dataset's.
+        DatasetError: no image at all, one that is missing, two that would share a label file, or a name
+            in ``partial`` that is no dataset's.
     """
     out = Path(out).resolve()
     unknown = sorted(set(partial) - {dataset.name for dataset in datasets})
@@ -250,6 +252,15 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
             super()._setup_train()
             self.model.criterion = Loss(self.model)  # after the EMA copy, so checkpoints stay plain
 
+        def resume_training(self, ckpt: Any) -> None:
+            done = ckpt.get("epoch", -1) + 1 if ckpt else 0
+            if self.resume and not 0 < done < self.epochs:
+                raise TrainingError(
+                    f"resume: expected an interrupted run, got one that has finished ({done} of "
+                    f"{self.epochs} epochs); start without resume"
+                )
+            super().resume_training(ckpt)
+
         def validate(self) -> tuple[dict[str, float], float]:
             return {}, float(-self.loss.detach().cpu())  # measured by `fastsam eval`, not here
 
@@ -283,7 +294,7 @@ def train(
 
     Raises:
         DatasetError, CheckpointError, ConfigError: an input is unusable.
-        TrainingError: resuming was asked for and there is nothing to resume.
+        TrainingError: resuming was asked for and there is nothing to resume, or the run has finished.
     """
     config = config or TrainConfig()
     out = Path(out).resolve()

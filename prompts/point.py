@@ -198,7 +198,7 @@ def _join(masks: MaskSet, parts: Sequence[_Answer]) -> _Answer:
     crops = [part.crop or masks.crop(part.row) for part in parts]
     least = min(parts, key=lambda part: (part.score, part.row))
     if len({(part.row, part.crop is None) for part in parts}) == 1 and parts[0].crop is None:
-        return parts[0]
+        return least
     x0, y0 = min(c.x0 for c in crops), min(c.y0 for c in crops)
     x1 = max(c.x0 + c.patch.shape[1] for c in crops)
     y1 = max(c.y0 + c.patch.shape[0] for c in crops)

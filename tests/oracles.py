@@ -188,10 +188,10 @@ def select_clicks(scene: Scene, clicks: ObjectPoints, group: int, multimask: boo
     parts = [one for point in foreground for one in clicks_on_one(scene, [point], background, group)[:1]]
     if not parts:
         return []
-    if len(parts) == 1 and not parts[0].edited:
-        return parts
-    union = np.logical_or.reduce([part.pixels for part in parts])
     least = min(parts, key=lambda part: (part.score, part.row))
+    if all(part.row == least.row and not part.edited for part in parts):
+        return [least]
+    union = np.logical_or.reduce([part.pixels for part in parts])
     return [Answer(union, group, least.score, least.row, edited=True)]
 
 

@@ -18,8 +18,10 @@ FloatArray = NDArray[np.float32]
 _MAX_CANDIDATES = 30_000  # as ultralytics: bounds the NMS of a very low conf
 
 
-def nms(boxes_xyxy: FloatArray, scores: FloatArray, iou_threshold: float) -> NDArray[np.int64]:
-    """Return the rows that survive greedy non-maximum suppression, best score first.
+def nms(
+    boxes_xyxy: FloatArray, scores: FloatArray, iou_threshold: float, limit: int | None = None
+) -> NDArray[np.int64]:
+    """Return the rows that survive greedy non-maximum suppression, best score first; ``limit`` at most.
 
     A box is dropped when its IoU with a better one is above ``iou_threshold``; equal scores keep
     their order.
@@ -34,9 +36,13 @@ def nms(boxes_xyxy: FloatArray, scores: FloatArray, iou_threshold: float) -> NDA
     xywh = np.concatenate([ranked[:, :2], ranked[:, 2:] - ranked[:, :2]], axis=1)
     # OpenCV's sort is not stable: hand it strictly falling scores.
     falling = np.linspace(1.0, 0.5, len(ranked), dtype=np.float32)
-    # its stub asks for lists, it takes arrays
-    kept = cv2.dnn.NMSBoxes(xywh, falling, 0.0, float(iou_threshold))  # type: ignore[arg-type]
-    return order[np.asarray(kept, np.int64).reshape(-1)]
+    tried = len(ranked) if limit is None else 4 * limit
+    while True:  # worse boxes never remove better ones: the first few of the best are often enough
+        # its stub asks for lists, it takes arrays
+        kept = cv2.dnn.NMSBoxes(xywh[:tried], falling[:tried], 0.0, float(iou_threshold))  # type: ignore[arg-type]
+        if tried >= len(ranked) or (limit is not None and len(kept) >= limit):
+            return order[np.asarray(kept, np.int64).reshape(-1)[:limit]]
+        tried *= 4
 
 
 def decode(
@@ -67,7 +73,7 @@ def decode(
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:_MAX_CANDIDATES]]
     centre, half = predictions[:2, chosen].T, predictions[2:4, chosen].T / 2
     boxes_net = np.concatenate([centre - half, centre + half], axis=1)
-    kept = nms(boxes_net, scores[chosen], config.iou)[: config.max_det]
+    kept = nms(boxes_net, scores[chosen], config.iou, config.max_det)
     store = GridStore(
         coefficients=np.ascontiguousarray(predictions[4 + classes :, chosen[kept]].T),
         prototypes=prototypes,

@@ -54,6 +54,15 @@ def predict(theirs: Any, rgb: NDArray[np.uint8], imgsz: int, **options: Any) -> 
     )[0]  # fmt: skip
 
 
+def settled(box: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels but those of a row or column that an edge of the box at 626.00000 or 626.00001 decides over."""
+    sure = np.ones(size_hw, bool)
+    for k, edge in enumerate(box.tolist()):
+        if abs(edge - round(edge)) < 0.01 and 0 < round(edge) < size_hw[1 - k % 2]:
+            sure[(slice(None), round(edge)) if k % 2 == 0 else round(edge)] = False
+    return sure
+
+
 @pytest.mark.parametrize(("name", "imgsz"), PHOTOGRAPHS)
 def test_masks_are_ultralytics(
     name: str, imgsz: int, ours: TorchBackend, theirs: Any, photographs: dict[str, NDArray[np.uint8]]
@@ -74,7 +83,8 @@ def test_masks_are_ultralytics(
     assert np.allclose(found.scores, wanted.boxes.conf.numpy()[partner], atol=1e-4)
     assert (np.diff(found.scores) <= 0).all()
     for i, k in enumerate(partner):
-        mine, other = found.mask(i), masks[k]
+        sure = settled(found.boxes_xyxy[i], found.size_hw)
+        mine, other = found.mask(i) & sure, masks[k] & sure
         if other.sum() > 100:
             assert (mine & other).sum() / (mine | other).sum() >= 0.99
 

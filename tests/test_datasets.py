@@ -1,0 +1,170 @@
+"""Reading COCO-format folders, and splits that must not leak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastsam.datasets import annotation_mask, annotation_rle, read_coco
+from fastsam.errors import DatasetError, InputError
+from fastsam.masks import decode_rle, encode_rle
+from tests.drawing import ellipse, rectangle, runs
+
+SIZE = (30, 40)
+DISC = ellipse(SIZE, 4, 4, 24, 24)
+SQUARE = [10, 10, 20, 10, 20, 20, 10, 20]
+
+
+def write(root: Path, content: Any, heldout: str | None = None) -> Path:
+    """Write a dataset folder; its images need not be there to be listed."""
+    root.mkdir(parents=True, exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (root / "instances.json").write_text(text, encoding="utf-8")
+    if heldout is not None:
+        (root / "heldout.txt").write_text(heldout, encoding="utf-8")
+    return root
+
+
+def coco() -> dict[str, Any]:
+    """Three images: two objects and a crowd, one object, none."""
+    images = [
+        {"id": number, "file_name": name, "height": 30, "width": 40}
+        for number, name in ((7, "b.jpg"), (3, "a.jpg"), (5, "sub/c d.jpg"))
+    ]
+    annotations = [
+        {"id": 1, "image_id": 7, "category_id": 2, "segmentation": [SQUARE]},
+        {"id": 2, "image_id": 3, "category_id": 2, "segmentation": encode_rle(DISC)},
+        {"id": 3, "image_id": 7, "category_id": 1, "segmentation": {"size": [30, 40], "counts": runs(DISC)}},
+        {"id": 4, "image_id": 7, "category_id": 1, "iscrowd": 1, "segmentation": [SQUARE]},
+        {"id": 5, "image_id": 7, "category_id": 1, "segmentation": []},
+        {"id": 6, "image_id": 99, "category_id": 1, "segmentation": [SQUARE]},
+    ]
+    return {"images": images, "annotations": annotations, "categories": [{"id": 2, "name": "leaf"}]}
+
+
+def test_a_folder_in_order_of_names(tmp_path: Path) -> None:
+    found = read_coco(write(tmp_path / "leaves", coco()))
+    assert (found.name, found.split, found.categories) == ("leaves", "all", {2: "leaf"})
+    assert [image.path for image in found.images] == [
+        tmp_path / "leaves" / "images" / name for name in ("a.jpg", "b.jpg", "sub/c d.jpg")
+    ]
+    assert [[one["id"] for one in image.annotations] for image in found.images] == [[2], [1, 3], []]
+    first, second, third = (image.masks() for image in found.images)
+    assert np.array_equal(first, DISC[None])
+    assert np.array_equal(second[1], DISC)
+    assert (third.shape, third.dtype) == ((0, *SIZE), bool)
+    assert read_coco(str(tmp_path / "leaves")).images == found.images
+
+
+@pytest.mark.parametrize(
+    "listing", ["b.jpg\nsub/c d.jpg\n", "b.jpg\r\nsub/c d.jpg\r\n", "  b.jpg \n\n sub/c d.jpg", "sub/c d.jpg\nb.jpg\ngone.jpg"]
+)
+def test_held_out_images_are_never_trained_on(tmp_path: Path, listing: str) -> None:
+    (write(tmp_path, coco()) / "heldout.txt").write_bytes(listing.encode())
+    names = {
+        split: [image.path.relative_to(tmp_path / "images").as_posix() for image in read_coco(tmp_path, split).images]
+        for split in ("train", "heldout", "all")
+    }  # fmt: skip
+    assert names == {"train": ["a.jpg"], "heldout": ["b.jpg", "sub/c d.jpg"], "all": ["a.jpg", "b.jpg", "sub/c d.jpg"]}
+
+
+def test_without_a_listing_everything_is_for_training(tmp_path: Path) -> None:
+    write(tmp_path, coco())
+    assert len(read_coco(tmp_path, "train").images) == len(read_coco(tmp_path).images) == 3
+    with pytest.raises(DatasetError, match=r"needs a file heldout\.txt"):
+        read_coco(tmp_path, "heldout")
+
+
+@pytest.mark.parametrize("split", ["val", "test", "held-out", "", None, 1])
+def test_a_split_that_does_not_exist_is_not_training(tmp_path: Path, split: Any) -> None:
+    write(tmp_path, coco(), "b.jpg")
+    with pytest.raises(DatasetError, match="split: expected one of train, heldout, all, got"):
+        read_coco(tmp_path, split)
+
+
+def test_no_images_at_all(tmp_path: Path) -> None:
+    assert read_coco(write(tmp_path, {"images": [], "annotations": []})).images == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "5",
+        "null",
+        '"text"',
+        "{}",
+        {"images": []},
+        {"annotations": []},
+        {"images": 5, "annotations": []},
+        {"images": [5], "annotations": []},
+        {"images": [{"id": 1}], "annotations": []},
+        {"images": [{"id": 1, "file_name": "a", "height": "tall", "width": 4}], "annotations": []},
+        {"images": [{"id": 1, "file_name": 5, "height": 4, "width": 4}], "annotations": []},
+        {"images": [], "annotations": [{"segmentation": [SQUARE]}]},
+        {"images": [], "annotations": ["x"]},
+        {"images": [], "annotations": [], "categories": [{"id": 1}]},
+    ],
+    ids=lambda content: str(content)[:40],
+)
+def test_what_is_no_coco(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(DatasetError, match=r"instances\.json: expected COCO JSON") as caught:
+        read_coco(write(tmp_path, content))
+    assert isinstance(caught.value, InputError)
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "instances.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DatasetError, match="COCO JSON"):
+        read_coco(tmp_path)
+
+
+def test_a_folder_without_annotations(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(DatasetError, match=r"expected a file instances\.json"):
+            read_coco(folder)
+
+
+def test_polygons_of_one_object_add_up() -> None:
+    parts = [SQUARE, [30, 2, 36, 2, 36, 8, 30, 8]]
+    mask = annotation_mask({"segmentation": parts}, SIZE)
+    exact = rectangle(SIZE, 10, 10, 20, 20) | rectangle(SIZE, 30, 2, 36, 8)
+    assert (exact <= mask).all()
+    rle = decode_rle(annotation_rle({"segmentation": parts}, SIZE))
+    assert np.array_equal(rle, exact)
+    overlapping = [SQUARE, [15, 15, 25, 15, 25, 25, 15, 25]]
+    both = rectangle(SIZE, 10, 10, 20, 20) | rectangle(SIZE, 15, 15, 25, 25)
+    assert (both <= annotation_mask({"segmentation": overlapping}, SIZE)).all()
+    assert np.array_equal(decode_rle(annotation_rle({"segmentation": overlapping}, SIZE)), both)
+
+
+@pytest.mark.parametrize("read", [annotation_mask, annotation_rle])
+@pytest.mark.parametrize(
+    ("segmentation", "said"),
+    [
+        ([[1, 2, 3, 4, 5, 6, 7]], "flat lists of x, y"),
+        ([["a", "b", "c", "d", "e", "f"]], "flat lists of x, y"),
+        ([SQUARE, None], "flat lists of x, y"),
+        ([[1, 2, 3, 4, 5, float("nan")]], "finite"),
+        ({"size": [40, 30], "counts": [1200]}, r"RLE is \(40, 30\), its image \(30, 40\)"),
+        ({"size": [30, 40], "counts": [7]}, "counts add up to 7"),
+        ({"size": [30, 40], "counts": "?"}, "rle"),
+        ({"counts": "?"}, "rle"),
+        ("?", "rle"),
+    ],
+    ids=str,
+)
+def test_what_is_no_segmentation(read: Any, segmentation: Any, said: str) -> None:
+    with pytest.raises(DatasetError, match=f"annotation 8: .*{said}"):
+        read({"id": 8, "segmentation": segmentation}, SIZE)
+
+
+def test_polygons_that_enclose_nothing_are_empty_masks() -> None:
+    assert not annotation_mask({"segmentation": [[1, 1, 5, 5]]}, SIZE).any()
+    assert not decode_rle(annotation_rle({"segmentation": [[1, 1, 5, 5]]}, SIZE)).any()
