@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -271,7 +272,7 @@ def marked(prompt: MaskLike, size_hw: tuple[int, int]) -> BoolArray:
         return pixels
     line = np.floor(prompt.value).astype(int)
     pixels[line[0][1], line[0][0]] = True
-    for (xa, ya), (xb, yb) in zip(line[:-1], line[1:], strict=True):
+    for (xa, ya), (xb, yb) in pairwise(line):
         pixels[min(ya, yb) : max(ya, yb) + 1, min(xa, xb) : max(xa, xb) + 1] = True
     return pixels
 
@@ -294,12 +295,13 @@ def select_mask(scene: Scene, prompt: MaskLike) -> list[Answer]:
         raise TooClose
     as_good = [row for row, value in enumerate(covered) if value >= top - AS_GOOD and value >= threshold]
     ys, xs = np.nonzero(drawn)
-    distances = [(Fraction(int(x)) - Fraction(int(xs.sum()), len(xs))) ** 2
-                 + (Fraction(int(y)) - Fraction(int(ys.sum()), len(ys))) ** 2 for x, y in zip(xs, ys, strict=True)]  # fmt: skip
+    middle_x, middle_y = Fraction(int(xs.sum()), len(xs)), Fraction(int(ys.sum()), len(ys))
+    points = [(int(x), int(y)) for x, y in zip(xs, ys, strict=True)]
+    distances = [(x - middle_x) ** 2 + (y - middle_y) ** 2 for x, y in points]
     middles = [k for k, d in enumerate(distances) if d - min(distances) < Fraction(1, 10**6)]
     if len(middles) > 1:
         raise TooClose
-    middle = (int(xs[middles[0]]), int(ys[middles[0]]))
+    middle = points[middles[0]]
     under = [row for row in as_good if hits(scene, row, middle)]
     if under:
         best = ranked_by_prior(scene, under, [middle])[0]

@@ -35,7 +35,7 @@ def test_python_in_the_docs_runs(
 ) -> None:
     shutil.copy(demo_photo(), tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, name, "exec"), {})  # noqa: S102
+    exec(compile(code, name, "exec"), {})
 
 
 def cli_reference() -> str:

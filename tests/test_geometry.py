@@ -42,7 +42,7 @@ def test_points_become_an_array(points: Any, wanted: list[Any]) -> None:
     [
         (
             (40, 3),
-            r"point \(40, 3\) is outside the 40x30 image; points are \(x, y\) in image pixels, 0 <= x < 40, 0 <= y < 30",
+            r"point \(40, 3\) is outside the 40x30 image; .* image pixels, 0 <= x < 40, 0 <= y < 30",
         ),
         ((3, 30), r"\(3, 30\) is outside"),
         ((-1e-9, 3), "outside"),
@@ -119,7 +119,7 @@ def test_letterbox_is_ultralytics(height: int, width: int, imgsz: int, square: b
     # factor than it scaled the image by; here one factor serves both, and the content is a bit smaller.
     exact = min(found.net_hw[0] / height, found.net_hw[1] / width) == imgsz / max(height, width)
     difference = np.subtract(wanted["content_hw"], found.content_hw)
-    assert (difference == 0).all() if exact else ((0 <= difference) & (difference <= 0.016 * imgsz)).all()
+    assert (difference == 0).all() if exact else ((difference >= 0) & (difference <= 0.016 * imgsz)).all()
     if exact:
         assert found.offset_yx == wanted["offset_yx"]
 
@@ -178,7 +178,7 @@ def test_grid_weights_are_averages_of_neighbours(height: int, width: int, imgsz:
         assert np.allclose(matrix.sum(axis=1), 1, atol=1e-5)
         assert (np.diff(spans, axis=0) >= 0).all()
         assert (spans[:, 1] - spans[:, 0] <= 2).all()
-        assert ((0 <= spans) & (spans < cells)).all()
+        assert ((spans >= 0) & (spans < cells)).all()
         for row, (first, last) in zip(matrix, spans, strict=True):
             assert row[:first].sum() == row[last + 1 :].sum() == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -157,12 +158,8 @@ def test_what_is_no_rle(rle: Any, said: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=40, max_codepoint=120), max_size=12))
 def test_damaged_text_is_an_error_or_a_mask(counts: str) -> None:
-    try:
-        mask = decode_rle({"size": [3, 4], "counts": counts})
-    except InputError as error:
-        assert "rle" in str(error)
-    else:
-        assert mask.shape == (3, 4)
+    with suppress(InputError):
+        assert decode_rle({"size": [3, 4], "counts": counts}).shape == (3, 4)
 
 
 # Polygons
@@ -217,9 +214,7 @@ def cleaned(mask: BoolArray, least: int) -> BoolArray:
     islands, count = label(mask)
     sizes = [int((islands == k).sum()) for k in range(1, count + 1)]
     for k, size in enumerate(sizes, 1):
-        if size < least and any(other >= least for other in sizes):
-            mask[islands == k] = False
-        elif size < least and k != 1 + int(np.argmax(sizes)):
+        if size < least and k != 1 + int(np.argmax(sizes)):
             mask[islands == k] = False
     return mask
 

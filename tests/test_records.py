@@ -139,7 +139,7 @@ def test_parallel_arrays_have_to_fit() -> None:
         dataclasses.replace(masks, boxes_xyxy=masks.boxes_xyxy[:2])
     with pytest.raises(RecordError, match="boxes_xyxy: expected finite"):
         dataclasses.replace(masks, boxes_xyxy=np.full((3, 4), np.inf))
-    with pytest.raises(RecordError, match="crop 1: .* outside the 40x30 image"):
+    with pytest.raises(RecordError, match=r"crop 1: .* outside the 40x30 image"):
         MaskSet.from_crops([Crop(0, 0, np.ones((2, 2), bool)), Crop(39, 0, np.ones((2, 2), bool))], SIZE)
 
 

@@ -49,7 +49,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mask = labels == k
             if mask.sum() > 60:
                 annotations.append(
-                    {"id": len(annotations), "image_id": number, "category_id": 1, "segmentation": encode_rle(mask)}
+                    {
+                        "id": len(annotations),
+                        "image_id": number,
+                        "category_id": 1,
+                        "segmentation": encode_rle(mask),
+                    }
                 )
     assert len(annotations) >= 6
     (root / "instances.json").write_text(json.dumps({"images": images, "annotations": annotations}))
@@ -158,7 +163,7 @@ def test_writing_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("1.jpg", "1.png"), ("x/1.jpg", "y/1.jpg")])
 def test_two_images_do_not_share_a_label(tmp_path: Path, names: tuple[str, str]) -> None:
-    found = dataset(tmp_path / "d", dict.fromkeys(names, []))
+    found = dataset(tmp_path / "d", {name: [] for name in names})
     with pytest.raises(DatasetError, match="its label file would be that of"):
         write_yolo_dataset([found], tmp_path / "out")
 
@@ -264,7 +269,6 @@ def epochs(out: Path) -> list[int]:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # ultralytics' and torch's own, in the middle of a run
 def test_a_run_can_be_interrupted_and_resumed(
     photos: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -299,7 +303,9 @@ def test_a_run_can_be_interrupted_and_resumed(
     found = TorchBackend(finished, "cpu").segment(frame, SegmentConfig(conf=0.0, imgsz=64, max_det=5))
     assert np.isfinite(found.boxes_xyxy).all()
     before, after = segmentation_model(out / "start.pt").state_dict(), model.state_dict()
-    assert any(not torch.allclose(before[name].float(), value.float(), atol=1e-4) for name, value in after.items())
+    assert any(
+        not torch.allclose(before[name].float(), value.float(), atol=1e-4) for name, value in after.items()
+    )
 
     with pytest.raises(TrainingError, match="finished"):
         train([photos], start, out, TINY, resume=True)

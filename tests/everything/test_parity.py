@@ -17,12 +17,10 @@ from prompts import Points, select
 
 PHOTOGRAPHS = [
     ("bus", 640),
-    ("bus", 416),
     ("zidane", 640),
     ("astronaut", 640),
     ("coffee", 320),
     ("rocket", 640),
-    ("chelsea", 640),
     ("chelsea", 1024),
     ("bus, odd", 640),
     ("bus, strip", 640),
@@ -30,7 +28,7 @@ PHOTOGRAPHS = [
     ("zidane, column", 640),
     ("coffee, small", 320),
 ]
-CONF = 0.1
+CONF = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,8 @@ def predict(theirs: Any, rgb: NDArray[np.uint8], imgsz: int, **options: Any) -> 
     """ultralytics' result for an RGB array."""
     return theirs.predict(
         np.ascontiguousarray(rgb[..., ::-1]),
-        conf=CONF, iou=0.9, imgsz=imgsz, agnostic_nms=True, max_det=300, device="cpu", verbose=False, save=False,
+        conf=CONF, iou=0.9, imgsz=imgsz, agnostic_nms=True, max_det=300, device="cpu",
+        verbose=False, save=False,
         **options,
     )[0]  # fmt: skip
 
@@ -99,7 +98,8 @@ def test_masks_lie_where_coarse_masks_lie(
     found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=640))
     coarse = predict(theirs, rgb, 640, retina_masks=False)
     height, width = rgb.shape[:2]
-    checked = 0
+    shifts = [(0, 0), (-2, 0), (2, 0), (0, -2), (0, 2)]
+    shared, checked = np.zeros(len(shifts)), 0
     for box, mask in zip(coarse.boxes.xyxy.numpy(), coarse.masks.data.numpy(), strict=True):
         i = int(np.abs(found.boxes_xyxy - box).max(axis=1).argmin())
         mine = found.mask(i)
@@ -112,10 +112,11 @@ def test_masks_lie_where_coarse_masks_lie(
         cut = np.ascontiguousarray(mask[top : top + inner_h, left : left + inner_w], dtype=np.float32)
         there = cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
         assert (mine & there).sum() / (mine | there).sum() > 0.93
-        for one, other in zip(np.nonzero(mine), np.nonzero(there), strict=True):
-            assert abs(one.mean() - other.mean()) < 1.5  # pixels
+        for k, (x, y) in enumerate(shifts):
+            shared[k] += (mine & np.roll(there, (y, x), (0, 1))).sum()
         checked += 1
     assert checked
+    assert shared.argmax() == 0  # no shift by two pixels makes them fit better
 
 
 def test_nothing_found_is_an_empty_set(ours: TorchBackend) -> None:
