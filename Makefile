@@ -23,7 +23,7 @@ app: $(VENV)/.installed
 
 docs: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
-	$(BIN)/python examples/readme_picture.py docs/readme.png
+	$(BIN)/python examples/readme_picture.py docs/readme.jpg
 
 install: $(VENV)/.installed
 

@@ -1,6 +1,6 @@
-"""Make docs/readme.png: everything, a click, a click without a part, and a box, side by side.
+"""Make docs/readme.jpg: everything, a click, a click without a part, and a box, side by side.
 
-    python examples/readme_picture.py docs/readme.png
+python examples/readme_picture.py docs/readme.jpg
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ def main(target: str) -> None:
         session.select(Box((660, 380, 809, 880))),
     ]
     panels = [Image.fromarray(answer.plot(alpha=0.6)).resize((405, 540)) for answer in answers]
-    Image.fromarray(np.concatenate([np.asarray(panel) for panel in panels], axis=1)).save(target, optimize=True)
+    Image.fromarray(np.concatenate([np.asarray(panel) for panel in panels], axis=1)).save(
+        target, optimize=True
+    )
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "docs/readme.png")
+    main(sys.argv[1] if len(sys.argv) > 1 else "docs/readme.jpg")

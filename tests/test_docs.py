@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 from fastsam import cli
@@ -39,7 +41,7 @@ def test_python_in_the_docs_runs(
 
 
 def cli_reference() -> str:
-    """Return the reference from the commands themselves, so that it does not depend on how help is laid out."""
+    """Return the reference from the commands themselves, so that it does not hang on the layout of help."""
     parts = ["# The `fastsam` command", "", "The same as `fastsam COMMAND --help` says."]
     for name, command in sorted(get_command(cli.app).commands.items()):  # type: ignore[attr-defined]
         parts += [
@@ -71,3 +73,9 @@ def test_local_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), target
+
+
+def test_the_readme_picture_is_made_by_its_example(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "examples" / "readme_picture.py"))["main"](str(tmp_path / "readme.jpg"))
+    with Image.open(tmp_path / "readme.jpg") as made, Image.open(ROOT / "docs" / "readme.jpg") as kept:
+        assert made.size == kept.size == (1620, 540)
