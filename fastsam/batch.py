@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -56,12 +57,35 @@ class BatchJob:
         return [None, *found] if STDIN in self.sources else found
 
     def check(self) -> None:
-        """Raise before the network loads what would fail after it."""
+        """Raise before the network loads what would fail, or destroy something, after it.
+
+        Raises:
+            ImageError: a source matches nothing.
+            ExportError: unknown format, or the output folder cannot be used or holds the images.
+        """
         known = ["overlay", *FORMATS]
         for name in self.formats:
             if name not in known:
                 raise ExportError(f"format {name!r}: expected one of {', '.join(known)}")
-        self.images()
+        images = self.images()
+        if self.out is None:
+            return
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            found = (
+                "a file of that name is in the way"
+                if isinstance(error, FileExistsError | NotADirectoryError)
+                else error
+            )
+            raise ExportError(f"output folder {str(self.out)!r}: cannot be made ({found})") from error
+        folder = self.out.resolve()
+        for path in images:
+            if path is not None and folder in path.resolve().parents:
+                raise ExportError(
+                    f"output folder {str(self.out)!r} holds the image {str(path)!r} itself: results would "
+                    "overwrite images, or be taken for images by the next run; choose another --out"
+                )
 
     def count(self) -> int:
         """Return how many images there are."""
@@ -126,7 +150,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     """Yield one :class:`BatchDone` an image; a bad image is reported and does not stop the rest.
 
     Raises:
-        ImageError, ExportError: the job as a whole cannot run.
+        ImageError, ExportError: the job as a whole cannot run, or the disk is full.
     """
     job.check()
     images = job.images()
@@ -134,19 +158,23 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     names = unique_names([path or Path("stdin") for path in images])
     log = _Log(job, model.identity)
-    exporters = [Exporter(name, job.out) for name in job.formats if name != "overlay" and job.out is not None]
+    formats = dict.fromkeys(name for name in job.formats if name != "overlay")
+    exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
     for path, name in zip(images, names, strict=True):
         source = STDIN if path is None else str(path)
         key = log.key(path, stdin)
-        if log.holds(key):
+        if job.resume and log.holds(key):
             yield BatchDone(source, skipped=True)
             continue
         try:
+            log.check_name(name, source)
             done = _one(model, job, exporters, stdin if path is None else path, source, name)
         except FastSAMError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
+                raise
             yield BatchDone(source, error=str(error))
             continue
-        log.add(key, done)
+        log.add(key, name, done)
         yield done
     for exporter in exporters:
         exporter.close()
@@ -162,27 +190,52 @@ def _one(
     if job.out is not None and "overlay" in job.formats:
         files.append(result.save(job.out / f"{name}.png", **job.render))
     for exporter in exporters:
-        files += exporter.add(result.frame, result.masks)
+        levels = result.levels if any(result.levels) else None
+        files += exporter.add(result.frame, result.masks, levels=levels)
     return BatchDone(source, result, tuple(files), times_ms=session.times_ms)
 
 
 class _Log:
-    """Which images are done, one JSON line each, so that an interrupted run loses nothing."""
+    """Which images are done, one JSON line each, so that an interrupted run loses nothing.
+
+    The last line that names a file tells whose it is: results of an earlier run that another one has
+    overwritten since do not count as done.
+    """
 
     def __init__(self, job: BatchJob, identity: str) -> None:
         self._path = None if job.out is None else job.out / _LOG
         asked = hashlib.sha256(pickle.dumps(job.prompt)).hexdigest()
-        self._settings = json.dumps(
-            [identity, asked, sorted(job.formats), job.segment, job.render], sort_keys=True
-        )
-        self._done: dict[str, list[str]] = {}
-        if self._path is not None and job.resume and self._path.is_file():
-            for line in self._path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:
-                    continue  # the line that a crash cut short
-                self._done[entry["key"]] = entry["files"]
+        settings = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        self._settings = json.dumps(settings, sort_keys=True)
+        self._files: dict[str, list[str]] = {}  # key -> files
+        self._owner: dict[str, str] = {}  # file -> key of the last run that wrote it
+        self._source: dict[str, str] = {}  # output name -> image, absolute
+        self._whole = True  # the log ends with a line break
+        if self._path is not None and self._path.exists():
+            self._read(self._path)
+
+    def _read(self, path: Path) -> None:
+        """Take note of the lines of earlier runs; what a crash has damaged is passed over."""
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ExportError(
+                f"log {str(path)!r}: cannot be read ({error}); remove it to start over"
+            ) from error
+        self._whole = not text or text.endswith("\n")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                key, name, source = (str(entry[field]) for field in ("key", "name", "source"))
+                files = [str(file) for file in entry["files"]]
+            except (json.JSONDecodeError, TypeError, KeyError):
+                continue
+            self._note(key, name, source, files)
+
+    def _note(self, key: str, name: str, source: str, files: list[str]) -> None:
+        self._files[key] = files
+        self._owner.update(dict.fromkeys(files, key))
+        self._source[name.casefold()] = source
 
     def key(self, path: Path | None, stdin: bytes | None) -> str:
         """Return what identifies an image in its present state under these settings."""
@@ -195,13 +248,34 @@ class _Log:
         return digest.hexdigest()
 
     def holds(self, key: str) -> bool:
-        """Return whether the image is done and its files are still there."""
-        return key in self._done and all(Path(name).exists() for name in self._done[key])
+        """Return whether the image is done, and its files are still there and still its own."""
+        files = self._files.get(key)
+        return files is not None and all(self._owner[file] == key and Path(file).exists() for file in files)
 
-    def add(self, key: str, done: BatchDone) -> None:
+    def check_name(self, name: str, source: str) -> None:
+        """Raise ExportError where an output name belongs to another image of an earlier run."""
+        before = self._source.get(name.casefold())
+        if before is not None and before != _absolute(source) and STDIN not in (before, source):
+            raise ExportError(
+                f"image {source!r}: its results would overwrite those of {before!r}, both named {name!r}; "
+                "choose another --out"
+            )
+
+    def add(self, key: str, name: str, done: BatchDone) -> None:
         """Note that an image is done."""
         if self._path is None:
             return
-        entry = {"key": key, "source": done.source, "files": [str(path) for path in done.files]}
-        with self._path.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        source, files = _absolute(done.source), [str(path) for path in done.files]
+        line = json.dumps({"key": key, "name": name, "source": source, "files": files})
+        try:
+            with self._path.open("a", encoding="utf-8") as log:
+                log.write(("" if self._whole else "\n") + line + "\n")
+        except OSError as error:
+            raise ExportError(f"log {str(self._path)!r}: cannot be written ({error})") from error
+        self._whole = True
+        self._note(key, name, source, files)
+
+
+def _absolute(source: str) -> str:
+    """Return what an image is called wherever the command is run from."""
+    return source if source == STDIN else os.path.abspath(source)

@@ -115,7 +115,7 @@ def segment(
     job = BatchJob(
         sources=tuple(images),
         prompt=wanted,
-        out=None if not formats else out or Path("output"),
+        out=None if not formats else Path("output") if out is None else out,
         formats=formats,
         segment=collect(SegmentConfig, options),
         render=collect(RenderConfig, options),
@@ -148,16 +148,19 @@ def _prompt(
     multimask: bool,
 ) -> Any:
     """Return the prompt that the flags ask for, or None for everything."""
-    from fastsam.sources import read_frame
+    from fastsam.errors import PromptError
+    from fastsam.sources import read_mask
     from prompts import Box, MaskLike, Points, all_of, any_of, parse_box, parse_point, prompt_from_json
 
+    if multimask and not points:
+        raise PromptError("--multimask: expected at least one --point, whose answers it is about")
     found: list[Any] = []
     if points:
         parsed = [parse_point(text) for text in points]
         found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask))
     if boxes:
         found.append(Box([parse_box(text) for text in boxes]))
-    found += [MaskLike(read_frame(path).rgb.mean(axis=2) > 127) for path in masks or ()]
+    found += [MaskLike(read_mask(path)) for path in masks or ()]
     found += [prompt_from_json(text) for text in raw or ()]
     if len(found) < 2:
         return found[0] if found else None

@@ -20,7 +20,8 @@ def _parameter(spec: Field[Any], hint: Any, optional: bool) -> inspect.Parameter
     """Return a keyword parameter whose default is the typer option of a config field."""
     low, high = spec.metadata["min"], spec.metadata["max"]
     default = None if optional or spec.default is MISSING else spec.default
-    shown = f"{spec.metadata['help']} [default: {spec.default}]" if optional else spec.metadata["help"]
+    of_weights = f" [default: the weights' own, else {spec.default}]"
+    shown = spec.metadata["help"] + (of_weights if optional else "")
     flag = "--" + spec.name.replace("_", "-")
     names = (flag, f"--no-{flag[2:]}") if hint is bool else (flag,)
     declared = "/".join(names) if hint is bool else names[0]

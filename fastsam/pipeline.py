@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import RenderConfig, SegmentConfig
-from fastsam.errors import ConfigError
+from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
 from fastsam.records import Frame, MaskSet, Selection
@@ -26,7 +26,7 @@ __all__ = ["FastSAM", "Result", "Session"]
 _Config = TypeVar("_Config", SegmentConfig, RenderConfig)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Selection):
     """A selection together with the image it is of: it can draw, save and export itself."""
 
@@ -41,7 +41,15 @@ class Result(Selection):
         """
         points, point_labels, boxes = _drawn(self.prompt)
         config = _override(RenderConfig(), options)
-        return overlay(self.frame, self.masks, config, points=points, point_labels=point_labels, boxes=boxes)
+        return overlay(
+            self.frame,
+            self.masks,
+            config,
+            points=points,
+            point_labels=point_labels,
+            boxes=boxes,
+            rows=self.indices.tolist(),  # a mask keeps the colour that it has among everything
+        )
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write :meth:`plot` as an image file (by its suffix) and return the path."""
@@ -53,12 +61,22 @@ class Result(Selection):
         Args:
             folder: made when absent.
             format: a name of ``fastsam.export.FORMATS``, such as ``"png"``, ``"coco"``, ``"yolo"``.
-            options: what the format takes beside the masks.
+            options: what the format takes beside the masks: ``labels``, ``stability_scores``, ``points_xy``,
+                ``file_name``.
 
         Raises:
             ExportError: unknown format, or the folder cannot be written.
+            ConfigError: unknown option.
         """
-        return write(self.masks, folder, format, name=self.frame.name, **options)
+        known = ("labels", "levels", "stability_scores", "points_xy", "file_name")
+        for name in options:
+            if name not in known:
+                raise ConfigError(f"option {name!r}: expected one of {', '.join(known)}")
+        named = {"levels": self.levels} if any(self.levels) else {}
+        origin = self.frame.source
+        return write(
+            self.masks, folder, format, name=self.frame.name, **{"source": origin, **named, **options}
+        )
 
     def cutouts(self) -> list[NDArray[np.uint8]]:
         """Return each mask's part of the photo as (h, w, 4) RGBA, transparent outside the mask."""
@@ -84,7 +102,7 @@ def _override(config: _Config, options: dict[str, Any]) -> _Config:
     return replace(config, **given)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Session:
     """One image with all its masks; a value that never changes.
 
@@ -99,6 +117,10 @@ class Session:
     masks: MaskSet
     config: SegmentConfig
     times_ms: dict[str, float]
+
+    def __repr__(self) -> str:
+        """Return the image and how many masks it has."""
+        return f"Session({self.frame!r}, {len(self.masks)} masks)"
 
     def everything(self) -> Result:
         """Return all masks."""
@@ -116,6 +138,8 @@ class Session:
 
     def select_many(self, prompts: Sequence[Prompt]) -> list[Result]:
         """Return one result a prompt, in order."""
+        if not isinstance(prompts, Sequence):
+            raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
         return [self.select(prompt) for prompt in prompts]
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
@@ -155,6 +179,11 @@ class FastSAM:
         progress: Progress | None = None,
     ) -> None:
         if segmenter is not None:
+            if not callable(getattr(segmenter, "segment", None)):
+                raise ConfigError(
+                    f"segmenter: expected an object with segment(frame, config), "
+                    f"got {type(segmenter).__name__}"
+                )
             self.segmenter, self.defaults = segmenter, SegmentConfig()
             self.identity = type(segmenter).__name__
             return

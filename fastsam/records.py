@@ -60,7 +60,7 @@ def _array(values: Any, dtype: Any, name: str) -> NDArray[Any]:
         ) from error
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """One image.
 
@@ -90,13 +90,17 @@ class Frame:
             )
         object.__setattr__(self, "rgb", _read_only(rgb))
 
+    def __repr__(self) -> str:
+        """Return name and size, not the pixels."""
+        return f"Frame({self.name!r}, {self.size_hw[1]}x{self.size_hw[0]})"
+
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width, pixels."""
         return int(self.rgb.shape[0]), int(self.rgb.shape[1])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaskSet:
     """N masks of one image; pixels are decoded when somebody asks for them.
 
@@ -198,6 +202,10 @@ class MaskSet:
             return joined
         boxes = np.concatenate([masks.boxes_xyxy for masks in filled])
         return replace(joined, boxes_xyxy=boxes, scores=np.concatenate([masks.scores for masks in filled]))
+
+    def __repr__(self) -> str:
+        """Return count and size, not the pixels."""
+        return f"MaskSet({len(self)} masks, {self.size_hw[1]}x{self.size_hw[0]})"
 
     def __len__(self) -> int:
         """Return the number of masks."""
@@ -346,7 +354,7 @@ def _iou(shared: IntArray, union: IntArray) -> NDArray[np.float64]:
     return np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Selection:
     """The answer to a prompt: K masks in order, and why.
 
@@ -400,6 +408,10 @@ class Selection:
             edited=np.zeros(count, bool),
             reason=reason,
         )
+
+    def __repr__(self) -> str:
+        """Return how many masks and why."""
+        return f"{type(self).__name__}({len(self)} masks, {self.reason!r})"
 
     def __len__(self) -> int:
         """Return the number of chosen masks."""

@@ -39,6 +39,7 @@ __all__ = [
     "list_images",
     "open_frames",
     "read_frame",
+    "read_mask",
 ]
 
 FrameSource: TypeAlias = (
@@ -117,6 +118,33 @@ def read_frame(
         f"{what}: expected {_KINDS}, got {type(source).__name__}; "
         "a torch tensor (C, H, W) goes in as tensor.permute(1, 2, 0).cpu().numpy()"
     )
+
+
+def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.bool_]:
+    """Read a drawn mask: the (H, W) pixels that an image file marks.
+
+    Marked is what is brighter than half; in a file that holds nothing above 1, as data sets write them,
+    what is 1. Transparent pixels are not marked.
+
+    Raises:
+        ImageError: there is no readable image, or it marks nothing.
+    """
+    text = os.fspath(path)
+    what = f"mask {_shown(text)}"
+    _check_not_url(text)
+    try:
+        with open(text, "rb") as stream, _opened(stream, what, max_pixels) as image:
+            rgb = _convert(image, what)
+            clear = image.has_transparency_data and np.asarray(_upright(image).convert("RGBA"))[..., 3] == 0
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"{what}: cannot be opened ({getattr(error, 'strerror', None) or error})") from error
+    bright = rgb.max(axis=2)
+    marked = np.asarray((bright > (127 if bright.max() > 1 else 0)) & ~np.asarray(clear))
+    if not marked.any():
+        raise ImageError(f"{what}: expected bright pixels (above half) that mark the region, found none")
+    return marked
 
 
 def open_frames(
@@ -292,7 +320,7 @@ def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
         raise _missing(text) from error
     except OSError as error:
         if os.path.isdir(text):  # Windows calls it a missing permission
-            raise ImageError(f"{what}: is a folder; for its images use open_frames") from error
+            raise ImageError(f"{what}: is a folder; its images are read one by one (open_many)") from error
         raise ImageError(f"{what}: cannot be opened ({error.strerror or error})") from error
     return Frame(rgb, name or Path(text).stem, text)
 
@@ -318,6 +346,12 @@ def _read_file(source: Any, name: str | None, max_pixels: int) -> Frame:
 
 def _decode(stream: BinaryIO, what: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a seekable stream that stands at its beginning."""
+    with _opened(stream, what, max_pixels) as image:
+        return _convert(image, what)
+
+
+def _opened(stream: BinaryIO, what: str, max_pixels: int) -> Image.Image:
+    """Return the image of a seekable stream that stands at its beginning, not decoded yet."""
     head = stream.read(16)
     stream.seek(0)
     if not head:
@@ -325,14 +359,14 @@ def _decode(stream: BinaryIO, what: str, max_pixels: int) -> NDArray[np.uint8]:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and "HEIF" not in Image.OPEN:
         require("pillow_heif", "read HEIC photos").register_heif_opener()
     image = _open(stream, head, what)
-    with image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{what}: has {width}x{height} = {width * height:,} pixels, the limit is {max_pixels:,} "
-                "(guards against decompression bombs); if you trust the file, raise max_pixels"
-            )
-        return _convert(image, what)
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise ImageError(
+            f"{what}: has {width}x{height} = {width * height:,} pixels, the limit is {max_pixels:,} "
+            "(guards against decompression bombs); if you trust the file, raise max_pixels"
+        )
+    return image
 
 
 def _open(stream: BinaryIO, head: bytes, what: str) -> Image.Image:

@@ -7,7 +7,6 @@ checked when the prompt meets its masks.
 from __future__ import annotations
 
 import json
-import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -127,6 +126,7 @@ class Points:
         object.__setattr__(self, "multimask", bool(multimask))
 
 
+_MAX_WIDTH_PX = 10_000  # of a stroke; OpenCV draws no thicker lines than 32767
 MaskKind = Literal["bitmap", "rle", "polygon", "scribble"]
 
 
@@ -352,8 +352,8 @@ def _line(points: Any) -> NDArray[np.float64]:
 
 def _width(width_px: Any) -> float:
     """Return the width of a stroke, checked."""
-    if not _is_number(width_px) or not 0 < width_px < math.inf:
-        raise PromptError(f"scribble: expected a width_px above 0, got {width_px!r}")
+    if not _is_number(width_px) or not 0 < width_px <= _MAX_WIDTH_PX:
+        raise PromptError(f"scribble: expected a width_px above 0, {_MAX_WIDTH_PX} at most, got {width_px!r}")
     return float(width_px)
 
 

@@ -116,7 +116,7 @@ def test_exif_rotation_gives_the_upright_answer(model: FastSAM, bus: Session) ->
 
 
 def test_tiny_and_empty_images_find_nothing_and_go_through_everything(model: FastSAM, tmp_path: Path) -> None:
-    session = model.open(np.zeros((1, 1, 3), np.uint8))
+    session = model.open(np.zeros((1, 1, 3), np.uint8), conf=1.0)
     everything = session.everything()
     assert len(everything) == 0
     for prompt in (Points((0, 0)), Points((0, 0), 0), Box((0, 0, 1, 1)), MaskLike(np.ones((1, 1), bool))):

@@ -324,6 +324,14 @@ def test_ious_of_drawn_masks_are_exact_where_they_matter(scene: oracles.Scene, s
         assert exact[found.argmax()] == pytest.approx(exact.max(), abs=1e-6)
 
 
+def test_ties_are_found_however_many_masks_there_are() -> None:
+    """The bounds are taken some masks at a time; a mask as good as the best so far may come last."""
+    stack = np.repeat(rectangle(SIZE, 5, 5, 15, 15)[None], 30, axis=0)
+    masks = MaskSet.from_dense(stack, np.linspace(0.1, 0.9, 30))
+    assert masks.ious(Region(5, 5, 15, 15)).tolist() == [1] * 30
+    assert select(masks, Box((5, 5, 15, 15))).indices.tolist() == [29]
+
+
 def test_iou_with_nothing_is_zero() -> None:
     empty = Region.from_mask(np.zeros(SIZE, bool))
     assert three().ious(empty).tolist() == [0, 0, 0]

@@ -18,7 +18,7 @@ from ultralytics.utils import ASSETS
 
 from fastsam.errors import ConfigError, ImageError, MissingPackageError
 from fastsam.records import Frame
-from fastsam.sources import DEFAULT_MAX_PIXELS, list_images, open_frames, read_frame
+from fastsam.sources import DEFAULT_MAX_PIXELS, list_images, open_frames, read_frame, read_mask
 
 BUS = Path(ASSETS) / "bus.jpg"
 RED, WHITE, GREY = [255, 0, 0], [255, 255, 255], [128, 128, 128]
@@ -344,7 +344,7 @@ def test_unusable_sources(source: Any, said: str) -> None:
 
 
 def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="is a folder; for its images use open_frames"):
+    with pytest.raises(ImageError, match="is a folder; its images are read one by one"):
         read_frame(tmp_path)
 
 
@@ -524,3 +524,33 @@ def test_damaged_video(tmp_path: Path) -> None:
         list(open_frames(path))
     with pytest.raises(ImageError, match="for a video use open_frames"):
         read_frame(path)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mode"),
+    [
+        (np.array([[0, 255, 0]], np.uint8), "L"),
+        (np.array([[0, 1, 0]], np.uint8), "L"),
+        (np.array([[0, 1, 0]], bool), "1"),
+        (np.array([[[255, 255, 255, 0], [255, 255, 255, 255], [0, 0, 0, 255]]], np.uint8), "RGBA"),
+        (np.array([[0, 60000, 0]], np.uint16), "I;16"),
+    ],
+)
+def test_read_mask_knows_how_masks_are_drawn(pixels: np.ndarray, mode: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(pixels)
+    assert picture.mode == mode
+    picture.save(tmp_path / "drawn.png")
+    assert read_mask(tmp_path / "drawn.png").tolist() == [[False, True, False]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"", "is empty"), (b"no picture", "not an image"), (None, "folder")]
+)
+def test_read_mask_names_its_file(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "drawn.png"
+    _ = path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises(ImageError, match=f"(?i)mask .*drawn.png.*({message}|is a directory)"):
+        read_mask(path)
+    Image.new("L", (3, 1)).save(tmp_path / "black.png")
+    with pytest.raises(ImageError, match="expected bright pixels"):
+        read_mask(tmp_path / "black.png")

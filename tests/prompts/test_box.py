@@ -86,6 +86,16 @@ def test_a_box_within_a_pixel_means_that_pixel(box: tuple[float, ...], pixel: tu
     assert found.scores.tolist() == [1]
 
 
+@pytest.mark.parametrize(
+    ("box", "overlap"),
+    [((0, 0, 10, 10), 1.0), ((0, 0, 10, 5), 0.5), ((0, 0, 7, 10), 0.7), ((0, 0, 1, 10), 0.1)],
+)
+def test_reaching_the_threshold_is_enough(box: tuple[float, ...], overlap: float) -> None:
+    assert select(mask_set(two_squares()), Box(box, overlap)).indices.tolist() == [0]
+    if overlap < 1:
+        assert len(select(mask_set(two_squares()), Box(box, overlap + 1e-4))) == 0
+
+
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
 def test_no_masks_select_nothing(threshold: float) -> None:
     found = select(MaskSet.none((5, 6)), Box([(0, 0, 6, 5), (1, 1, 2, 2)], threshold))

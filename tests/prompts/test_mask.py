@@ -113,10 +113,8 @@ def test_a_scribble_is_judged_by_its_share() -> None:
 def test_as_good_as_the_best_still_has_to_reach_the_threshold() -> None:
     row = np.zeros((1, 100), bool)
     best, second = row.copy(), row.copy()
-    best[0, :50], second[0, 51:] = (
-        True,
-        True,
-    )  # 50 % and 49 % of the stroke; a click in the middle means neither
+    best[0, :49], best[0, 98] = True, True  # 50 % of the stroke
+    second[0, 49:98] = True  # 49 % of it, with its middle
     masks = MaskSet.from_dense(np.stack([best, second]), [0.1, 1.0])
     assert select(masks, MaskLike.scribble([(0, 0), (99, 0)], threshold=0.5)).indices.tolist() == [0]
 

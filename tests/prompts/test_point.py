@@ -117,6 +117,13 @@ def test_answers_that_are_almost_the_same_count_once() -> None:
     assert set(found.levels) == {"part", "whole"}
 
 
+@pytest.mark.parametrize(("width", "count"), [(32, 1), (31, 2), (28, 2)])
+def test_answers_differ_when_they_overlap_less_than_four_fifths(width: int, count: int) -> None:
+    masks = [rectangle((20, 40), 0, 0, 40, 20), rectangle((20, 40), 0, 0, width, 20)]
+    found = select(mask_set(Scene(np.stack(masks), (10, 9))), Points((16, 10), multimask=True))
+    assert len(found) == count
+
+
 def test_nothing_under_the_click_is_an_empty_answer() -> None:
     found = select(mask_set(nest()), Points((0, 0)))
     assert len(found) == 0

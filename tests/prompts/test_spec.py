@@ -205,7 +205,7 @@ def test_the_kind_of_a_mask_is_what_was_given() -> None:
         ([(1, NAN)], 1, "finite"),
         ("line", 1, "got line"),
         (None, 1, "scribble"),
-        ([(1, 2)], 0, "width_px above 0, got 0"),
+        ([(1, 2)], 0, "width_px above 0, 10000 at most, got 0"),
         ([(1, 2)], -3, "got -3"),
         ([(1, 2)], NAN, "got nan"),
         ([(1, 2)], INF, "got inf"),

@@ -1,0 +1,144 @@
+"""Folder runs: what is written where, what is skipped, what is never overwritten."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastsam import FastSAM, Points
+from fastsam.batch import BatchDone, BatchJob, run_batch
+from fastsam.errors import ConfigError, ExportError
+from fastsam.export import load_npz
+from fastsam.testing import FixedSegmenter
+
+LOG = ".fastsam-done.jsonl"
+Run = Callable[..., list[BatchDone]]
+
+
+@pytest.fixture
+def model() -> FastSAM:
+    masks = np.zeros((3, 12, 16), bool)
+    masks[0, 1:11, 1:15], masks[1, 2:6, 2:6], masks[2, 7:10, 8:14] = True, True, True
+    return FastSAM(segmenter=FixedSegmenter(masks, [0.9, 0.8, 0.7]))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for folder, names in (("a", "xyz"), ("b", "x")):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            Image.new("RGB", (16, 12), (len(folder), ord(name), 9)).save(tmp_path / folder / f"{name}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def run(model: FastSAM, photos: Path) -> Run:
+    def go(*sources: str, **options: Any) -> list[BatchDone]:
+        chosen = {"out": photos / "out", "formats": ("overlay", "npz"), **options}
+        return list(run_batch(model, BatchJob(tuple(str(photos / s) for s in sources), **chosen)))
+
+    return go
+
+
+def skipped(done: list[BatchDone]) -> list[bool]:
+    return [one.skipped for one in done]
+
+
+def test_a_finished_run_is_skipped_and_other_settings_are_not(run: Run, photos: Path) -> None:
+    assert skipped(run("a")) == [False] * 3
+    assert skipped(run("a")) == [True] * 3
+    assert skipped(run("a", prompt=Points((3, 3)))) == [False] * 3
+    assert skipped(run("a", resume=False, prompt=Points((3, 3)))) == [False] * 3
+    Image.new("RGB", (16, 12), "red").save(photos / "a" / "y.png")
+    assert skipped(run("a", prompt=Points((3, 3)))) == [True, False, True]
+
+
+def test_results_that_another_run_has_replaced_are_not_done(run: Run, photos: Path) -> None:
+    run("a/x.png")
+    run("a/x.png", prompt=Points((3, 3)))
+    assert len(load_npz(photos / "out" / "x.npz")) == 1
+    assert skipped(run("a/x.png")) == [False]
+    assert len(load_npz(photos / "out" / "x.npz")) == 3
+
+
+def test_another_image_of_that_name_does_not_replace_results(run: Run, photos: Path) -> None:
+    run("a/x.png")
+    before = (photos / "out" / "x.npz").read_bytes()
+    (one,) = run("b/x.png")
+    assert "would overwrite those of" in one.error
+    assert (photos / "out" / "x.npz").read_bytes() == before
+    assert [done.error for done in run("a/x.png", "b/x.png", out=photos / "both")] == ["", ""]
+
+
+@pytest.mark.parametrize("out", ["a", "."])
+def test_an_output_folder_that_holds_the_images_is_refused(out: str, run: Run, photos: Path) -> None:
+    before = (photos / "a" / "x.png").read_bytes()
+    with pytest.raises(ExportError, match=r"holds the image .* itself.*choose another --out"):
+        run("a/x.png", out=photos / out)
+    assert (photos / "a" / "x.png").read_bytes() == before
+
+
+def test_an_output_folder_that_is_a_file_is_refused_before_anything_runs(run: Run, photos: Path) -> None:
+    (photos / "taken").write_text("mine")
+    with pytest.raises(ExportError, match=r"cannot be made .*in the way"):
+        run("a", out=photos / "taken")
+    with pytest.raises(ExportError, match="cannot be made"):
+        run("a", out=photos / "taken" / "below")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[1]", b"5", b'{"key": 1}', b"\xff\xfe", b'{"key": "k", "name": "x", "source": "s", "files": 3}'],
+)
+def test_damaged_lines_of_the_log_are_passed_over(line: bytes, run: Run, photos: Path) -> None:
+    run("a")
+    log = photos / "out" / LOG
+    log.write_bytes(line + b"\n" + log.read_bytes())
+    assert skipped(run("a")) == [True] * 3
+
+
+def test_a_line_that_a_crash_cut_costs_only_itself(run: Run, photos: Path) -> None:
+    run("a")
+    log = photos / "out" / LOG
+    log.write_bytes(log.read_bytes()[:-30])
+    assert skipped(run("a")) == [True, True, False]
+    assert skipped(run("a")) == [True] * 3
+
+
+def test_a_log_that_cannot_be_read_is_our_error(run: Run, photos: Path) -> None:
+    (photos / "out" / LOG).mkdir(parents=True)
+    with pytest.raises(ExportError, match="remove it to start over"):
+        run("a")
+
+
+def test_a_full_disk_stops_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise ExportError("disk full") from OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("fastsam.pipeline.save_image", full)
+    with pytest.raises(ExportError, match="disk full"):
+        run("a")
+
+
+def test_stdin_needs_its_bytes_and_levels_are_written(model: FastSAM, photos: Path) -> None:
+    job = BatchJob(("-",), prompt=Points((3, 3), multimask=True), out=photos / "out", formats=("sam-json",))
+    with pytest.raises(ConfigError, match="expected the bytes of an image on stdin"):
+        list(run_batch(model, job))
+    (done,) = run_batch(model, job, (photos / "a" / "x.png").read_bytes())
+    written = json.loads(done.files[0].read_text())
+    assert sorted(one["level"] for one in written["annotations"]) == ["part", "whole"]
+    record = done.record()
+    assert record["image"] == "-"
+    assert sorted(mask["level"] for mask in record["masks"]) == ["part", "whole"]
+
+
+def test_a_format_named_twice_is_written_once(run: Run) -> None:
+    (done,) = run("a/x.png", formats=("npz", "npz"))
+    assert len(done.files) == 1
