@@ -209,6 +209,7 @@ def test_the_kind_of_a_mask_is_what_was_given() -> None:
         ([(1, 2)], -3, "got -3"),
         ([(1, 2)], NAN, "got nan"),
         ([(1, 2)], INF, "got inf"),
+        ([(1, 2)], 10_001, "at most, got 10001"),
         ([(1, 2)], "thick", "got 'thick'"),
         ([(1, 2)], None, "got None"),
     ],
