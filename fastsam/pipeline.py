@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -53,7 +54,8 @@ class Result(Selection):
 
     def save(self, path: str | Path, **options: Any) -> Path:
         """Write :meth:`plot` as an image file (by its suffix) and return the path."""
-        return save_image(self.plot(**options), path)
+        target = _path(path, "path")
+        return save_image(self.plot(**options), target)
 
     def export(self, folder: str | Path, format: str = "png", **options: Any) -> list[Path]:
         """Write the masks into a folder and return the files.
@@ -75,12 +77,23 @@ class Result(Selection):
         named = {"levels": self.levels} if any(self.levels) else {}
         origin = self.frame.source
         return write(
-            self.masks, folder, format, name=self.frame.name, **{"source": origin, **named, **options}
+            self.masks,
+            _path(folder, "folder"),
+            str(format),
+            name=self.frame.name,
+            **{"source": origin, **named, **options},
         )
 
     def cutouts(self) -> list[NDArray[np.uint8]]:
         """Return each mask's part of the photo as (h, w, 4) RGBA, transparent outside the mask."""
         return [cutout(self.frame, self.masks, i) for i in range(len(self))]
+
+
+def _path(value: Any, what: str) -> Path:
+    """Return a path, or say what was given instead."""
+    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+        raise ConfigError(f"{what}: expected a path, got {value!r}")
+    return Path(value)
 
 
 def _drawn(prompt: Prompt | None) -> tuple[Any, Any, Any]:

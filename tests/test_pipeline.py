@@ -11,7 +11,7 @@ from PIL import Image
 
 from fastsam import Box, FastSAM, MaskLike, Points, Session, all_of, any_of, but_not
 from fastsam.demo import demo_photo
-from fastsam.errors import ConfigError, ImageError, PromptError, UnknownWeightsError
+from fastsam.errors import ConfigError, ExportError, ImageError, PromptError, UnknownWeightsError
 from fastsam.masks import iou_matrix
 from fastsam.testing import FixedSegmenter
 
@@ -171,3 +171,26 @@ def test_any_segmenter_serves() -> None:
         np.zeros((8, 8, 3), np.uint8), conf=0.2
     )
     assert session.select(Points((1, 6))).indices.tolist() == [1]
+
+
+def test_bad_paths_options_and_segmenters_are_our_errors(bus: Session, tmp_path: Path) -> None:
+    answer = bus.select(Points(LEFT_PERSON))
+    for call in (
+        lambda: answer.save(None),
+        lambda: answer.export(None),
+        lambda: answer.export("a\0b"),
+        lambda: answer.export(tmp_path, "png", foo=1),
+        lambda: answer.export(tmp_path, "png", name="z"),
+        lambda: FastSAM(segmenter="x"),
+    ):
+        with pytest.raises(ConfigError, match="expected"):
+            call()
+    with pytest.raises(ExportError, match="format"):
+        answer.export(tmp_path, ["png"])
+    with pytest.raises(PromptError, match="expected a list of prompts, got Points"):
+        bus.select_many(Points(LEFT_PERSON))
+
+
+def test_records_have_a_short_repr(bus: Session) -> None:
+    for record in (bus, bus.frame, bus.masks, bus.everything()):
+        assert len(repr(record)) < 120
