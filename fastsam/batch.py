@@ -9,6 +9,7 @@ import os
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class BatchJob:
     render: dict[str, Any] = field(default_factory=dict)
     resume: bool = True
 
+    @cached_property
     def images(self) -> list[Path | None]:
-        """Return the image files in order; None stands for stdin.
+        """The image files in order, listed once; None stands for stdin.
 
         Raises:
             ImageError: a source matches nothing.
@@ -67,7 +69,7 @@ class BatchJob:
         for name in self.formats:
             if name not in known:
                 raise ExportError(f"format {name!r}: expected one of {', '.join(known)}")
-        images = self.images()
+        images = self.images
         if self.out is None:
             return
         try:
@@ -89,7 +91,7 @@ class BatchJob:
 
     def count(self) -> int:
         """Return how many images there are."""
-        return len(self.images())
+        return len(self.images)
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         ImageError, ExportError: the job as a whole cannot run, or the disk is full.
     """
     job.check()
-    images = job.images()
+    images = job.images
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     names = unique_names([path or Path("stdin") for path in images])
@@ -190,8 +192,7 @@ def _one(
     if job.out is not None and "overlay" in job.formats:
         files.append(result.save(job.out / f"{name}.png", **job.render))
     for exporter in exporters:
-        levels = result.levels if any(result.levels) else None
-        files += exporter.add(result.frame, result.masks, levels=levels)
+        files += exporter.add(result.frame, result.masks, levels=result.level_names)
     return BatchDone(source, result, tuple(files), times_ms=session.times_ms)
 
 

@@ -74,15 +74,8 @@ class Result(Selection):
         for name in options:
             if name not in known:
                 raise ConfigError(f"option {name!r}: expected one of {', '.join(known)}")
-        named = {"levels": self.levels} if any(self.levels) else {}
-        origin = self.frame.source
-        return write(
-            self.masks,
-            _path(folder, "folder"),
-            str(format),
-            name=self.frame.name,
-            **{"source": origin, **named, **options},
-        )
+        about = {"source": self.frame.source, "levels": self.level_names, **options}
+        return write(self.masks, _path(folder, "folder"), str(format), name=self.frame.name, **about)
 
     def cutouts(self) -> list[NDArray[np.uint8]]:
         """Return each mask's part of the photo as (h, w, 4) RGBA, transparent outside the mask."""

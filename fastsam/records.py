@@ -242,6 +242,18 @@ class MaskSet:
         full[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
         return full
 
+    def union(self) -> BoolArray:
+        """Return the (H, W) pixels that any of the masks holds.
+
+        >>> bool(MaskSet.none((2, 3)).union().any())
+        False
+        """
+        joined = np.zeros(self.size_hw, bool)
+        for i in range(len(self)):
+            x0, y0, patch = self.crop(i)
+            joined[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
+        return joined
+
     def rle(self, i: int) -> Rle:
         """Return mask ``i`` as COCO's compressed RLE."""
         return encode_rle(self.mask(i))
@@ -434,6 +446,11 @@ class Selection:
     def boxes_xyxy(self) -> FloatArray:
         """(K, 4) float32 boxes of the chosen masks, image frame."""
         return self.masks.boxes_xyxy
+
+    @property
+    def level_names(self) -> tuple[str, ...] | None:
+        """The levels, or None where they make no sense for any of the masks."""
+        return self.levels if any(self.levels) else None
 
     def group(self, number: int) -> Self:
         """Return the answers to one box, object or text of the prompt."""

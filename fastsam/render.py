@@ -1,4 +1,4 @@
-"""(Frame, MaskSet) -> pictures: overlays, cut-outs and silhouettes.
+"""(Frame, MaskSet) -> pictures: overlays and cut-outs.
 
 Everything is drawn inside each mask's own box, on one copy of the photo: memory does not grow with the
 number of masks. All pictures are uint8 arrays in the image frame, RGB or RGBA.
@@ -24,7 +24,7 @@ from fastsam.errors import ExportError, PromptError, RecordError
 from fastsam.geometry import Region, check_boxes, check_points
 from fastsam.records import Frame, MaskSet
 
-__all__ = ["colours", "cutout", "overlay", "save_image", "silhouette"]
+__all__ = ["colours", "cutout", "overlay", "save_image"]
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -287,19 +287,6 @@ def cutout(frame: Frame, masks: MaskSet, i: int) -> Picture:
     rgba[..., :3] = rgb * inside[..., None]
     rgba[..., 3] = inside * np.uint8(255)
     return rgba
-
-
-def silhouette(masks: MaskSet) -> NDArray[np.bool_]:
-    """Return the union of all masks, (H, W) bool.
-
-    >>> silhouette(MaskSet.none((2, 3))).any()
-    np.False_
-    """
-    union = np.zeros(masks.size_hw, bool)
-    for i in range(len(masks)):
-        x0, y0, patch = masks.crop(i)
-        union[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
-    return union
 
 
 def save_image(rgb: NDArray[np.uint8], path: str | os.PathLike[str]) -> Path:

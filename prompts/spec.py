@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
+from fastsam.geometry import as_floats, as_text, check_box_order
 from fastsam.records import MaskSet, Selection
 
 __all__ = [
@@ -55,16 +56,11 @@ class Box:
     iou_threshold: float = 0.1
 
     def __init__(self, xyxy: Any, iou_threshold: float = 0.1) -> None:
-        array = _floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
+        array = as_floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
         array = array[None] if array.shape == (4,) else array
         if array.ndim != 2 or array.shape[1] != 4 or len(array) == 0:
             raise PromptError(f"box: expected (x1, y1, x2, y2) or shape (n, 4), got shape {array.shape}")
-        for box in array:
-            text = _text(box)
-            if not np.isfinite(box).all():
-                raise PromptError(f"box {text}: coordinates must be finite numbers")
-            if box[2] <= box[0] or box[3] <= box[1]:
-                raise PromptError(f"box {text}: expected x1 < x2 and y1 < y2 (xyxy, not xywh)")
+        check_box_order(array)
         object.__setattr__(self, "xyxy", tuple(tuple(float(v) for v in box) for box in array))
         object.__setattr__(self, "iou_threshold", _share(iou_threshold, "iou_threshold"))
 
@@ -160,7 +156,7 @@ class MaskLike:
         if isinstance(value, Selection):
             value = value.masks
         if isinstance(value, MaskSet):
-            value = _union(value)
+            value = value.union()
         if isinstance(value, Mapping):
             value = dict(value)
             object.__setattr__(self, "kind", "rle")
@@ -169,7 +165,9 @@ class MaskLike:
         ):
             value = _bitmap(value)
         else:
-            ring = _floats(value, "mask", "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer")
+            ring = as_floats(
+                value, "mask", "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer"
+            )
             if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
                 raise PromptError(
                     "mask: expected a bitmap (H, W), COCO RLE, a polygon of at least 3 finite (x, y) points "
@@ -320,7 +318,7 @@ def _from_data(data: Any) -> Prompt:
 
 def _polygon(points: Any, **options: Any) -> MaskLike:
     """Return a mask prompt of JSON's polygon; RLE does not pass for one."""
-    return MaskLike(_floats(points, "polygon", "(x, y) points, shape (K, 2)"), **options)
+    return MaskLike(as_floats(points, "polygon", "(x, y) points, shape (K, 2)"), **options)
 
 
 def _rle(rle: Any, **options: Any) -> MaskLike:
@@ -342,7 +340,7 @@ _JSON_FORMS: dict[str, tuple[Callable[..., Prompt], tuple[str, ...]]] = {
 
 def _line(points: Any) -> NDArray[np.float64]:
     """Return the (K, 2) points of a stroke, checked."""
-    line = _floats(points, "scribble", "(x, y) points, shape (K, 2)")
+    line = as_floats(points, "scribble", "(x, y) points, shape (K, 2)")
     if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
         raise PromptError(
             f"scribble: expected at least one finite (x, y) point, shape (K, 2), got {line.shape}"
@@ -369,18 +367,6 @@ def _members(prompts: Any, what: str) -> tuple[Prompt, ...]:
                 f"{what}: expected prompts such as Box(...) or Points(...), got {type(prompt).__name__}"
             )
     return tuple(prompts)
-
-
-def _floats(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
-    """Return a float64 copy of numbers, or say what was wanted."""
-    try:
-        return np.array(values, np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise PromptError(f"{what}: expected {wanted}, got {str(values)[:80]}") from error
-
-
-def _text(values: NDArray[np.float64]) -> str:
-    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
 
 def _is_number(value: Any) -> bool:
@@ -410,13 +396,13 @@ def _point_groups(points: Any) -> list[NDArray[np.float64]]:
     if depth not in (1, 2, 3):
         raise PromptError(f"points: expected {wanted} with at least one point, got {str(points)[:80]}")
     raw = [[points]] if depth == 1 else [points] if depth == 2 else list(points)
-    groups = [_floats(group, "points", wanted) for group in raw]
+    groups = [as_floats(group, "points", wanted) for group in raw]
     for group in groups:
         if group.ndim != 2 or group.shape[1] != 2:
             raise PromptError(f"points: expected {wanted}, got an object of shape {group.shape}")
         if not np.isfinite(group).all():
             bad = group[~np.isfinite(group).all(axis=1)][0]
-            raise PromptError(f"point {_text(bad)}: coordinates must be finite numbers")
+            raise PromptError(f"point {as_text(bad)}: coordinates must be finite numbers")
     return groups
 
 
@@ -425,10 +411,10 @@ def _label_groups(labels: Any, groups: list[NDArray[np.float64]], depth: int) ->
     if labels is None:
         return [np.ones(len(group)) for group in groups]
     if depth < 3:
-        values = [_floats(labels, "labels", "one number for each point").reshape(-1)]
+        values = [as_floats(labels, "labels", "one number for each point").reshape(-1)]
     else:
         try:
-            values = [_floats(row, "labels", "one list of numbers an object").reshape(-1) for row in labels]
+            values = [as_floats(row, "labels", "one list of numbers an object").reshape(-1) for row in labels]
         except TypeError as error:
             raise PromptError(f"labels: expected one list of numbers an object, got {labels!r}") from error
     if len(values) != len(groups):
@@ -447,12 +433,3 @@ def _bitmap(value: NDArray[Any]) -> NDArray[np.bool_]:
     copy = value.astype(bool)
     copy.flags.writeable = False
     return copy
-
-
-def _union(masks: MaskSet) -> NDArray[np.bool_]:
-    """Return the (H, W) union of a set of masks."""
-    joined = np.zeros(masks.size_hw, bool)
-    for i in range(len(masks)):
-        x0, y0, patch = masks.crop(i)
-        joined[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
-    return joined

@@ -16,7 +16,7 @@ from ultralytics.utils import ASSETS
 from fastsam.config import RenderConfig
 from fastsam.errors import ExportError, PromptError, RecordError
 from fastsam.records import Frame, MaskSet
-from fastsam.render import colours, cutout, overlay, save_image, silhouette
+from fastsam.render import colours, cutout, overlay, save_image
 from fastsam.sources import read_frame
 from fastsam.stores import Crop, CropStore
 
@@ -104,7 +104,7 @@ def test_a_selection_keeps_the_colours_of_the_set(nested: MaskSet) -> None:
 def test_only_pixels_of_masks_change(nested: MaskSet) -> None:
     frame = read_frame(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
     picture = overlay(frame, nested, PLAIN)
-    outside = ~silhouette(nested)
+    outside = ~nested.union()
     assert np.array_equal(picture[outside], frame.rgb[outside])
     assert (picture != frame.rgb).any(axis=2)[~outside].mean() > 0.9
 
@@ -243,9 +243,9 @@ def test_cutout_of_an_empty_mask_and_of_none(nested: MaskSet) -> None:
             cutout(grey(), masks, i)
 
 
-def test_silhouette_is_the_union(nested: MaskSet) -> None:
-    assert np.array_equal(silhouette(nested), np.asarray(nested).any(axis=0))
-    assert silhouette(MaskSet.none((4, 5))).tolist() == [[False] * 5] * 4
+def test_union_of_masks(nested: MaskSet) -> None:
+    assert np.array_equal(nested.union(), np.asarray(nested).any(axis=0))
+    assert MaskSet.none((4, 5)).union().tolist() == [[False] * 5] * 4
 
 
 @pytest.mark.parametrize("suffix", [".png", ".PNG", ".webp", ".tiff", ".bmp", ".jpg"])

@@ -19,7 +19,7 @@ from fastsam.masks import clean
 from fastsam.pipeline import FastSAM as Model
 from fastsam.pipeline import Session
 from fastsam.records import MaskSet
-from fastsam.render import overlay, save_image, silhouette
+from fastsam.render import overlay, save_image
 from fastsam.sources import FrameSource, read_frame
 from fastsam.stores import Crop
 from prompts import Box, Points
@@ -241,7 +241,7 @@ class FastSAMPrompt:
             PromptError: a point is outside the image, or there is not one label for each point.
         """
         answer = self._session.select(Points(points, pointlabel))
-        return silhouette(answer.masks)[None][: len(answer)]
+        return answer.masks.union()[None][: len(answer)]
 
     def plot(
         self,

@@ -15,7 +15,6 @@ from fastsam.masks import clean, encode_rle, farthest_point
 from fastsam.pipeline import FastSAM as Model
 from fastsam.pipeline import Session
 from fastsam.records import MaskSet, Selection
-from fastsam.render import silhouette
 from fastsam.sources import FrameSource
 from prompts import Box, MaskLike, Points, Prompt, all_of, select
 from prompts.box import score as box_ious
@@ -188,7 +187,7 @@ def _joined(answer: Selection) -> Selection:
     if len(answer) < 2:
         return answer
     score = answer.scores.min(keepdims=True)
-    return Selection.of(MaskSet.from_dense(silhouette(answer.masks)[None], score), [0], score, answer.reason)
+    return Selection.of(MaskSet.from_dense(answer.masks.union()[None], score), [0], score, answer.reason)
 
 
 def _stacked(answer: Selection, count: int) -> tuple[BoolArray, FloatArray]:
