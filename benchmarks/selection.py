@@ -31,7 +31,6 @@ from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.errors import FastSAMError
 from fastsam.evaluation.prompting import mask_iou
-from fastsam.evaluation.runner import selection_set
 from fastsam.everything.torch_backend import TorchBackend
 from fastsam.masks import box_from_mask, decode_rle, farthest_point, iou_matrix
 from fastsam.records import Frame, MaskSet
@@ -212,7 +211,7 @@ def run(data: Path, weights: Path, split: Any, limit: int | None, config: EvalCo
         frame = read_frame(image.path)
         targets = [decode_rle(rle) for rle in image.rles()]
         targets = [target for target in targets if np.count_nonzero(target) >= max(config.min_area_px, 1)]
-        masks = selection_set(backend.segment(frame, config.segment), config)
+        masks = backend.segment(frame, config.select)
         for name, rows in measure(frame, masks, targets).items():
             parts[name].append(rows)
         sys.stderr.write(f"\r{number + 1}/{len(images)} {image.path.name}   ")

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from fastsam import __version__
 from fastsam.cli_options import collect, with_options
-from fastsam.config import EvalConfig, RenderConfig, SegmentConfig, TrainConfig
+from fastsam.config import AnnotateConfig, EvalConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.errors import FastSAMError
 
 if TYPE_CHECKING:
@@ -223,6 +223,47 @@ def train(
         data, start, out, TrainConfig(**collect(TrainConfig, options)), partial=partial or (), resume=resume
     )
     typer.echo(written)
+
+
+@app.command()
+def calibrate(
+    data: Annotated[
+        list[Path], typer.Argument(help="COCO-format folders: instances.json, images/, heldout.txt.")
+    ],
+    weights: Annotated[str, typer.Option(help="Checkpoint: a path or a name of the weights table.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+    partial: Annotated[
+        list[str] | None, typer.Option(help="Name of a data folder that labels only some of its objects.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many images of each folder.", min=1)] = None,
+    device: Device = "auto",
+) -> None:
+    """Fit what tells how well a mask fits, on training images; it travels in the checkpoint."""
+    from fastsam.calibrate import calibrate as run
+
+    with _bar("measuring masks") as update:
+        start = _fetched(weights)
+        written = run(data, start, out, partial=partial or (), limit=limit, device=device, on_progress=update)
+    typer.echo(written)
+
+
+@app.command()
+@with_options(AnnotateConfig)
+def annotate(
+    data: Annotated[list[Path], typer.Argument(help="COCO-format folders, or folders with images/ alone.")],
+    out: Annotated[Path, typer.Option(help="A dataset of the same name is written here for each.")],
+    weights: Weights = None,
+    device: Device = "auto",
+    **options: Any,
+) -> None:
+    """Label what is not labelled yet: masks that the model is sure of join the datasets' own."""
+    from fastsam.engine import annotate as run
+
+    config = AnnotateConfig(**collect(AnnotateConfig, options))
+    model = _model(weights, device)
+    for folder in data:
+        with _bar(f"annotating {folder.name}") as update:
+            typer.echo(run(folder, model.segmenter, out / folder.resolve().name, config, on_progress=update))
 
 
 @app.command()

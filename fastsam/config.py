@@ -15,7 +15,16 @@ import numpy as np
 
 from fastsam.errors import ConfigError
 
-__all__ = ["CheckedConfig", "EvalConfig", "RenderConfig", "SegmentConfig", "TrainConfig", "option"]
+__all__ = [
+    "AnnotateConfig",
+    "CheckedConfig",
+    "EvalConfig",
+    "RefineConfig",
+    "RenderConfig",
+    "SegmentConfig",
+    "TrainConfig",
+    "option",
+]
 
 
 def option(
@@ -68,12 +77,32 @@ class CheckedConfig:
 class SegmentConfig(CheckedConfig):
     """Stage one: how an image becomes its masks. Defaults are FastSAM's (arXiv 2306.12156)."""
 
-    conf: float = option(0.4, "least confidence of a mask", min=0.0, max=1.0, step=0.01)
+    conf: float = option(0.4, "least confidence of the network in a mask", min=0.0, max=1.0, step=0.01)
     iou: float = option(
         0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01
     )
     imgsz: int = option(1024, "longer side of the network's input, pixels", min=32, max=8192, step=32)
     max_det: int = option(300, "at most so many masks", min=1, max=10000, step=1)
+    quality: bool = option(
+        True, "score masks by the IoU to expect of them, where the weights can tell; else by confidence"
+    )
+
+
+@dataclass(frozen=True)
+class RefineConfig(CheckedConfig):
+    """What is done to masks after stage one; nothing by default."""
+
+    duplicate_iou: float = option(
+        1.0,
+        "masks that overlap a better mask more than this are dropped; 1 keeps all",
+        min=0.0,
+        max=1.0,
+        step=0.01,
+    )
+    edge_radius: int = option(
+        0, "move edges onto the photo's, by about so many pixels at most; 0 leaves them", min=0, max=64
+    )
+    min_region_area: int = option(0, "fill holes and drop islands of fewer pixels than this", min=0)
 
 
 @dataclass(frozen=True)
@@ -100,9 +129,28 @@ class TrainConfig(CheckedConfig):
     negative_weight: float = option(
         0.25, "weight of background in the objectness loss of partly labelled sources", min=0.0, max=1.0
     )
+    copy_paste: float = option(
+        0.0, "share of an image's lone objects that are pasted mirrored", min=0.0, max=1.0
+    )
     workers: int = option(1, "data loading processes", min=0)
     device: str = option("cpu", "cpu, cuda, 0, mps, ...")
     seed: int = option(0, "random seed", min=0)
+
+
+@dataclass(frozen=True)
+class AnnotateConfig(CheckedConfig):
+    """The gate of the data engine: which of a model's masks become labels."""
+
+    conf: float = option(0.4, "least confidence of a mask", min=0.0, max=1.0, step=0.01)
+    stability: float = option(
+        0.85, "least stability: IoU of the mask at logit thresholds +1 and -1", min=0.0, max=1.0, step=0.01
+    )
+    same_iou: float = option(
+        0.6, "a mask that overlaps a label this much is that label", min=0.0, max=1.0, step=0.01
+    )
+    min_area_px: int = option(100, "least area of a mask, pixels", min=0)
+    iou: float = option(0.7, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0)
+    imgsz: int = option(640, "longer side of the network's input, pixels", min=32, max=8192, step=32)
 
 
 @dataclass(frozen=True)
@@ -113,7 +161,7 @@ class EvalConfig(CheckedConfig):
     whether the network was read out at ``conf`` or at ``select_conf``.
 
     >>> EvalConfig(imgsz=1024).segment
-    SegmentConfig(conf=0.01, iou=0.9, imgsz=1024, max_det=1000)
+    SegmentConfig(conf=0.01, iou=0.9, imgsz=1024, max_det=1000, quality=True)
     """
 
     conf: float = option(0.01, "least confidence of a mask, for recall", min=0.0, max=1.0, step=0.01)
@@ -130,6 +178,9 @@ class EvalConfig(CheckedConfig):
     noc: bool = option(False, "count the clicks until IoU .85 and .90 (slow)")
     max_clicks: int = option(20, "give up after so many clicks", min=1)
     boundary: bool = option(False, "measure boundaries against BSDS annotations (groundTruth_test/*.mat)")
+    quality: bool = option(
+        True, "score masks by the IoU to expect of them, where the weights can tell; else by confidence"
+    )
     boundary_thresholds: int = option(33, "thresholds of the boundary curve; the official count is 99", min=2)
 
     def __post_init__(self) -> None:
@@ -148,4 +199,9 @@ class EvalConfig(CheckedConfig):
     @property
     def segment(self) -> SegmentConfig:
         """Stage one's options."""
-        return SegmentConfig(conf=self.conf, iou=self.iou, imgsz=self.imgsz, max_det=self.max_det)
+        return SegmentConfig(self.conf, self.iou, self.imgsz, self.max_det, self.quality)
+
+    @property
+    def select(self) -> SegmentConfig:
+        """Stage one's options for the masks that prompts choose among."""
+        return SegmentConfig(self.select_conf, self.iou, self.imgsz, self.select_max_det, self.quality)

@@ -183,6 +183,14 @@ class Letterbox:
         gains = np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
         return clip_boxes((boxes_xyxy - offset) / gains, self.image_hw)
 
+    def boxes_to_net(self, boxes_xyxy: FloatArray) -> FloatArray:
+        """Map (N, 4) boxes from the image frame to the net frame."""
+        top, left = self.offset_yx
+        gain_y = self.content_hw[0] / self.image_hw[0]
+        gain_x = self.content_hw[1] / self.image_hw[1]
+        gains = np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
+        return np.asarray(boxes_xyxy * gains + np.array([left, top, left, top], np.float32), np.float32)
+
 
 def _resize_matrix(n_out: int, n_in: int) -> FloatArray:
     """Return the (n_out, n_in) matrix of a 1-D bilinear resize with half-pixel centres."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from fastsam.config import TrainConfig
 from fastsam.datasets import CocoDataset, CocoImage, read_coco
 from fastsam.errors import DatasetError, TrainingError
-from fastsam.everything.checkpoint import load_checkpoint, segmentation_model
+from fastsam.everything.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
 from fastsam.everything.encode import network_input
 from fastsam.geometry import Letterbox
 from fastsam.masks import yolo_polygon
@@ -317,7 +317,8 @@ def train(
         "imgsz": config.imgsz, "batch": config.batch, "freeze": config.freeze, "lr0": config.lr0,
         "lrf": 0.02, "optimizer": "AdamW", "cos_lr": True, "warmup_epochs": 0.5, "warmup_bias_lr": config.lr0,
         "weight_decay": 5e-4, "nbs": config.batch, "overlap_mask": False, "mask_ratio": 4, "mosaic": 0.0,
-        "scale": 0.4, "translate": 0.1, "fliplr": 0.5, "device": config.device, "workers": config.workers,
+        "scale": 0.4, "translate": 0.1, "fliplr": 0.5,
+        "copy_paste": config.copy_paste, "device": config.device, "workers": config.workers,
         "seed": config.seed, "project": str(out), "name": "run", "exist_ok": True, "val": False,
         "plots": False, "amp": config.device != "cpu", "patience": 0,
         "resume": str(last) if resume else False,
@@ -337,7 +338,7 @@ def _prepare(weights: str | Path, listed: Sequence[str], config: TrainConfig, ou
     model = settle_batch_norm(class_agnostic(segmentation_model(weights), samples), samples)
     model.args = dict(vars(model.args)) if not isinstance(model.args, dict) else model.args  # type: ignore
     start = out / "start.pt"
-    _save({"model": model, "epoch": -1, "train_args": {}}, start)
+    save_checkpoint({"model": model, "epoch": -1, "train_args": {}}, start)
     return start
 
 
@@ -348,14 +349,5 @@ def _write_final(last: Path, target: Path, config: TrainConfig, datasets: Sequen
     for parameter in model.parameters():
         parameter.requires_grad = False
     description = {"config": asdict(config), "data": {d.name: len(d.images) for d in datasets}}
-    _save({"model": model, "epoch": -1, "train_args": {}, "fastsam": description}, target)
+    save_checkpoint({"model": model, "epoch": -1, "train_args": {}, "fastsam": description}, target)
     return target
-
-
-def _save(content: dict[str, Any], target: Path) -> None:
-    """Write a checkpoint atomically."""
-    torch = require("torch", "train")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part")
-    torch.save(content, partial)
-    os.replace(partial, target)

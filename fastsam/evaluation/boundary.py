@@ -1,20 +1,27 @@
 """The BSDS500 boundary benchmark (Arbelaez et al., PAMI 2011), for the boundaries of masks.
 
-The boundary map of an image follows SAM's zero-shot edge protocol (arXiv 2304.02643, section 7.2): every
-mask's boundary, weighted by its confidence, the highest value at each pixel, thinned by non-maximum
-suppression. A pixel above a threshold is right when it can be paired with an annotator's boundary pixel
-within 0.75 % of the image diagonal; each pixel is paired at most once.
+A pixel of an image's boundary map above a threshold is right when it can be paired with an annotator's
+boundary pixel within 0.75 % of the image diagonal; each pixel is paired at most once.
+
+The map starts from masks of an everything-run, as SAM's zero-shot edges do (arXiv 2304.02643, section 7.2),
+but differs from that protocol:
+
+- Masks vote. SAM takes the strongest mask at each pixel; here the boundaries of all masks add up and are
+  blurred to one ridge, so a line on which many masks agree, if only to a few pixels, is strong.
+- The votes are multiplied by the contrast of the photo, which also puts the line where the photo changes:
+  masks from a coarse grid are a few pixels off. SAM's map does not look at the photo.
+- A mask's pixels on the sides of its box count less, for the network cuts masks at their boxes. SAM drops
+  masks that touch the sides of a crop of the image.
+- The masks are neither prompted by a grid of points nor filtered beyond NMS, and there is no Sobel filter.
 
 Differences from the official Matlab code:
 
-- Pairs are found by maximum-cardinality matching on the exact graph of pixels in reach. The official code
-  solves a sparse min-cost assignment with a few random outlier edges a pixel, which finds the same number
-  of pairs up to a few in a thousand, but prefers near ones: the pixels counted as right by *any*
-  annotator can differ slightly.
+- As many pixels as possible are paired, on the exact graph of pixels in reach, near ones first. The official
+  code solves a sparse min-cost assignment with a few random outlier edges a pixel, which finds the same
+  number of pairs up to a few in a thousand. Which of several found pixels is paired is free in both, so the
+  pixels counted as right by *any* annotator can differ slightly.
 - 33 thresholds by default; the official number is 99 (``boundary_thresholds``). The curve is interpolated
   between them as officially.
-- The map is the square root of confidence, which no threshold-free figure depends on, so that evenly
-  spaced thresholds also sample the many masks of low confidence.
 """
 
 from __future__ import annotations
@@ -28,8 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import InputError
-from fastsam.optional import require
-from fastsam.records import MaskSet
+from fastsam.evaluation.lines import LineMatcher, thin_lines
+from fastsam.records import Frame, MaskSet
 
 __all__ = [
     "MAX_DISTANCE",
@@ -38,15 +45,20 @@ __all__ = [
     "count_boundaries",
     "edge_nms",
     "even_thresholds",
-    "match_boundaries",
     "soft_boundaries",
 ]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
+Map = NDArray[np.float32]
 
 MAX_DISTANCE = 0.0075  # share of the image diagonal within which two boundary pixels are the same
-_BLUR_PX = 1.0  # boundaries of near-duplicate masks differ by a pixel or so: they are one ridge
+_VOTE_BLUR = 0.0035  # share of the diagonal by which boundaries of masks that mean the same line differ
+_BOX_SIDE = 0.3  # weight of a boundary pixel on a side of its mask's box: a cut more often than an edge
+_GRADIENT_BLUR_PX = 1.0  # finer colour changes are noise
+_SURROUND = 0.014  # share of the diagonal over which contrast is relative: texture is no boundary
+_FLAT = 1e-3  # share by which a ridge must rise above what is beside it: rounding is no ridge
+_NO_CONTRAST = 2.0  # CIELAB units a pixel below which a colour change is hardly seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,13 +87,36 @@ def even_thresholds(count: int) -> FloatArray:
     return np.linspace(1 / (count + 1), 1 - 1 / (count + 1), count)
 
 
-def soft_boundaries(masks: MaskSet) -> NDArray[np.float32]:
-    """Return the thinned (H, W) boundary map of a set of masks, in 0..1.
+def soft_boundaries(masks: MaskSet, frame: Frame) -> Map:
+    """Return the thinned (H, W) boundary map of an image's masks, in 0..1.
+
+    At each pixel: the boundaries of all masks, weighted by the square root of their scores, summed and
+    blurred; times the photo's contrast there, 0..1; ``s / (1 + s)`` of that; 0 beside the ridges.
+
+    Raises:
+        InputError: the masks are not of the frame's size.
+    """
+    if masks.size_hw != frame.size_hw:
+        raise InputError(
+            f"boundaries: expected masks of the frame's size {frame.size_hw} (H, W), got {masks.size_hw}"
+        )
+    if len(masks) == 0:
+        return np.zeros(frame.size_hw, np.float32)
+    diagonal = math.hypot(*frame.size_hw)
+    sigma = _VOTE_BLUR * diagonal
+    # The factor makes the ridge of a straight line as high as the line was before the blur.
+    votes = math.sqrt(2 * math.pi) * sigma * _blurred(_votes(masks), sigma)
+    ridges = edge_nms(votes * _contrast(frame.rgb, _SURROUND * diagonal))
+    return ridges / (1 + ridges)
+
+
+def _votes(masks: MaskSet) -> Map:
+    """Return the (H, W) sum of the weights of the masks that have a boundary at a pixel.
 
     A boundary pixel is one whose right, lower or lower right neighbour is on the other side, as in BSDS;
     the image's edge is no boundary.
     """
-    strength = np.zeros(masks.size_hw, np.float32)
+    votes = np.zeros(masks.size_hw, np.float32)
     height, width = masks.size_hw
     for i in range(len(masks)):
         x0, y0, patch = masks.crop(i)
@@ -95,87 +130,59 @@ def soft_boundaries(masks: MaskSet) -> NDArray[np.float32]:
             around[:, -1] = around[:, -2]
         here = around[:-1, :-1]
         border = (here != around[1:, :-1]) | (here != around[:-1, 1:]) | (here != around[1:, 1:])
-        border = border[max(1 - y0, 0) :, max(1 - x0, 0) :]
+        weight = np.full(border.shape, math.sqrt(float(masks.scores[i])), np.float32)
+        weight[[0, -1]] *= _BOX_SIDE
+        weight[1:-1, [0, -1]] *= _BOX_SIDE
+        border, weight = (part[max(1 - y0, 0) :, max(1 - x0, 0) :] for part in (border, weight))
         top, left = max(y0 - 1, 0), max(x0 - 1, 0)
-        part = strength[top : top + border.shape[0], left : left + border.shape[1]]
-        np.maximum(part, np.where(border, math.sqrt(float(masks.scores[i])), 0), out=part)
-    return edge_nms(strength)
+        votes[top : top + border.shape[0], left : left + border.shape[1]] += border * weight
+    return votes
 
 
-def edge_nms(strength: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Thin an (H, W) edge map: a pixel stays where it is no weaker than both neighbours across the edge.
+def _contrast(rgb: NDArray[np.uint8], surround_px: float) -> Map:
+    """Return the (H, W) colour gradient, relative to that of the surroundings, in 0..1."""
+    unit = rgb.astype(np.float32) / np.float32(255)
+    smooth = _blurred(np.asarray(cv2.cvtColor(unit, cv2.COLOR_RGB2LAB), np.float32), _GRADIENT_BLUR_PX)
+    slopes = [cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))]
+    gradient = np.sqrt(np.sum(np.square(slopes), axis=(0, 3)))
+    return np.asarray(gradient / (gradient + _blurred(gradient, surround_px) + _NO_CONTRAST))
 
-    Ridges are found on the slightly blurred map; what stays keeps the strongest value beside it.
-    """
-    if not strength.any():
-        return np.zeros_like(strength)
-    ridge = cv2.GaussianBlur(strength, (0, 0), _BLUR_PX, borderType=cv2.BORDER_REPLICATE)
-    wide = cv2.GaussianBlur(strength, (0, 0), 2 * _BLUR_PX, borderType=cv2.BORDER_REPLICATE)
-    gxx, gyy, gxy = (cv2.Sobel(wide, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2), (1, 1)))
+
+def _blurred(image: Map, sigma_px: float) -> Map:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE))
+
+
+def edge_nms(strength: Map) -> Map:
+    """Thin a smooth (H, W) edge map: pixels stay that are no weaker than both neighbours across the edge."""
+    gxx, gyy, gxy = (cv2.Sobel(strength, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2), (1, 1)))
     # The eigenvector of the most negative curvature points across the ridge.
     steepest = 0.5 * np.arctan2(2 * gxy, gxx - gyy)
     dx, dy = -np.sin(steepest), np.cos(steepest)
     y, x = np.mgrid[: strength.shape[0], : strength.shape[1]].astype(np.float32)
-    keep = ridge > 0
-    for sign in (1, -1):
-        beside = cv2.remap(
-            ridge, x + sign * dx, y + sign * dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        keep &= ridge >= beside
-    strongest = cv2.dilate(strength, np.ones((3, 3), np.uint8))
-    return np.where(keep, strongest, 0).astype(np.float32)
+    sides = [
+        cv2.remap(strength, x + sign * dx, y + sign * dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for sign in (1, -1)
+    ]
+    # On the flank of a straight line the curvature is least along the line, where nothing changes: no ridge.
+    curved = sides[0] + sides[1] < (2 - _FLAT) * strength
+    keep = (strength >= sides[0]) & (strength >= sides[1]) & curved
+    return np.where(keep, strength, 0).astype(np.float32)
 
 
-def match_boundaries(
-    found: BoolArray, truth: BoolArray, max_distance_px: float
-) -> tuple[BoolArray, BoolArray]:
-    """Pair boundary pixels one to one, as many as possible, within a distance.
-
-    Returns:
-        the (H, W) pixels of ``found`` and of ``truth`` that have a partner.
-
-    Raises:
-        InputError: the maps are of different sizes.
-        MissingPackageError: scipy is not installed.
-    """
-    if found.shape != truth.shape:
-        raise InputError(f"boundaries: expected two maps of one size, got {found.shape} and {truth.shape}")
-    found_hit, truth_hit = np.zeros(found.shape, bool), np.zeros(truth.shape, bool)
-    ys, xs = np.nonzero(found)
-    true_ys, true_xs = np.nonzero(truth)
-    if len(ys) == 0 or len(true_ys) == 0:
-        return found_hit, truth_hit
-    sparse = require("scipy.sparse", "match boundaries")
-    graph = require("scipy.sparse.csgraph", "match boundaries")
-    reach = math.floor(max_distance_px)
-    numbers = np.full((found.shape[0] + 2 * reach, found.shape[1] + 2 * reach), -1, np.int32)
-    numbers[true_ys + reach, true_xs + reach] = np.arange(len(true_ys), dtype=np.int32)
-    steps = np.arange(-reach, reach + 1)
-    near = [(dy, dx) for dy in steps for dx in steps if dy * dy + dx * dx <= max_distance_px**2]
-    partners = np.stack([numbers[ys + reach + dy, xs + reach + dx] for dy, dx in near], axis=1)
-    rows, _ = np.nonzero(partners >= 0)
-    columns = partners[partners >= 0]
-    edges = sparse.csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(ys), len(true_ys)))
-    match = graph.maximum_bipartite_matching(edges, perm_type="column")
-    paired = match >= 0
-    found_hit[ys[paired], xs[paired]] = True
-    truth_hit[true_ys[match[paired]], true_xs[match[paired]]] = True
-    return found_hit, truth_hit
-
-
-def count_boundaries(
-    strength: NDArray[np.float32], truths: Sequence[BoolArray], thresholds: FloatArray
-) -> BoundaryCounts:
+def count_boundaries(strength: Map, truths: Sequence[BoolArray], thresholds: FloatArray) -> BoundaryCounts:
     """Compare one image's boundary map with every annotator's boundaries.
 
     Args:
         strength: (H, W) in 0..1; at each threshold it is thinned once more, as officially.
         truths: an (H, W) boundary map an annotator.
         thresholds: (K,) rising.
+
+    Raises:
+        InputError: an annotator's map is of another size.
     """
-    thin = require("skimage.morphology", "thin boundaries").thin
     reach = MAX_DISTANCE * math.hypot(*strength.shape)
     total = sum(int(np.count_nonzero(truth)) for truth in truths)
+    matchers = [LineMatcher(truth, reach) for truth in truths]
     counts = np.zeros((len(thresholds), 4), np.int64)
     last = -1
     for k, threshold in enumerate(thresholds):
@@ -185,11 +192,11 @@ def count_boundaries(
             counts[k] = counts[k - 1]
             continue
         last = size
-        thinned = thin(above) if size else above
+        thinned = thin_lines(above)
         hit = np.zeros(above.shape, bool)
         matched = 0
-        for truth in truths:
-            found_hit, truth_hit = match_boundaries(thinned, truth, reach)
+        for matcher in matchers:
+            found_hit, truth_hit = matcher.match(thinned)
             hit |= found_hit
             matched += int(np.count_nonzero(truth_hit))
         counts[k] = matched, total, np.count_nonzero(hit), np.count_nonzero(thinned)

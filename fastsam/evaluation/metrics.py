@@ -31,6 +31,7 @@ __all__ = [
     "match_image",
     "mean",
     "recall_and_precision",
+    "score_correlation",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -255,6 +256,27 @@ def mean(values: NDArray[Any]) -> float | None:
     finite = np.asarray(values, np.float64)
     finite = finite[np.isfinite(finite)]
     return float(finite.mean()) if finite.size else None
+
+
+def score_correlation(scores: NDArray[Any], ious: NDArray[Any]) -> dict[str, float | None]:
+    """Return how well scores tell the masks' true IoUs: Pearson's r and Spearman's rank correlation.
+
+    >>> score_correlation(np.array([0.1, 0.2, 0.9]), np.array([0.0, 0.3, 0.4]))["score_iou_spearman"]
+    1.0
+    """
+    pairs = {"pearson": (scores, ious), "spearman": (_ranks(scores), _ranks(ious))}
+    found: dict[str, float | None] = {}
+    for name, (a, b) in pairs.items():
+        varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
+        found[f"score_iou_{name}"] = float(np.corrcoef(a, b)[0, 1]) if varies else None
+    return found
+
+
+def _ranks(values: NDArray[Any]) -> FloatArray:
+    """Return the rank of each value; equal values share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse.reshape(-1)], np.float64)
 
 
 def best_ious(ious: FloatArray) -> FloatArray:

@@ -25,6 +25,8 @@ LABELS: dict[str, str] = {
     "AR@1000_medium": "up to 96 x 96 px",
     "AR@1000_large": "larger",
     "AP": "average precision, class-agnostic",
+    "score_iou_pearson": "correlation of a mask's score with its best IoU",
+    "score_iou_spearman": "the same of their ranks",
     "box_AR@10": "recall of boxes, 10 best",
     "box_AR@100": "of 100",
     "box_AR@1000": "of 1000",

@@ -23,11 +23,18 @@ from fastsam.evaluation.boundary import (
     even_thresholds,
     soft_boundaries,
 )
-from fastsam.evaluation.metrics import ImageMatches, best_ious, match_image, mean, recall_and_precision
+from fastsam.evaluation.metrics import (
+    ImageMatches,
+    best_ious,
+    match_image,
+    mean,
+    recall_and_precision,
+    score_correlation,
+)
 from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, file_sha256
-from fastsam.masks import Rle, decode_rle
+from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
 from fastsam.sources import read_frame
 
@@ -35,9 +42,9 @@ if TYPE_CHECKING:
     from fastsam.everything.backend import Segmenter
     from fastsam.pipeline import FastSAM
 
-__all__ = ["evaluate", "selection_set"]
+__all__ = ["evaluate"]
 
-_MEASURES = 1  # raise it when what is measured changes: stored measurements are then not used again
+_MEASURES = 2  # raise it when what is measured changes: stored measurements are then not used again
 _BOX_AREAS = ("all",)
 _TIMES = ("network", "decode", "pixels", "prompt")
 
@@ -134,11 +141,6 @@ def _model_identity(segmenter: Any, model_id: str | None, *, required: bool) -> 
     return {"backend": type(segmenter).__name__, "weights_sha256": digest, "id": model_id}
 
 
-def selection_set(masks: MaskSet, config: EvalConfig) -> MaskSet:
-    """Return the masks that prompts choose among: the same as the network read out at ``select_conf``."""
-    return masks[np.flatnonzero(masks.scores > config.select_conf)[: config.select_max_det]]
-
-
 def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig) -> Arrays:
     """Return everything that is measured on one image."""
     frame = _frame(image)
@@ -154,16 +156,18 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     arrays = {f"mask_{name}": value for name, value in by_mask.arrays().items()}
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)
-    prompt_ms = _add_prompts(arrays, selection_set(masks, config), objects, ious, config, image.path.name)
+    arrays["mask_iou"] = ious.max(axis=1, initial=0.0)
+    steps = dict(segmenter.times_ms)
+    chosen = segmenter.segment(frame, config.select)
+    prompt_ms = _add_prompts(arrays, chosen, objects, config, image.path.name)
     if config.boundary:
         truths = read_boundaries(dataset.root, image)
         counts = count_boundaries(
-            soft_boundaries(pixels), truths, even_thresholds(config.boundary_thresholds)
+            soft_boundaries(pixels, frame), truths, even_thresholds(config.boundary_thresholds)
         )
         arrays["boundary"] = np.stack(
             [counts.truth_matched, counts.truth, counts.found_matched, counts.found]
         )
-    steps = segmenter.times_ms
     whole_ms, pixels_ms = 1e3 * (passed - start), 1e3 * (decoded - passed)
     arrays["times_ms"] = np.array(
         [steps.get("network", whole_ms), steps.get("decode", 0.0), pixels_ms, prompt_ms]
@@ -186,13 +190,12 @@ def _add_prompts(
     arrays: Arrays,
     chosen: MaskSet,
     objects: Sequence[Rle],
-    ious: NDArray[np.float64],
     config: EvalConfig,
     name: str,
 ) -> float:
     """Prompt for every object; add the figures and return the time of a prompt."""
     targets = [decode_rle(rle) for rle in objects]
-    selectable = ious[: len(chosen)]  # scores fall, so the chosen masks are the first ones
+    selectable = rle_iou_matrix([chosen.rle(i) for i in range(len(chosen))], list(objects))
     seed = (config.seed, zlib.crc32(name.encode()))
     prompted = prompt_objects(chosen, targets, selectable, config, seed)
     areas = np.array([np.count_nonzero(target) for target in targets], np.int64)
@@ -215,6 +218,10 @@ def _summary(measured: Sequence[Arrays], config: EvalConfig) -> dict[str, Any]:
         "masks_per_image": float(np.mean([len(one.scores) for one in by_mask])),
         **recall_and_precision(by_mask),
         **{f"box_{name}": value for name, value in recall_and_precision(by_box, _BOX_AREAS).items()},
+        **score_correlation(
+            np.concatenate([one.scores for one in by_mask]),
+            np.concatenate([arrays["mask_iou"] for arrays in measured]),
+        ),
         "oracle_mIoU": mean(pooled["best_iou"]),
         "selection_oracle_mIoU": mean(pooled["selectable_iou"]),
     }

@@ -8,22 +8,25 @@ larger than the file: no decompression bombs) and no name twice (so every reader
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam.errors import CheckpointError, UnsafeCheckpointError
+from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError
 from fastsam.everything.pickle_names import TORCH_LAYERS, layer_classes
+from fastsam.everything.quality import QualityModel
 from fastsam.everything.unpickle import DamagedPickleError, UnsafePickleError, unpickle
 from fastsam.optional import require
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["load_checkpoint", "segmentation_model"]
+__all__ = ["load_checkpoint", "network_of", "quality_of", "save_checkpoint", "segmentation_model"]
 
 _MAX_PICKLE_BYTES = 64 << 20  # the largest YOLO checkpoints have less than 2 MiB
 # What people hand over by mistake, by its first bytes.
@@ -168,8 +171,29 @@ def segmentation_model(path: str | Path) -> nn.Module:
     Raises:
         CheckpointError: as :func:`load_checkpoint`, or the file holds no YOLO segmentation network.
     """
-    path = Path(path)
-    content = load_checkpoint(path)
+    return network_of(load_checkpoint(path), Path(path))
+
+
+def quality_of(content: Mapping[str, Any], path: Path) -> QualityModel | None:
+    """Return the calibration that ``fastsam calibrate`` put into a checkpoint, None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    ours = content.get("fastsam")
+    found = ours.get("quality") if isinstance(ours, dict) else None
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"checkpoint {path}: expected its quality as a mapping, got {type(found)}")
+    try:
+        return QualityModel.from_dict(found)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {path}: {error}") from error
+
+
+def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:
+    """Return the network of a checkpoint's dictionary, as :func:`segmentation_model`; ``path`` for errors."""
     torch = require("torch", "run the network")
     model: Any = content.get("model") if content.get("ema") is None else content["ema"]
     layers = getattr(model, "model", None)
@@ -204,3 +228,24 @@ def segmentation_model(path: str | Path) -> nn.Module:
             module.recompute_scale_factor = None  # files of torch < 1.11
     network: nn.Module = model
     return network
+
+
+def save_checkpoint(content: dict[str, Any], target: Path) -> None:
+    """Write a checkpoint's dictionary atomically, in the format that :func:`load_checkpoint` reads.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    torch = require("torch", "write a checkpoint")
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, partial)
+        os.replace(partial, target)
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
+        raise ExportError(
+            f"checkpoint {target}: cannot be written ({error}); "
+            "choose a folder that is writable and has space"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)

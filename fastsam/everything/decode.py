@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
+from fastsam.everything.quality import QualityModel, mask_features
 from fastsam.geometry import GridMap, Letterbox
 from fastsam.records import MaskSet
 from fastsam.stores import GridStore
@@ -46,19 +47,25 @@ def nms(
 
 
 def decode(
-    predictions: FloatArray, prototypes: FloatArray, letterbox: Letterbox, config: SegmentConfig
+    predictions: FloatArray,
+    prototypes: FloatArray,
+    letterbox: Letterbox,
+    config: SegmentConfig,
+    quality: QualityModel | None = None,
 ) -> MaskSet:
     """Turn one image's raw outputs of a YOLO segmentation head into masks on the grid.
 
     Args:
         predictions: (4 + classes + C, anchors): xywh boxes in the net frame, class probabilities,
-            mask coefficients. A mask's score is its highest class probability.
+            mask coefficients. A mask's confidence is its highest class probability.
         prototypes: (C, grid height, grid width).
         letterbox: how the image lies in the net frame.
-        config: thresholds.
+        config: thresholds; ``conf`` is the least confidence.
+        quality: calibration of the network, if it has one.
 
     Returns:
-        The masks, best score first; none is decoded to pixels.
+        The masks, best score first; none is decoded to pixels. The score is the confidence, or the IoU
+        to expect where there is a calibration and ``config.quality`` is set.
     """
     channels = prototypes.shape[0]
     classes = predictions.shape[0] - 4 - channels
@@ -80,4 +87,9 @@ def decode(
         boxes_xyxy=letterbox.boxes_to_image(boxes_net[kept]),
         grid=GridMap(letterbox, (prototypes.shape[1], prototypes.shape[2])),
     )
-    return MaskSet.from_grid(store, scores[chosen[kept]])
+    confidences = scores[chosen[kept]]
+    if quality is None or not config.quality or len(store) == 0:
+        return MaskSet.from_grid(store, confidences)
+    expected = quality.predict(mask_features(store, confidences))
+    order = np.argsort(-expected, kind="stable")
+    return MaskSet.from_grid(store.take(order), expected[order])

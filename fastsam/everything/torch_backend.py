@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError
-from fastsam.everything.checkpoint import segmentation_model
+from fastsam.everything.checkpoint import load_checkpoint, network_of, quality_of
 from fastsam.everything.decode import decode
 from fastsam.everything.encode import network_input
 from fastsam.geometry import Letterbox
@@ -51,6 +51,7 @@ class TorchBackend:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Attributes:
+        quality: how to tell a mask's expected IoU, where the checkpoint carries a calibration.
         times_ms: how long the last ``segment`` took: ``prepare``, ``network``, ``decode``.
     """
 
@@ -58,7 +59,9 @@ class TorchBackend:
         self._torch = require("torch", "run the network")
         self.device = pick_device(device)
         self.checkpoint = Path(checkpoint)
-        model: Any = segmentation_model(checkpoint)
+        content = load_checkpoint(checkpoint)
+        model: Any = network_of(content, self.checkpoint)
+        self.quality = quality_of(content, self.checkpoint)
         model.model[
             -1
         ].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
@@ -76,7 +79,7 @@ class TorchBackend:
         prepared = time.perf_counter()
         predictions, prototypes = self.forward(image)
         passed = time.perf_counter()
-        masks = decode(predictions, prototypes, letterbox, config)
+        masks = decode(predictions, prototypes, letterbox, config, self.quality)
         done = time.perf_counter()
         self.times_ms = {
             "prepare": 1e3 * (prepared - start),

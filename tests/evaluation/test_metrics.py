@@ -11,7 +11,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fastsam.config import EvalConfig, SegmentConfig
+from fastsam.config import EvalConfig
 from fastsam.errors import ConfigError, InputError, RecordError
 from fastsam.evaluation.metrics import AREAS, ImageMatches, best_ious, match_image, mean, recall_and_precision
 from fastsam.evaluation.prompting import (
@@ -21,9 +21,6 @@ from fastsam.evaluation.prompting import (
     next_click,
     prompt_objects,
 )
-from fastsam.evaluation.runner import selection_set
-from fastsam.everything.decode import decode
-from fastsam.geometry import Letterbox
 from fastsam.masks import Rle, boxes_from_masks, encode_rle, iou_matrix
 from fastsam.records import MaskSet
 
@@ -292,20 +289,6 @@ def random_outputs(seed: int) -> tuple[np.ndarray, np.ndarray]:
     scores = rng.beta(0.5, 3, (600, 1))
     rows = np.concatenate([xy, wh, scores, rng.normal(size=(600, 4))], axis=1)
     return rows.T.astype(np.float32), rng.normal(size=(4, 40, 40)).astype(np.float32)
-
-
-@pytest.mark.parametrize("limit", [300, 20])
-def test_filtering_equals_a_second_pass(limit: int) -> None:
-    predictions, prototypes = random_outputs(3)
-    letterbox = Letterbox.fit((160, 160), 160)
-    config = EvalConfig(imgsz=160, select_max_det=limit)
-    one_pass = selection_set(decode(predictions, prototypes, letterbox, config.segment), config)
-    second = SegmentConfig(conf=config.select_conf, iou=config.iou, imgsz=160, max_det=limit)
-    separate = decode(predictions, prototypes, letterbox, second)
-    assert len(separate) > 15
-    assert one_pass.scores.tolist() == separate.scores.tolist()
-    assert one_pass.boxes_xyxy.tolist() == separate.boxes_xyxy.tolist()
-    assert (np.asarray(one_pass) == np.asarray(separate)).all()
 
 
 @pytest.mark.parametrize(
