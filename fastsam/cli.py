@@ -290,6 +290,9 @@ def evaluate(
         Path | None, typer.Option(help="Keep the figures of each image here, and go on from there.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first so many images.", min=1)] = None,
+    worst: Annotated[
+        int, typer.Option(help="Draw the so many worst images into the output folder.", min=0)
+    ] = 0,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a dataset on stdout.")
     ] = False,
@@ -307,7 +310,16 @@ def evaluate(
     for folder in dataset:
         with _bar(f"measuring {folder.name}") as update:
             found.append(
-                run(folder, model, split=split, config=config, out=out, limit=limit, on_progress=update)
+                run(
+                    folder,
+                    model,
+                    split=split,
+                    config=config,
+                    out=out,
+                    limit=limit,
+                    worst=worst,
+                    on_progress=update,
+                )
             )
         if json_lines:
             typer.echo(json.dumps(found[-1]))

@@ -19,7 +19,6 @@ __all__ = [
     "AnnotateConfig",
     "CheckedConfig",
     "EvalConfig",
-    "RefineConfig",
     "RenderConfig",
     "SegmentConfig",
     "TrainConfig",
@@ -86,23 +85,24 @@ class SegmentConfig(CheckedConfig):
     quality: bool = option(
         True, "score masks by the IoU to expect of them, where the weights can tell; else by confidence"
     )
-
-
-@dataclass(frozen=True)
-class RefineConfig(CheckedConfig):
-    """What is done to masks after stage one; nothing by default."""
-
+    # A cell is 4 pixels of the network's input.
+    edge_radius: float = option(
+        0.0,
+        "move edges onto the photo's by at most about this, in cells of the mask grid",
+        min=0.0,
+        max=4.0,
+        step=0.25,
+    )
+    min_region_share: float = option(
+        0.0, "fill holes and drop islands of less than this share of their mask", min=0.0, max=0.5, step=0.01
+    )
     duplicate_iou: float = option(
         1.0,
-        "masks that overlap a better mask more than this are dropped; 1 keeps all",
+        "masks that overlap a better one more than this are dropped; 1 keeps all",
         min=0.0,
         max=1.0,
         step=0.01,
     )
-    edge_radius: int = option(
-        0, "move edges onto the photo's, by about so many pixels at most; 0 leaves them", min=0, max=64
-    )
-    min_region_area: int = option(0, "fill holes and drop islands of fewer pixels than this", min=0)
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,8 @@ class EvalConfig(CheckedConfig):
     Greedy NMS decides on a mask from better masks only, so the masks above ``select_conf`` are the same
     whether the network was read out at ``conf`` or at ``select_conf``.
 
-    >>> EvalConfig(imgsz=1024).segment
-    SegmentConfig(conf=0.01, iou=0.9, imgsz=1024, max_det=1000, quality=True)
+    >>> EvalConfig().segment.max_det, EvalConfig().select.max_det
+    (1000, 300)
     """
 
     conf: float = option(0.01, "least confidence of a mask, for recall", min=0.0, max=1.0, step=0.01)
@@ -181,6 +181,12 @@ class EvalConfig(CheckedConfig):
     quality: bool = option(
         True, "score masks by the IoU to expect of them, where the weights can tell; else by confidence"
     )
+    edge_radius: float | None = option(
+        None, "as in segmenting; the weights' own where not given", min=0.0, max=4.0, step=0.25
+    )
+    min_region_share: float | None = option(
+        None, "as in segmenting; the weights' own where not given", min=0.0, max=0.5, step=0.01
+    )
     boundary_thresholds: int = option(33, "thresholds of the boundary curve; the official count is 99", min=2)
 
     def __post_init__(self) -> None:
@@ -198,10 +204,21 @@ class EvalConfig(CheckedConfig):
 
     @property
     def segment(self) -> SegmentConfig:
-        """Stage one's options."""
-        return SegmentConfig(self.conf, self.iou, self.imgsz, self.max_det, self.quality)
+        """Stage one's options for recall."""
+        return self._read_out(self.conf, self.max_det)
 
     @property
     def select(self) -> SegmentConfig:
         """Stage one's options for the masks that prompts choose among."""
-        return SegmentConfig(self.select_conf, self.iou, self.imgsz, self.select_max_det, self.quality)
+        return self._read_out(self.select_conf, self.select_max_det)
+
+    def _read_out(self, conf: float, max_det: int) -> SegmentConfig:
+        return SegmentConfig(
+            conf=conf,
+            iou=self.iou,
+            imgsz=self.imgsz,
+            max_det=max_det,
+            quality=self.quality,
+            edge_radius=self.edge_radius or 0.0,
+            min_region_share=self.min_region_share or 0.0,
+        )

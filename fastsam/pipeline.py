@@ -17,6 +17,7 @@ from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
 from fastsam.records import Frame, MaskSet, Selection
+from fastsam.refine import drop_duplicates, grid_cell_px, refine
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
 from fastsam.weights import Progress, resolve
@@ -114,7 +115,8 @@ class Session:
 
     Attributes:
         frame: the image.
-        masks: everything that stage one found, best score first.
+        masks: everything that stage one found, best score first, as prompts choose among them. What is
+            handed out is refined first, where ``config`` asks for it.
         config: the options it was found with.
         times_ms: how long reading and the steps of stage one took.
     """
@@ -150,6 +152,8 @@ class Session:
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
+        cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
+        values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
         return Result(**values, frame=self.frame, prompt=prompt)
 
 
@@ -228,4 +232,6 @@ class FastSAM:
 
     def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
         masks = self.segmenter.segment(frame, config)
+        if config.duplicate_iou < 1:
+            masks = drop_duplicates(masks, config.duplicate_iou)
         return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms})

@@ -1,44 +1,109 @@
 """MaskSet -> MaskSet: duplicates, edges that follow the photo, holes and islands.
 
-Every step is a function of its own and off by default; :func:`refine` runs those that a
-:class:`fastsam.config.RefineConfig` turns on, in this order. What each is worth on held-out images is in
-``docs/evaluation.md``.
+What each step is worth is measured (docs/evaluation.md); a checkpoint's defaults turn on what helps it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import RefineConfig
+from fastsam.config import SegmentConfig
 from fastsam.errors import InputError
+from fastsam.geometry import Region
 from fastsam.masks import clean, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
-from fastsam.stores import Crop
+from fastsam.stores import Bounds, Crop, GridStore, MaskStore, exact_bounds, lookup
 
-__all__ = ["drop_duplicates", "fill_and_drop", "follow_edges", "refine"]
+__all__ = ["RefinedStore", "drop_duplicates", "fill_and_drop", "follow_edges", "grid_cell_px", "refine"]
+
+FloatArray = NDArray[np.float32]
 
 _GUIDE_NOISE = 0.01  # std, of a 0..1 image, below which colour changes are noise (He et al.'s epsilon)
+_WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
 
-def refine(masks: MaskSet, frame: Frame, config: RefineConfig) -> MaskSet:
-    """Return the masks after the steps that ``config`` turns on; boxes of changed masks are tight.
+def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float = 1.0) -> MaskSet:
+    """Return the same masks with the edges and regions that ``config`` asks for; decoded when asked for.
+
+    Rows, boxes and scores stay: a refined mask never leaves the box of the mask it came from.
+
+    Args:
+        masks: of the frame.
+        frame: the photo.
+        config: what to do; with nothing turned on, ``masks`` comes back as it is.
+        cell_px: side of a cell of the masks' grid, image pixels (:func:`grid_cell_px`).
 
     Raises:
         InputError: masks and frame are of different sizes.
     """
     if masks.size_hw != frame.size_hw:
         raise InputError(f"refine: expected masks of the frame's size {frame.size_hw}, got {masks.size_hw}")
-    if config.duplicate_iou < 1:
-        masks = drop_duplicates(masks, config.duplicate_iou)
-    if config.edge_radius > 0:
-        masks = follow_edges(masks, frame, config.edge_radius)
-    if config.min_region_area > 0:
-        masks = fill_and_drop(masks, config.min_region_area)
-    return masks
+    if len(masks) == 0 or (config.edge_radius == 0 and config.min_region_share == 0):
+        return masks
+    radius = max(round(config.edge_radius * cell_px), 1) if config.edge_radius > 0 else 0
+    grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
+    return replace(masks, store=RefinedStore(masks.store, grey, radius, config.min_region_share))
+
+
+def grid_cell_px(masks: MaskSet) -> float:
+    """Return the side of a cell of the masks' grid, image pixels; 1 for masks that have no grid."""
+    if not isinstance(masks.store, GridStore):
+        return 1.0
+    grid = masks.store.grid
+    return grid.letterbox.net_hw[0] / grid.grid_hw[0] / grid.letterbox.gain
+
+
+@dataclass(frozen=True, eq=False)
+class RefinedStore:
+    """Masks of another store, refined one by one when their pixels are needed.
+
+    Attributes:
+        inner: where the masks come from.
+        grey: (H, W) uint8, the photo's brightness.
+        radius: of :func:`follow_edges`, pixels; 0 leaves edges alone.
+        min_region_share: of :func:`fill_and_drop`; 0 leaves holes and islands alone.
+    """
+
+    inner: MaskStore
+    grey: NDArray[np.uint8]
+    radius: int
+    min_region_share: float
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.inner)
+
+    def take(self, index: NDArray[np.int64]) -> RefinedStore:
+        """Return the masks at ``index``."""
+        return replace(self, inner=self.inner.take(index))
+
+    def crop(self, i: int, step: int = 1) -> Crop:
+        """Decode and refine mask ``i``."""
+        x0, y0, patch = self.inner.crop(i)
+        if self.radius and patch.any():
+            patch = follow_edges(Crop(x0, y0, patch), self.grey, self.radius)
+        if self.min_region_share and patch.any():
+            patch = fill_and_drop(patch, self.min_region_share)
+        return Crop(x0, y0, patch[::step, ::step])
+
+    def hits(self, pixels_xy: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Look up each pixel in each mask."""
+        found = [lookup(self.crop(i), pixels_xy) for i in range(len(self))]
+        return np.stack(found) if found else np.zeros((0, len(pixels_xy)), bool)
+
+    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
+        """Return exact counts: nothing cheaper knows the refined pixels."""
+        return exact_bounds([self.crop(int(i)) for i in index], region)
+
+    def stability(self, i: int, offset: float) -> float:
+        """Return what the unrefined mask's logits say."""
+        return self.inner.stability(i, offset)
 
 
 def drop_duplicates(masks: MaskSet, iou_threshold: float) -> MaskSet:
@@ -57,60 +122,62 @@ def drop_duplicates(masks: MaskSet, iou_threshold: float) -> MaskSet:
     return masks[np.sort(order[kept])]
 
 
-def follow_edges(masks: MaskSet, frame: Frame, radius: int) -> MaskSet:
-    """Return the masks with their edges moved onto those of the photo, by at most ``radius`` pixels or so.
+def follow_edges(crop: Crop, grey: NDArray[np.uint8], radius: int) -> NDArray[np.bool_]:
+    """Return a mask's patch with its edges moved onto those of the photo, by about ``radius`` pixels at most.
 
-    Guided filter (He, Sun and Tang, ECCV 2010) of each mask, guided by the photo's brightness: within a
-    window the mask becomes a linear function of the brightness, where that varies.
+    Guided filter of the mask, guided by the photo's brightness (He, Sun and Tang, ECCV 2010): within a
+    window the mask becomes a linear function of the brightness, where that varies. For a large radius its
+    coefficients are found on a smaller copy (He and Sun, arXiv 1505.00996). A mask of which nothing would
+    be left stays as it is.
+
+    Args:
+        crop: the mask; what it does not cover is outside the mask.
+        grey: (H, W) uint8, the whole photo's brightness.
+        radius: pixels, at least 1.
     """
-    grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
-    height, width = frame.size_hw
-    crops = []
-    for i in range(len(masks)):
-        x0, y0, patch = masks.crop(i)
-        if not patch.any():
-            crops.append(Crop(x0, y0, patch))
-            continue
-        margin = 2 * radius
-        left, top = max(x0 - margin, 0), max(y0 - margin, 0)
-        right = min(x0 + patch.shape[1] + margin, width)
-        bottom = min(y0 + patch.shape[0] + margin, height)
-        soft = np.zeros((bottom - top, right - left), np.float32)
-        soft[y0 - top : y0 - top + patch.shape[0], x0 - left : x0 - left + patch.shape[1]] = patch
-        guided = _guided(soft, grey[top:bottom, left:right], radius)
-        moved = guided > 0.5
-        crops.append(Crop(left, top, moved) if moved.any() else Crop(x0, y0, patch))
-    return _changed(masks, crops)
+    x0, y0, patch = crop
+    margin = 2 * radius
+    left, top = max(x0 - margin, 0), max(y0 - margin, 0)
+    right = min(x0 + patch.shape[1] + margin, grey.shape[1])
+    bottom = min(y0 + patch.shape[0] + margin, grey.shape[0])
+    inner = (slice(y0 - top, y0 - top + patch.shape[0]), slice(x0 - left, x0 - left + patch.shape[1]))
+    soft = np.zeros((bottom - top, right - left), np.float32)
+    soft[inner] = patch
+    guide = grey[top:bottom, left:right].astype(np.float32) / np.float32(255)
+    moved = _guided(soft, guide, radius)[inner] > 0.5
+    return moved if moved.any() else patch
 
 
-def _guided(soft: NDArray[np.float32], guide: NDArray[np.float32], radius: int) -> NDArray[np.float32]:
+def _guided(soft: FloatArray, guide: FloatArray, radius: int) -> FloatArray:
     """Return the guided filter of ``soft``."""
-
-    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        side = 2 * radius + 1
-        return np.asarray(
-            cv2.boxFilter(values, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT), np.float32
-        )
-
-    mean_guide, mean_soft = mean(guide), mean(soft)
-    variance = mean(guide * guide) - mean_guide * mean_guide
-    slope = (mean(guide * soft) - mean_guide * mean_soft) / (variance + np.float32(_GUIDE_NOISE**2))
-    offset = mean_soft - slope * mean_guide
-    return np.asarray(mean(slope) * guide + mean(offset), np.float32)
+    step = max(1, radius // _WORKING_RADIUS)
+    small_hw = (-(-soft.shape[0] // step), -(-soft.shape[1] // step))
+    slope, offset = _coefficients(_resized(soft, small_hw), _resized(guide, small_hw), round(radius / step))
+    return _resized(slope, soft.shape) * guide + _resized(offset, soft.shape)
 
 
-def fill_and_drop(masks: MaskSet, min_region_area: int) -> MaskSet:
-    """Return the masks without holes and islands of under ``min_region_area`` pixels."""
-    crops = []
-    for i in range(len(masks)):
-        x0, y0, patch = masks.crop(i)
-        # One empty pixel around, so that a bay at the crop's edge is no hole.
-        tidy = clean(np.pad(patch, 1), min_region_area)[1:-1, 1:-1] if patch.size else patch
-        crops.append(Crop(x0, y0, tidy))
-    return _changed(masks, crops)
+def _coefficients(soft: FloatArray, guide: FloatArray, radius: int) -> tuple[FloatArray, FloatArray]:
+    """Return slope and offset of the mask as a function of the guide, around each pixel."""
+    mean_guide, mean_soft = _mean(guide, radius), _mean(soft, radius)
+    variance = _mean(guide * guide, radius) - mean_guide * mean_guide
+    covariance = _mean(guide * soft, radius) - mean_guide * mean_soft
+    slope = covariance / (variance + np.float32(_GUIDE_NOISE**2))
+    return _mean(slope, radius), _mean(mean_soft - slope * mean_guide, radius)
 
 
-def _changed(masks: MaskSet, crops: list[Crop]) -> MaskSet:
-    """Return the masks with other pixels, the same scores, and tight boxes."""
-    made = MaskSet.from_crops(crops, masks.size_hw, masks.scores)
-    return replace(made, boxes_xyxy=made.tight_boxes())
+def _mean(values: NDArray[Any], radius: int) -> FloatArray:
+    side = (2 * radius + 1, 2 * radius + 1)
+    return np.asarray(cv2.boxFilter(values, cv2.CV_32F, side, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _resized(values: FloatArray, size_hw: tuple[int, ...]) -> FloatArray:
+    if values.shape == size_hw:
+        return values
+    way = cv2.INTER_AREA if size_hw[0] < values.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (size_hw[1], size_hw[0]), interpolation=way), np.float32)
+
+
+def fill_and_drop(patch: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+    """Return a mask's patch without holes and islands of less than ``share`` of its pixels."""
+    # One empty pixel around, so that a bay at the patch's edge is no hole.
+    return clean(np.pad(patch, 1), math.ceil(share * np.count_nonzero(patch)))[1:-1, 1:-1]

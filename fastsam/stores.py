@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastsam.errors import RecordError
 from fastsam.geometry import GridMap, Region
 
-__all__ = ["Bounds", "Crop", "CropStore", "GridStore", "MaskStore"]
+__all__ = ["Bounds", "Crop", "CropStore", "GridStore", "MaskStore", "exact_bounds", "lookup"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -318,20 +318,37 @@ class CropStore:
     def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
         """Look up each pixel in each mask."""
         found = np.zeros((len(self), len(pixels_xy)), bool)
+        x, y = pixels_xy[:, 0], pixels_xy[:, 1]
         for i, (x0, y0, x1, y1) in enumerate(self.windows):
-            x, y = pixels_xy[:, 0] - x0, pixels_xy[:, 1] - y0
-            inside = (x >= 0) & (y >= 0) & (x < x1 - x0) & (y < y1 - y0)
-            if inside.any():
-                found[i, inside] = self.crop(i).patch[y[inside], x[inside]]
+            if ((x >= x0) & (y >= y0) & (x < x1) & (y < y1)).any():
+                found[i] = lookup(self.crop(i), pixels_xy)
         return found
 
     def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
         """Return exact counts: these masks have nothing cheaper."""
-        crops = [self.crop(int(i)) for i in index]
-        area = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64)
-        shared = np.array([region.shared_px(*crop) for crop in crops], np.int64)
-        return Bounds(area, area, shared, shared)
+        return exact_bounds([self.crop(int(i)) for i in index], region)
 
     def stability(self, i: int, offset: float) -> float:
         """Return 1 for a mask with pixels: without logits, no threshold can change it."""
         return 1.0 if self.crop(i).patch.any() else 0.0
+
+
+def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
+    """Return (P,) whether each (x, y) pixel is in a mask.
+
+    >>> lookup(Crop(2, 1, np.ones((1, 1), bool)), np.array([[2, 1], [3, 1]])).tolist()
+    [True, False]
+    """
+    x, y = pixels_xy[:, 0] - crop.x0, pixels_xy[:, 1] - crop.y0
+    height, width = crop.patch.shape
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    found = np.zeros(len(pixels_xy), bool)
+    found[inside] = crop.patch[y[inside], x[inside]]
+    return found
+
+
+def exact_bounds(crops: Sequence[Crop], region: Region) -> Bounds:
+    """Return the counts of decoded masks."""
+    area = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64)
+    shared = np.array([region.shared_px(*crop) for crop in crops], np.int64)
+    return Bounds(area, area, shared, shared)

@@ -65,6 +65,8 @@ class WeightsEntry:
     size_bytes: int | None = None
     conf: float | None = None
     iou: float | None = None
+    edge_radius: float | None = None
+    min_region_share: float | None = None
     embedded: bool = False
 
     def __post_init__(self) -> None:
@@ -88,7 +90,8 @@ class ResolvedWeights:
     @property
     def defaults(self) -> dict[str, Any]:
         """What these weights want of :class:`fastsam.config.SegmentConfig`."""
-        chosen = {name: getattr(self.entry, name, None) for name in ("imgsz", "conf", "iou")}
+        options = ("imgsz", "conf", "iou", "edge_radius", "min_region_share")
+        chosen = {name: getattr(self.entry, name, None) for name in options}
         return {name: value for name, value in chosen.items() if value is not None}
 
 

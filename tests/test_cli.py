@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from fastsam import cli
-from fastsam.config import RenderConfig, SegmentConfig, TrainConfig
+from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.demo import demo_photo
 
 CLICK = "150,600"
@@ -164,7 +164,8 @@ def test_out_of_range_flag_is_refused_by_its_config_range() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "configs"), [("segment", (SegmentConfig, RenderConfig)), ("train", (TrainConfig,))]
+    ("command", "configs"),
+    [("segment", (SegmentConfig, RenderConfig)), ("train", (TrainConfig,)), ("annotate", (AnnotateConfig,))],
 )
 def test_every_config_field_is_a_flag_with_its_help(command: str, configs: tuple[Any, ...]) -> None:
     text = re.sub(r"\s+", " ", CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, [command, "--help"]).output)
@@ -190,3 +191,45 @@ def test_demo_prints_what_and_where(tmp_path: Path) -> None:
     assert len(list((tmp_path / "masks").rglob("*.png"))) > 3
     with Image.open(io.BytesIO((tmp_path / "everything.png").read_bytes())) as picture:
         assert picture.size == (810, 1080)
+
+
+def test_annotate_then_eval_then_calibrate(photos: Path, tmp_path: Path) -> None:
+    """The data engine's round on bare photographs: label them, measure, try to fit on too few."""
+    root = tmp_path / "street"
+    (root / "images").mkdir(parents=True)
+    for photo in photos.iterdir():
+        shutil.copy(photo, root / "images" / photo.name)
+    done = run(
+        "annotate", str(root), "--out", str(tmp_path / "labelled"), "--conf", "0.3", "--stability", "0.8"
+    )
+    assert done.exit_code == 0, done.output
+    written = Path(done.stdout.strip())
+    assert written == (tmp_path / "labelled" / "street").resolve()
+    found = json.loads((written / "instances.json").read_text())
+    assert len(found["images"]) == 2
+    assert len(found["annotations"]) >= 6  # a bus and at least two people on each
+    assert all(a["source"] == "model" and a["score"] >= 0.3 for a in found["annotations"])
+    shown = run("eval", str(written), "--split", "all", "--json")
+    assert shown.exit_code == 0, shown.output
+    figures = json.loads(shown.stdout)
+    assert figures["oracle_mIoU"] > 0.9  # the labels are the model's own masks
+    assert figures["score_iou_spearman"] > 0
+    few = fastsam(
+        "calibrate",
+        str(written),
+        "--weights",
+        "fastsam-nano",
+        "--out",
+        str(tmp_path / "new.pt"),
+        "--limit",
+        "1",
+    )
+    assert few[0] == 2
+    assert "add images" in few[2]
+    assert not (tmp_path / "new.pt").exists()
+
+
+def test_annotating_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:
+    code, out, err = fastsam("annotate", str(tmp_path), "--out", str(tmp_path / "labelled"))
+    assert (code, out) == (2, "")
+    assert "expected instances.json or a folder images/ in it, found neither" in re.sub(r"\s+", " ", err)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
 
-from fastsam.config import RefineConfig
+from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, InputError
+from fastsam.geometry import GridMap, Letterbox, Region
 from fastsam.masks import iou_matrix
 from fastsam.records import Frame, MaskSet
-from fastsam.refine import drop_duplicates, fill_and_drop, follow_edges, refine
+from fastsam.refine import (
+    RefinedStore,
+    drop_duplicates,
+    fill_and_drop,
+    follow_edges,
+    grid_cell_px,
+    refine,
+)
+from fastsam.stores import Crop, GridStore
 from tests.drawing import ellipse, rectangle
 
 SIZE = (80, 100)
@@ -29,7 +39,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_nothing_is_on_by_default() -> None:
     masks = MaskSet.from_dense(np.stack([DISC, DISC]), [0.4, 0.5])
-    assert refine(masks, frame_of(DISC), RefineConfig()) is masks
+    assert refine(masks, frame_of(DISC), SegmentConfig()) is masks
 
 
 def test_the_better_of_two_duplicates_stays() -> None:
@@ -49,25 +59,32 @@ def test_a_part_in_the_same_box_is_no_duplicate() -> None:
     assert len(drop_duplicates(masks, 0.7)) == 2
 
 
-@pytest.mark.parametrize("shift", [2, 4])
-def test_edges_move_onto_those_of_the_photo(shift: int) -> None:
-    frame = frame_of(DISC)
+def grey_of(frame: Frame) -> np.ndarray:
+    return cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
+
+
+@pytest.mark.parametrize(("shift", "radius"), [(2, 6), (4, 6), (4, 8), (6, 13)])
+def test_edges_move_onto_those_of_the_photo(shift: int, radius: int) -> None:
     off = np.roll(DISC, shift, axis=1)
-    moved = follow_edges(MaskSet.from_dense(off[None], [0.7]), frame, 6)
-    assert iou(moved.mask(0), DISC) > iou(off, DISC) + 0.02
-    assert moved.scores.tolist() == pytest.approx([0.7])
+    moved = follow_edges(Crop(0, 0, off), grey_of(frame_of(DISC)), radius)
+    assert iou(moved, DISC) > iou(off, DISC) + 0.02
+
+
+def test_a_crop_moves_as_the_whole_image_does() -> None:
+    off, grey = np.roll(DISC, 3, axis=1), grey_of(frame_of(DISC))
+    whole = follow_edges(Crop(0, 0, off), grey, 4)
+    part = follow_edges(Crop(15, 5, off[5:65, 15:80]), grey, 4)
+    assert np.array_equal(part, whole[5:65, 15:80])
 
 
 def test_edges_stay_where_the_photo_has_none() -> None:
-    flat = Frame(np.full((*SIZE, 3), 128, np.uint8))
-    moved = follow_edges(MaskSet.from_dense(DISC[None]), flat, 4)
-    assert iou(moved.mask(0), DISC) > 0.97
+    assert iou(follow_edges(Crop(0, 0, DISC), np.full(SIZE, 128, np.uint8), 4), DISC) > 0.97
 
 
 def test_the_pixels_far_from_an_edge_never_change() -> None:
     photo = skimage.data.astronaut()
     mask = ellipse(photo.shape[:2], 120, 60, 320, 300)
-    moved = follow_edges(MaskSet.from_dense(mask[None]), Frame(photo), 4).mask(0)
+    moved = follow_edges(Crop(0, 0, mask), grey_of(Frame(photo)), 4)
     inner, outer = ellipse(photo.shape[:2], 140, 80, 300, 280), ellipse(photo.shape[:2], 100, 40, 340, 320)
     assert moved[inner].all()
     assert not moved[~outer].any()
@@ -79,43 +96,71 @@ def test_holes_and_islands_go_bays_stay() -> None:
     holed[30:33, 40:43] = False  # a hole of 9 pixels
     holed[70:72, 90:93] = True  # an island of 6
     holed[30:40, 19:30] = False  # a bay
-    tidy = fill_and_drop(MaskSet.from_dense(holed[None]), 10).mask(0)
     expected = holed.copy()
     expected[30:33, 40:43] = True
     expected[70:72, 90:93] = False
-    assert np.array_equal(tidy, expected)
+    assert np.array_equal(fill_and_drop(holed, 0.01), expected)
 
 
-def test_boxes_follow_the_pixels() -> None:
-    dirty = DISC.copy()
-    dirty[75:77, 95:97] = True
-    tidy = fill_and_drop(MaskSet.from_dense(dirty[None]), 10)
-    assert tidy.boxes_xyxy.tolist() == [[20, 10, 70, 60]]
+def drawn(*masks: np.ndarray) -> MaskSet:
+    return MaskSet.from_dense(np.stack(masks), np.linspace(0.9, 0.5, len(masks)))
 
 
-def test_the_steps_run_together_in_order() -> None:
-    frame = frame_of(DISC)
+def test_refining_keeps_rows_boxes_and_scores() -> None:
     off = np.roll(DISC, 3, axis=0)
-    masks = MaskSet.from_dense(np.stack([off, np.roll(off, 1, axis=1)]), [0.5, 0.6])
-    config = RefineConfig(duplicate_iou=0.8, edge_radius=6, min_region_area=20)
-    refined = refine(masks, frame, config)
-    assert refined.scores.tolist() == pytest.approx([0.6])
+    masks = drawn(off, rectangle(SIZE, 60, 50, 90, 75))
+    refined = refine(masks, frame_of(DISC), SegmentConfig(edge_radius=2, min_region_share=0.05), cell_px=3)
+    assert refined.boxes_xyxy.tolist() == masks.boxes_xyxy.tolist()
+    assert refined.scores.tolist() == masks.scores.tolist()
     assert iou(refined.mask(0), DISC) > iou(off, DISC)
+    y, x = np.nonzero(refined.mask(0))
+    assert (x.min(), y.min()) >= tuple(masks.boxes_xyxy[0, :2])
+    assert (x.max(), y.max()) < tuple(masks.boxes_xyxy[0, 2:])
 
 
-@pytest.mark.parametrize("config", [RefineConfig(0.5, 5, 30)])
-def test_no_masks_and_empty_masks(config: RefineConfig) -> None:
-    frame = frame_of(DISC)
-    assert len(refine(MaskSet.none(SIZE), frame, config)) == 0
-    empty = MaskSet.from_dense(np.zeros((1, *SIZE), bool))
-    assert refine(empty, frame, config).areas_px.tolist() == [0]
+def test_every_question_is_about_the_refined_pixels() -> None:
+    masks = drawn(np.roll(DISC, 3, axis=0), np.roll(DISC, -3, axis=1))
+    refined = refine(masks, frame_of(DISC), SegmentConfig(edge_radius=2), cell_px=3)
+    dense = MaskSet.from_dense(np.asarray(refined), refined.scores)
+    assert refined.areas_px.tolist() == dense.areas_px.tolist() != masks.areas_px.tolist()
+    points = np.array([[x, y] for x in range(2, 100, 9) for y in range(2, 80, 7)], np.float64)
+    assert np.array_equal(refined.hits(points), dense.hits(points))
+    region = Region.from_mask(DISC)
+    assert refined.ious(region).tolist() == pytest.approx(dense.ious(region).tolist())
+    assert np.array_equal(refined[1].mask(0), dense.mask(1))
+    assert np.array_equal(refined.store.crop(0, 2).patch, refined.store.crop(0).patch[::2, ::2])
+    assert refined.stability_scores().tolist() == [1.0, 1.0]
+    assert refined[[]].hits(points).shape == (0, len(points))
+
+
+def test_the_radius_is_in_cells_of_the_networks_grid() -> None:
+    letterbox = Letterbox.fit((480, 640), 320)
+    grid = GridMap(letterbox, (letterbox.net_hw[0] // 4, letterbox.net_hw[1] // 4))
+    store = GridStore(
+        np.ones((0, 1), np.float32),
+        np.ones((1, *grid.grid_hw), np.float32),
+        np.zeros((0, 4), np.float32),
+        grid,
+    )
+    assert grid_cell_px(MaskSet.from_grid(store, np.zeros(0, np.float32))) == pytest.approx(8)
+    assert grid_cell_px(drawn(DISC)) == 1
+    refined = refine(drawn(DISC), frame_of(DISC), SegmentConfig(edge_radius=1.5), cell_px=8)
+    assert isinstance(refined.store, RefinedStore)
+    assert refined.store.radius == 12
+
+
+def test_no_masks_and_empty_masks() -> None:
+    config = SegmentConfig(duplicate_iou=0.5, edge_radius=2, min_region_share=0.1)
+    assert len(refine(MaskSet.none(SIZE), frame_of(DISC), config)) == 0
+    assert len(drop_duplicates(MaskSet.none(SIZE), 0.5)) == 0
+    assert refine(drawn(np.zeros(SIZE, bool)), frame_of(DISC), config).areas_px.tolist() == [0]
 
 
 def test_sizes_must_agree() -> None:
     with pytest.raises(InputError, match=r"expected masks of the frame's size \(80, 100\), got \(8, 9\)"):
-        refine(MaskSet.none((8, 9)), frame_of(DISC), RefineConfig())
+        refine(MaskSet.none((8, 9)), frame_of(DISC), SegmentConfig())
 
 
 def test_ranges_are_checked() -> None:
-    with pytest.raises(ConfigError, match="edge_radius: expected a whole number from 0 to 64, got -1"):
-        RefineConfig(edge_radius=-1)
+    with pytest.raises(ConfigError, match="edge_radius: expected a number from 0 to 4, got -1"):
+        SegmentConfig(edge_radius=-1)

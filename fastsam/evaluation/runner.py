@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastsam
-from fastsam.config import EvalConfig
+from fastsam.config import EvalConfig, SegmentConfig
 from fastsam.datasets import CocoDataset, CocoImage, Split, boundary_file, read_boundaries, read_coco
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.boundary import (
@@ -34,8 +34,10 @@ from fastsam.evaluation.metrics import (
 from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, file_sha256
+from fastsam.evaluation.worst import save_worst
 from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
+from fastsam.refine import grid_cell_px, refine
 from fastsam.sources import read_frame
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def evaluate(
     out: str | Path | None = None,
     limit: int | None = None,
     model_id: str | None = None,
+    worst: int = 0,
     on_progress: Callable[[int, int, str], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a COCO-format dataset.
@@ -70,6 +73,7 @@ def evaluate(
         out: folder for one file an image and ``results.json``; a run that was interrupted goes on from
             there. Other settings, weights or annotations get a folder of their own beside it.
         limit: only the first so many images, in the order of their names.
+        worst: draw so many images, those whose objects fare worst, into ``worst/`` in the run's folder.
         model_id: names a model that has no checkpoint file; needed only with ``out``.
         on_progress: called after each image with (done, total, name).
 
@@ -79,10 +83,13 @@ def evaluate(
 
     Raises:
         DatasetError: the dataset is incomplete, or an image is not as large as listed.
-        ConfigError: ``limit`` is below 1, or ``out`` is given for a model without identity.
+        ConfigError: ``limit`` is below 1, ``out`` is given for a model without identity, or ``worst``
+            without ``out``.
         ExportError: ``out`` cannot be written.
     """
-    config = config or EvalConfig()
+    config = _with_defaults(config or EvalConfig(), getattr(model, "defaults", None))
+    if worst and out is None:
+        raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
     found = read_coco(dataset, split)
     images = _first(found, limit)
@@ -114,7 +121,26 @@ def evaluate(
     }
     if shards.folder is not None:
         save_json(results, shards.folder / "results.json")
+        if worst:
+            save_worst(segmenter, _worst(measured, images)[:worst], config, shards.folder / "worst")
     return results
+
+
+def _with_defaults(config: EvalConfig, defaults: SegmentConfig | None) -> EvalConfig:
+    """Return the protocol with the refinement that goes with the weights, where none was asked for."""
+    own = defaults or SegmentConfig()
+    given = {name: getattr(config, name) for name in ("edge_radius", "min_region_share")}
+    return replace(config, **{n: getattr(own, n) if value is None else value for n, value in given.items()})
+
+
+def _worst(measured: Sequence[Arrays], images: Sequence[CocoImage]) -> list[tuple[float, CocoImage]]:
+    """Return the images that have objects, those with the lowest mean best IoU first."""
+    means = [
+        (float(arrays["best_iou"].mean()), image)
+        for arrays, image in zip(measured, images, strict=True)
+        if len(arrays["best_iou"])
+    ]
+    return sorted(means, key=lambda pair: pair[0])
 
 
 def _first(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ...]:
@@ -148,7 +174,8 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     masks = segmenter.segment(frame, config.segment)
     passed = time.perf_counter()
     # Each mask is decoded once; what needs all pixels works on these packed copies.
-    pixels = MaskSet.from_crops([masks.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
+    refined = refine(masks, frame, config.segment, grid_cell_px(masks))
+    pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
     rles, objects = [pixels.rle(i) for i in range(len(pixels))], image.rles()
     by_mask, ious = match_image(rles, masks.boxes_xyxy, masks.scores, objects)
@@ -159,7 +186,7 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     arrays["mask_iou"] = ious.max(axis=1, initial=0.0)
     steps = dict(segmenter.times_ms)
     chosen = segmenter.segment(frame, config.select)
-    prompt_ms = _add_prompts(arrays, chosen, objects, config, image.path.name)
+    prompt_ms = _add_prompts(arrays, chosen, frame, objects, config, image.path.name)
     if config.boundary:
         truths = read_boundaries(dataset.root, image)
         counts = count_boundaries(
@@ -189,13 +216,15 @@ def _frame(image: CocoImage) -> Frame:
 def _add_prompts(
     arrays: Arrays,
     chosen: MaskSet,
+    frame: Frame,
     objects: Sequence[Rle],
     config: EvalConfig,
     name: str,
 ) -> float:
     """Prompt for every object; add the figures and return the time of a prompt."""
     targets = [decode_rle(rle) for rle in objects]
-    selectable = rle_iou_matrix([chosen.rle(i) for i in range(len(chosen))], list(objects))
+    handed_out = refine(chosen, frame, config.select, grid_cell_px(chosen))
+    selectable = rle_iou_matrix([handed_out.rle(i) for i in range(len(chosen))], list(objects))
     seed = (config.seed, zlib.crc32(name.encode()))
     prompted = prompt_objects(chosen, targets, selectable, config, seed)
     areas = np.array([np.count_nonzero(target) for target in targets], np.int64)

@@ -328,3 +328,30 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="JSON"):
         save_json({"AP": float("nan")}, path)
     assert json.loads(path.read_text()) == {"AP": 0.5}
+
+
+def test_the_worst_images_are_drawn_worst_first(dataset: Path, tmp_path: Path) -> None:
+    evaluate(dataset, Counting("left"), out=tmp_path / "out", model_id="m", worst=2)
+    (folder,) = (tmp_path / "out").glob("*/worst")
+    pictures = sorted(folder.iterdir())
+    assert len(pictures) == 2
+    figures = [float(path.name.split("-")[1]) for path in pictures]
+    assert figures == sorted(figures)
+    width, height = Image.open(pictures[0]).size
+    assert (height, width) == (SIZE[0], 2 * SIZE[1] + 8)
+
+
+def test_worst_images_need_a_folder(dataset: Path) -> None:
+    with pytest.raises(ConfigError, match="worst: expected an output folder"):
+        evaluate(dataset, Counting("left"), worst=1)
+
+
+def test_refinement_of_the_weights_counts_unless_told_otherwise(dataset: Path) -> None:
+    class Model:
+        segmenter = Counting("left", "right")
+        defaults = SegmentConfig(edge_radius=2.0)
+
+    own = evaluate(dataset, Model())
+    assert own["protocol"]["edge_radius"] == 2.0
+    assert evaluate(dataset, Model(), config=EvalConfig(edge_radius=0.0))["protocol"]["edge_radius"] == 0.0
+    assert evaluate(dataset, Model.segmenter)["protocol"]["edge_radius"] == 0.0
