@@ -248,6 +248,19 @@ def calibrate(
 
 
 @app.command()
+def mix(
+    first: Annotated[str, typer.Argument(help="Checkpoint: a path or a name of the weights table.")],
+    second: Annotated[str, typer.Argument(help="Another of the same network, such as the first fine-tuned.")],
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")],
+    share: Annotated[float, typer.Option(help="How much of the second.", min=0.0, max=1.0)] = 0.5,
+) -> None:
+    """Average the weights of two checkpoints of one network."""
+    from fastsam.mix import mix as run
+
+    typer.echo(run(_fetched(first), _fetched(second), out, share))
+
+
+@app.command()
 @with_options(AnnotateConfig)
 def annotate(
     data: Annotated[list[Path], typer.Argument(help="COCO-format folders, or folders with images/ alone.")],

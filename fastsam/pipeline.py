@@ -211,7 +211,7 @@ class FastSAM:
         Args:
             source: path, bytes, file object, PIL image, RGB array or Frame.
             options: fields of :class:`fastsam.config.SegmentConfig` (``conf``, ``iou``, ``imgsz``,
-                ``max_det``); the rest comes from the weights' defaults.
+                ``edge_radius``, ...); the rest comes from the weights' defaults.
 
         Raises:
             ImageError: the image cannot be read.

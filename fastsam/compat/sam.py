@@ -241,8 +241,8 @@ class SamAutomaticMaskGenerator:
     Args:
         model: a :class:`fastsam.FastSAM`, or a checkpoint's path or name.
         points_per_side, points_per_batch, point_grids: no effect, there is no grid of points.
-        pred_iou_thresh: least ``predicted_iou``; by default the weights' ``conf``. It is compared with the
-            network's confidence, so SAM's 0.88 would leave little.
+        pred_iou_thresh: least ``predicted_iou``; by default whatever the weights' ``conf`` lets through.
+            Without a calibration it is the network's confidence, of which SAM's 0.88 would leave little.
         stability_score_thresh: least ``stability_score``; 0 by default.
         stability_score_offset: how far the threshold is moved to measure it. The logits are those of the
             prototypes, whose scale is not SAM's.
@@ -295,8 +295,13 @@ class SamAutomaticMaskGenerator:
                 f"min_mask_region_area of at least 0, got {stability_score_thresh!r}, "
                 f"{stability_score_offset!r} and {min_mask_region_area!r}"
             )
+        if pred_iou_thresh is not None and not 0 <= pred_iou_thresh <= 1:
+            raise ConfigError(f"pred_iou_thresh: expected a number from 0 to 1, got {pred_iou_thresh!r}")
         self.model = model_of(model)
-        self._options = {"conf": pred_iou_thresh, "iou": box_nms_thresh}
+        least = 0.0 if pred_iou_thresh is None else pred_iou_thresh
+        conf = None if pred_iou_thresh is None else min(pred_iou_thresh, self.model.defaults.conf)
+        self._options = {"conf": conf, "iou": box_nms_thresh}
+        self._least = least
         self._stability = (stability_score_thresh, stability_score_offset)
         self._min_area = min_mask_region_area
         self._output_mode = output_mode
@@ -305,7 +310,7 @@ class SamAutomaticMaskGenerator:
         """Return one record a mask, best ``predicted_iou`` first; an image without masks gives ``[]``.
 
         Keys: ``segmentation``; ``area`` in pixels; ``bbox``, the XYWH of the mask's pixels;
-        ``predicted_iou``, the network's confidence; ``point_coords``, the pixel farthest from the mask's
+        ``predicted_iou``, the expected IoU where the weights are calibrated, else the confidence; ``point_coords``, the pixel farthest from the mask's
         edge (nothing was clicked); ``stability_score``, measured on the logits before islands and holes are
         removed (see :meth:`fastsam.MaskSet.stability_scores`); ``crop_box``, the whole image as XYWH. Masks
         without a pixel are left out.
@@ -313,7 +318,8 @@ class SamAutomaticMaskGenerator:
         Raises:
             ImageError: the image cannot be read.
         """
-        masks = self.model.open(image, **self._options).masks
+        masks = self.model.open(image, **self._options).everything().masks
+        masks = masks[masks.scores >= self._least]
         threshold, offset = self._stability
         stability = masks.stability_scores(offset)
         records = []
