@@ -337,8 +337,8 @@ def test_the_worst_images_are_drawn_worst_first(dataset: Path, tmp_path: Path) -
     assert len(pictures) == 2
     figures = [float(path.name.split("-")[1]) for path in pictures]
     assert figures == sorted(figures)
-    width, height = Image.open(pictures[0]).size
-    assert (height, width) == (SIZE[0], 2 * SIZE[1] + 8)
+    with Image.open(pictures[0]) as picture:
+        assert picture.size == (2 * SIZE[1] + 8, SIZE[0])
 
 
 def test_worst_images_need_a_folder(dataset: Path) -> None:
