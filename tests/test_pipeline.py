@@ -69,11 +69,11 @@ def test_previous_answer_is_a_prompt(bus: Session) -> None:
     first = bus.select(Points(LEFT_PERSON))
     again = bus.select(MaskLike(first))
     assert again.indices.tolist() == first.indices.tolist()
-    assert again.scores[0] == pytest.approx(1)
+    assert again.scores[0] > 0.9  # what was handed out is refined, what is chosen among is not
 
 
 def test_options_and_defaults(model: FastSAM) -> None:
-    session = model.open(demo_photo(), imgsz=320, conf=0.6, max_det=5)
+    session = model.open(demo_photo(), imgsz=320, conf=0.6, max_det=5, quality=False)
     assert (session.config.imgsz, session.config.conf, session.config.max_det) == (320, 0.6, 5)
     assert len(session.masks) <= 5
     assert (session.masks.scores > 0.6).all()

@@ -532,4 +532,5 @@ def test_the_real_default_is_the_one_of_the_table() -> None:
     assert entry.sha256 == hashlib.sha256(data).hexdigest()
     assert entry.size_bytes == len(data)
     assert resolve().path == local_path(entry)
-    assert resolve().defaults == {"imgsz": entry.imgsz, "conf": entry.conf, "iou": entry.iou}
+    named = ("imgsz", "conf", "iou", "edge_radius", "min_region_share")
+    assert resolve().defaults == {name: getattr(entry, name) for name in named}
