@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, ExportError, FastSAMError
+from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError
 from fastsam.export import FORMATS, Exporter, unique_names
 from fastsam.pipeline import FastSAM, Result
 from fastsam.sources import list_images, read_frame
 from prompts import Prompt
+from prompts.text import NO_MODEL, asks_text
 from prompts.vocabulary import read_vocabulary
 
 __all__ = ["BatchDone", "BatchJob", "run_batch"]
@@ -162,13 +163,15 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     """Yield one :class:`BatchDone` an image; a bad image is reported and does not stop the rest.
 
     Raises:
-        ImageError, ExportError: the job as a whole cannot run, or the disk is full.
+        ImageError, ExportError, PromptError: the job as a whole cannot run, or the disk is full.
     """
     job.check()
     images = job.images
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     names = unique_names([path or Path("stdin") for path in images])
+    if not model.answers_texts and (job.label is not None or asks_text(job.prompt)):
+        raise PromptError(f"{'labels' if job.label is not None else 'text'}: {NO_MODEL}")
     log = _Log(job, model.identity)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
     exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
@@ -218,7 +221,7 @@ class _Log:
     def __init__(self, job: BatchJob, identity: str) -> None:
         self._path = None if job.out is None else job.out / _LOG
         asked = hashlib.sha256(pickle.dumps(job.prompt)).hexdigest()
-        settings = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
             settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
         self._settings = json.dumps(settings, sort_keys=True)

@@ -262,6 +262,11 @@ class FastSAM:
         self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
         self.defaults = SegmentConfig(**found.defaults)
 
+    @property
+    def answers_texts(self) -> bool:
+        """Whether a text-image model is named."""
+        return self._embedder is not None
+
     def open(self, source: Any, **options: Any) -> Session:
         """Read one image and find all its masks.
 

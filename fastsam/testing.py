@@ -60,13 +60,13 @@ _COLOURS = {
     "white": (1, 1, 1),
 }
 _MIDDLE = (123.0, 117.0, 104.0)  # the grey around masked pictures says nothing
-_NO_COLOUR = 0.2
+_GREYNESS = 0.4  # of every picture: it is more like no colour than like a wrong one
 
 
 class ColourWordEncoder:
     """A text-image model that knows nothing but colours: a red mask is what ``"a red car"`` means.
 
-    A picture becomes its mean colour, a text the colour that it names; a text without a colour is like
+    A picture becomes the direction of its mean colour from grey, a text the colour that it names; a text without a colour is like
     any picture a little.
 
     Attributes:
@@ -75,12 +75,12 @@ class ColourWordEncoder:
     >>> encoder = ColourWordEncoder()
     >>> pictures = [np.full((4, 4, 3), (220, 10, 10), np.uint8)]
     >>> vectors = encoder.encode_images(pictures) @ encoder.encode_texts(["a red car", "a blue car"]).T
-    >>> bool(vectors[0, 0] > 0.9 and vectors[0, 1] < 0.1)
+    >>> bool(vectors[0, 0] > 0.8 and vectors[0, 1] < 0.1)
     True
     """
 
     identity = "colour words"
-    logit_scale = 20.0
+    logit_scale = 40.0
 
     def __init__(self) -> None:
         self.calls = {"pictures": 0, "texts": 0}
@@ -89,7 +89,7 @@ class ColourWordEncoder:
         """Return (N, 4) unit vectors of RGB pictures."""
         self.calls["pictures"] += len(pictures)
         means = [picture.reshape(-1, 3).mean(axis=0) - _MIDDLE for picture in pictures]
-        return _vectors(np.array(means).reshape(-1, 3) / 128)
+        return _vectors(means, _GREYNESS)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return (M, 4) unit vectors; two colours in a text are mixed."""
@@ -97,9 +97,14 @@ class ColourWordEncoder:
         words = [re.findall(r"[a-z]+", text.lower()) for text in texts]
         named = [[_COLOURS[word] for word in row if word in _COLOURS] for row in words]
         means = [np.mean(row, axis=0) if row else np.zeros(3) for row in named]
-        return _vectors(np.array(means).reshape(-1, 3))
+        return _vectors(means, 0.0)
 
 
-def _vectors(colours: NDArray[Any]) -> NDArray[np.float32]:
-    whole = np.concatenate([colours, np.full((len(colours), 1), _NO_COLOUR)], axis=1)
+def _vectors(colours: Sequence[NDArray[Any]], greyness: float) -> NDArray[np.float32]:
+    """Return the directions of colours, however pale, and a last coordinate for greyness."""
+    array = np.array(colours, np.float64).reshape(-1, 3)
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    directions = np.divide(array, lengths, out=np.zeros_like(array), where=lengths > 0)
+    last = np.where(lengths > 0, greyness, 1.0)
+    whole = np.concatenate([directions, last], axis=1)
     return np.asarray(whole / np.linalg.norm(whole, axis=1, keepdims=True), np.float32)

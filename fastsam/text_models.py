@@ -29,8 +29,8 @@ def open_text_model(
     """Return what answers texts, or None where no model is named. Nothing is loaded or downloaded yet.
 
     Args:
-        model: an encoder; a folder with ``open_clip_config.json`` and weights, with or without ``local-dir:``
-            before it; ``MODEL:TAG``, weights that open_clip knows, such as ``"ViT-B-32:laion2b_s34b_b79k"``, or
+        model: an encoder; a folder with ``open_clip_config.json`` and weights (also after ``local-dir:``);
+            ``MODEL:TAG``, weights that open_clip knows, such as ``"ViT-B-32:laion2b_s34b_b79k"``, or
             ``MODEL`` where it knows only one; or ``MODEL:FILE``, a checkpoint of that architecture.
         device: where the network runs.
         progress: is told of the bytes of a download.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ _UNUSABLE = (
     ValueError,
     KeyError,
     TypeError,
+    AssertionError,
     AttributeError,
     EOFError,
     pickle.UnpicklingError,
@@ -121,10 +123,10 @@ def find_pretrained(model: str, tag: str = "") -> Pretrained:
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    """Return some known names that begin as this one does."""
-    start = name.casefold()[:4]
-    near = [one for one in known if one.casefold().startswith(start)] or list(known)
-    return ", ".join(near[:12]) + (", ..." if len(near) > 12 else "")
+    """Return some known names that look like this one."""
+    folded = {one.casefold(): one for one in known}
+    near = [folded[one] for one in difflib.get_close_matches(name.casefold(), folded, n=6, cutoff=0.4)]
+    return ", ".join(near or known[:6]) + ", ..."
 
 
 def _urls(known: dict[str, Any]) -> Iterator[str]:
@@ -206,6 +208,7 @@ class OpenClipEncoder:
         what: str,
     ) -> Any:
         """Return the network with its weights."""
+        unusable = (*_UNUSABLE, require("safetensors", _PURPOSE).SafetensorError)
         try:
             model = open_clip.create_model(
                 name,
@@ -216,7 +219,7 @@ class OpenClipEncoder:
                 require_pretrained=True,
                 weights_only=True,
             )
-        except _UNUSABLE as error:
+        except unusable as error:
             if "Weights only load failed" in str(error) or isinstance(error, pickle.UnpicklingError):
                 raise UnsafeCheckpointError(
                     f"{what}: the checkpoint is no plain table of weights, and code in it is not run "

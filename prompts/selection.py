@@ -1,8 +1,8 @@
 """Prompts -> one Selection: dispatch, and the combinations any_of / all_of / but_not.
 
 A new kind of prompt joins here: one module with ``score`` and ``answer``, one line in ``_SCORERS`` and one in
-``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; only text needs the photo
-too, which comes as :class:`prompts.text.ImageFeatures` and is handed on to the texts in combinations.
+``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; only text needs the
+photo too, which comes as :class:`prompts.text.ImageFeatures` and is handed on to the texts in combinations.
 """
 
 from __future__ import annotations

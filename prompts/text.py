@@ -19,10 +19,10 @@ from fastsam.records import Frame, MaskSet, Selection
 from prompts.crops import crop_picture
 from prompts.encoder import Encoder
 from prompts.ranking import ranked_rows
-from prompts.spec import CropStyle, Text
+from prompts.spec import AllOf, AnyOf, ButNot, CropStyle, Position, Prompt, Text
 from prompts.vocabulary import background, share_a_word, templates
 
-__all__ = ["NO_MODEL", "Embedder", "ImageFeatures", "answer", "probabilities", "score"]
+__all__ = ["NO_MODEL", "Embedder", "ImageFeatures", "answer", "asks_text", "probabilities", "score"]
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -222,6 +222,19 @@ def probabilities(
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return part / whole; 0 where both are too small for numbers."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def asks_text(prompt: Prompt | None) -> bool:
+    """Tell whether a prompt is a text or is made of one, so that it needs features.
+
+    >>> asks_text(Position("leftmost", of=Text("a dog")))
+    True
+    """
+    if isinstance(prompt, (AnyOf, AllOf)):
+        return any(asks_text(member) for member in prompt.prompts)
+    if isinstance(prompt, ButNot):
+        return asks_text(prompt.prompt) or asks_text(prompt.unwanted)
+    return asks_text(prompt.of) if isinstance(prompt, Position) else isinstance(prompt, Text)
 
 
 def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> FloatArray:

@@ -121,10 +121,8 @@ class FastSAM:
     def __init__(
         self, model: str | Path | Model | None = None, *, text_model: str | Path | Encoder | None = None
     ) -> None:
-        if text_model is not None and not isinstance(model, (str, os.PathLike, type(None))):
-            raise ConfigError("text_model: expected it where the ready-made fastsam.FastSAM was made")
         self._given, self._text_model = model, text_model
-        self.model = model_of(model) if text_model is None else Model(model, text_model=text_model)
+        self.model = model_of(model, text_model)
 
     def __call__(
         self,
@@ -253,7 +251,7 @@ class FastSAMPrompt:
         """Return (1, H, W): the mask that fits a text best.
 
         Differences from CASIA's: the text-image model is the one that the segmenter was made with,
-        ``FastSAM(model, text_model=...)``; neighbours do not leak into what it sees of a mask. As in CASIA the
+        ``FastSAM(model, text_model=...)``; neighbours do not leak into what it sees of a mask. As there, the
         best mask answers however badly it fits; :class:`fastsam.Text` gives all that fit, or none.
 
         Raises:
