@@ -66,8 +66,8 @@ _GREYNESS = 0.4  # of every picture: it is more like no colour than like a wrong
 class ColourWordEncoder:
     """A text-image model that knows nothing but colours: a red mask is what ``"a red car"`` means.
 
-    A picture becomes the direction of its mean colour from grey, a text the colour that it names; a text without a colour is like
-    any picture a little.
+    A picture becomes the direction of its mean colour from grey, a text the colour that it names; a text
+    without a colour is like any picture a little.
 
     Attributes:
         calls: how many pictures and texts it was given so far.

@@ -136,7 +136,7 @@ def test_folders_that_will_not_do(files: dict[str, str], said: str, tmp_path: Pa
 def test_what_is_no_model(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(WeightsError, match="no such folder"):
         OpenClipEncoder(tmp_path / "nothing")
-    with pytest.raises(UnknownWeightsError, match="'ViT-B-33'.*it knows.*ViT-B-32"):
+    with pytest.raises(UnknownWeightsError, match=r"'ViT-B-33'.*it knows.*ViT-B-32"):
         OpenClipEncoder("ViT-B-33", tmp_path / "x.pt")
     with pytest.raises(WeightsError, match="no checkpoint"):
         OpenClipEncoder("ViT-B-32", tmp_path / "x.pt")
