@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError
+from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
 from fastsam.export import FORMATS, Exporter, unique_names
 from fastsam.pipeline import FastSAM, Result
 from fastsam.sources import list_images, read_frame
@@ -164,6 +164,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
 
     Raises:
         ImageError, ExportError, PromptError: the job as a whole cannot run, or the disk is full.
+        WeightsError: the text-image model cannot be had.
     """
     job.check()
     images = job.images
@@ -184,6 +185,8 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         try:
             log.check_name(name, source)
             done = _one(model, job, exporters, stdin if path is None else path, source, name)
+        except WeightsError:
+            raise  # the text-image model cannot be had: no other image would fare better
         except FastSAMError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
                 raise

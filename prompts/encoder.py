@@ -107,7 +107,7 @@ def find_pretrained(model: str, tag: str = "") -> Pretrained:
     tag = tags[0] if not tag and len(tags) == 1 else tag
     known = open_clip.get_pretrained_cfg(model, tag) if tag else None
     if not known:
-        said = f"no weights {tag!r}" if tag else "which weights?"
+        said = f"no weights {tag!r}" if tag else "which of its weights is not said"
         raise UnknownWeightsError(
             f"text model {model!r}: {said}; expected {model}:TAG with one of {', '.join(tags) or 'no tags'}, "
             f"or {model}:FILE with a checkpoint's path"

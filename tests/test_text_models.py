@@ -179,7 +179,7 @@ def test_what_is_no_model_is_said_at_once(
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("ViT-B-32", "which weights"), ("ViT-B-32:mine", "no weights 'mine'"), ("Clap", "no such")],
+    [("ViT-B-32", "which of its weights"), ("ViT-B-32:mine", "no weights 'mine'"), ("Clap", "no such")],
 )
 def test_names_that_open_clip_does_not_know(name: str, said: str) -> None:
     found = open_text_model(name, device="cpu")
