@@ -13,11 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, ExportError, FastSAMError
+from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
 from fastsam.export import FORMATS, Exporter, unique_names
 from fastsam.pipeline import FastSAM, Result
 from fastsam.sources import list_images, read_frame
 from prompts import Prompt
+from prompts.text import NO_MODEL, asks_text
+from prompts.vocabulary import read_vocabulary
 
 __all__ = ["BatchDone", "BatchJob", "run_batch"]
 
@@ -36,6 +38,7 @@ class BatchJob:
         formats: ``"overlay"`` and names of ``fastsam.export.FORMATS``.
         segment: fields of SegmentConfig that differ from the weights' defaults.
         render: fields of RenderConfig that differ from its defaults.
+        label: name the masks with these options of :meth:`fastsam.Session.label`; None leaves them unnamed.
         resume: skip images that an earlier run with the same settings has finished.
     """
 
@@ -46,6 +49,7 @@ class BatchJob:
     segment: dict[str, Any] = field(default_factory=dict)
     render: dict[str, Any] = field(default_factory=dict)
     resume: bool = True
+    label: dict[str, Any] | None = None
 
     @cached_property
     def images(self) -> list[Path | None]:
@@ -64,11 +68,14 @@ class BatchJob:
         Raises:
             ImageError: a source matches nothing.
             ExportError: unknown format, or the output folder cannot be used or holds the images.
+            PromptError: no such vocabulary.
         """
         known = ["overlay", *FORMATS]
         for name in self.formats:
             if name not in known:
                 raise ExportError(f"format {name!r}: expected one of {', '.join(known)}")
+        if self.label is not None:
+            read_vocabulary(self.label.get("vocabulary", "everyday"))
         images = self.images
         if self.out is None:
             return
@@ -128,7 +135,7 @@ class BatchDone:
             return {"image": self.source, "skipped": self.skipped}
         result = self.result
         height, width = result.frame.size_hw
-        masks = [
+        masks: list[dict[str, Any]] = [
             {
                 "box_xyxy": [round(float(v), 2) for v in result.boxes_xyxy[i]],
                 "score": round(float(result.masks.scores[i]), 4),
@@ -140,6 +147,10 @@ class BatchDone:
             }
             for i in range(len(result))
         ]
+        for i, label in enumerate(result.labels or ()):
+            masks[i]["label"] = label
+            if result.known is not None:
+                masks[i]["label_score"] = round(float(result.known.scores[result.indices[i]]), 4)
         times = {name: round(value, 1) for name, value in self.times_ms.items()}
         files = [str(path) for path in self.files]
         return {
@@ -152,13 +163,16 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     """Yield one :class:`BatchDone` an image; a bad image is reported and does not stop the rest.
 
     Raises:
-        ImageError, ExportError: the job as a whole cannot run, or the disk is full.
+        ImageError, ExportError, PromptError: the job as a whole cannot run, or the disk is full.
+        WeightsError: the text-image model cannot be had.
     """
     job.check()
     images = job.images
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     names = unique_names([path or Path("stdin") for path in images])
+    if not model.answers_texts and (job.label is not None or asks_text(job.prompt)):
+        raise PromptError(f"{'labels' if job.label is not None else 'text'}: {NO_MODEL}")
     log = _Log(job, model.identity)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
     exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
@@ -171,6 +185,8 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         try:
             log.check_name(name, source)
             done = _one(model, job, exporters, stdin if path is None else path, source, name)
+        except WeightsError:
+            raise  # the text-image model cannot be had: no other image would fare better
         except FastSAMError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
                 raise
@@ -187,12 +203,14 @@ def _one(
 ) -> BatchDone:
     """Segment and write one image."""
     session = model.open(read_frame(image, name), **job.segment)
+    if job.label is not None:
+        session = session.label(**job.label)
     result = session.everything() if job.prompt is None else session.select(job.prompt)
     files: list[Path] = []
     if job.out is not None and "overlay" in job.formats:
         files.append(result.save(job.out / f"{name}.png", **job.render))
     for exporter in exporters:
-        files += exporter.add(result.frame, result.masks, levels=result.level_names)
+        files += exporter.add(result.frame, result.masks, levels=result.level_names, labels=result.labels)
     return BatchDone(source, result, tuple(files), times_ms=session.times_ms)
 
 
@@ -206,7 +224,9 @@ class _Log:
     def __init__(self, job: BatchJob, identity: str) -> None:
         self._path = None if job.out is None else job.out / _LOG
         asked = hashlib.sha256(pickle.dumps(job.prompt)).hexdigest()
-        settings = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        if job.label is not None:
+            settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
         self._settings = json.dumps(settings, sort_keys=True)
         self._files: dict[str, list[str]] = {}  # key -> files
         self._owner: dict[str, str] = {}  # file -> key of the last run that wrote it

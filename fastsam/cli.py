@@ -16,7 +16,7 @@ from rich.markup import escape
 from fastsam import __version__
 from fastsam.cli_options import collect, with_options
 from fastsam.config import AnnotateConfig, EvalConfig, RenderConfig, SegmentConfig, TrainConfig
-from fastsam.errors import FastSAMError
+from fastsam.errors import ConfigError, FastSAMError
 
 if TYPE_CHECKING:
     from fastsam.pipeline import FastSAM
@@ -25,7 +25,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="fastsam",
-    help="Find every mask of an image once, then select by box, point or mask.",
+    help="Find every mask of an image once, then select by box, point, mask or text.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -37,6 +37,10 @@ Weights = Annotated[
     typer.Option(
         help="A checkpoint's path or a name of `fastsam weights`; the embedded default if not given."
     ),
+]
+TextModel = Annotated[
+    str | None,
+    typer.Option(help="What answers texts: a folder in open_clip's format, MODEL:TAG or MODEL:FILE."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
@@ -68,7 +72,7 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Find every mask of an image once, then select by box, point or mask."""
+    """Find every mask of an image once, then select by box, point, mask or text."""
 
 
 @app.command()
@@ -84,6 +88,20 @@ def segment(
     mask: Annotated[
         list[Path] | None,
         typer.Option(help="An image of the photo's size whose bright pixels mark the region."),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="What to look for, such as 'a red car'; all that show it.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Least probability of a text (0.5 if not given), or of a label (0.3).", min=0.0, max=1.0
+        ),
+    ] = None,
+    label: Annotated[bool, typer.Option("--label", help="Name each mask from the vocabulary.")] = False,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="coco, everyday, stuff or a file with a name a line; implies --label. [everyday]"),
     ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON (docs/prompts.md).")] = None,
     combine: Annotated[
@@ -104,13 +122,17 @@ def segment(
     ] = False,
     resume: Annotated[bool, typer.Option(help="Skip images that an earlier, equal run has finished.")] = True,
     weights: Weights = None,
+    text_model: TextModel = None,
     device: Device = "auto",
     **options: Any,
 ) -> None:
     """Segment images: everything, or what the prompts mean."""
     from fastsam.batch import BatchJob, run_batch
 
-    wanted = _prompt(point, box, mask, prompt, combine, multimask)
+    naming = _naming(label, vocabulary, threshold)
+    if threshold is not None and naming is None and not text:
+        raise ConfigError("--threshold: expected a --text or --label, whose probability it is about")
+    wanted = _prompt(point, box, mask, text, threshold, prompt, combine, multimask)
     formats = tuple(format or (() if json_lines and out is None else ("overlay",)))
     job = BatchJob(
         sources=tuple(images),
@@ -120,10 +142,11 @@ def segment(
         segment=collect(SegmentConfig, options),
         render=collect(RenderConfig, options),
         resume=resume,
+        label=naming,
     )
     stdin = sys.stdin.buffer.read() if "-" in images else None
     job.check()
-    model = _model(weights, device)
+    model = _model(weights, device, text_model)
     failed = 0
     with _bar("segmenting", job.count()) as update:
         for number, done in enumerate(run_batch(model, job, stdin), start=1):
@@ -143,6 +166,8 @@ def _prompt(
     points: list[str] | None,
     boxes: list[str] | None,
     masks: list[Path] | None,
+    texts: list[str] | None,
+    threshold: float | None,
     raw: list[str] | None,
     combine: str,
     multimask: bool,
@@ -150,7 +175,7 @@ def _prompt(
     """Return the prompt that the flags ask for, or None for everything."""
     from fastsam.errors import PromptError
     from fastsam.sources import read_mask
-    from prompts import Box, MaskLike, Points, all_of, any_of, parse_box, parse_point, prompt_from_json
+    from prompts import Box, MaskLike, Points, Text, all_of, any_of, parse_box, parse_point, prompt_from_json
 
     if multimask and not points:
         raise PromptError("--multimask: expected at least one --point, whose answers it is about")
@@ -161,10 +186,20 @@ def _prompt(
     if boxes:
         found.append(Box([parse_box(text) for text in boxes]))
     found += [MaskLike(read_mask(path)) for path in masks or ()]
+    if texts:
+        found.append(Text(texts) if threshold is None else Text(texts, threshold))
     found += [prompt_from_json(text) for text in raw or ()]
     if len(found) < 2:
         return found[0] if found else None
     return any_of(*found) if combine == "any" else all_of(*found)
+
+
+def _naming(label: bool, vocabulary: str | None, threshold: float | None) -> dict[str, Any] | None:
+    """Return the options of labelling that the flags ask for, or None for no labels."""
+    if not label and vocabulary is None:
+        return None
+    given = {"vocabulary": vocabulary, "threshold": threshold}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 @contextmanager
@@ -180,12 +215,12 @@ def _bar(what: str, total: int | None = None, *, in_bytes: bool = False) -> Iter
         yield lambda done, total=total, *_: bar.update(task, completed=done, total=total)
 
 
-def _model(weights: str | None, device: str) -> FastSAM:
+def _model(weights: str | None, device: str, text_model: str | None = None) -> FastSAM:
     """Load the weights; where they are downloaded first, show how far that is."""
     from fastsam.pipeline import FastSAM
 
     with _bar(f"downloading {weights}", in_bytes=True) as update:
-        return FastSAM(weights, device=device, progress=update)
+        return FastSAM(weights, device=device, text_model=text_model, progress=update)
 
 
 def _fetched(weights: str) -> Path:

@@ -16,12 +16,15 @@ from fastsam.config import RenderConfig, SegmentConfig
 from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
+from fastsam.labels import Labels, label
 from fastsam.records import Frame, MaskSet, Selection
 from fastsam.refine import drop_duplicates, grid_cell_px, refine
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
+from fastsam.text_models import open_text_model
 from fastsam.weights import Progress, resolve
-from prompts import Box, Points, Prompt, select
+from prompts import Box, ImageFeatures, Points, Prompt, Text, select
+from prompts.encoder import Encoder
 
 __all__ = ["FastSAM", "Result", "Session"]
 
@@ -30,10 +33,26 @@ _Config = TypeVar("_Config", SegmentConfig, RenderConfig)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Selection):
-    """A selection together with the image it is of: it can draw, save and export itself."""
+    """A selection together with the image it is of: it can draw, save and export itself.
+
+    Attributes:
+        frame: the image.
+        prompt: what was asked; None for everything.
+        known: the labels of everything, where the session has them.
+    """
 
     frame: Frame = field(kw_only=True)
     prompt: Prompt | None = field(default=None, kw_only=True)
+    known: Labels | None = field(default=None, kw_only=True)
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """What each mask is: by the session's labels, else by the text that it answers; else None."""
+        if self.known is not None:
+            return tuple(self.known.names[i] for i in self.indices)
+        if isinstance(self.prompt, Text):
+            return tuple(self.prompt.texts[number] for number in self.groups)
+        return None
 
     def plot(self, **options: Any) -> NDArray[np.uint8]:
         """Return the (H, W, 3) uint8 RGB photo with the masks and the prompt drawn over it.
@@ -50,6 +69,7 @@ class Result(Selection):
             points=points,
             point_labels=point_labels,
             boxes=boxes,
+            labels=self.labels,
             rows=self.indices.tolist(),  # a mask keeps the colour that it has among everything
         )
 
@@ -64,8 +84,8 @@ class Result(Selection):
         Args:
             folder: made when absent.
             format: a name of ``fastsam.export.FORMATS``, such as ``"png"``, ``"coco"``, ``"yolo"``.
-            options: what the format takes beside the masks: ``labels``, ``stability_scores``, ``points_xy``,
-                ``file_name``.
+            options: what the format takes beside the masks: ``labels`` (by default :attr:`labels`),
+                ``stability_scores``, ``points_xy``, ``file_name``.
 
         Raises:
             ExportError: unknown format, or the folder cannot be written.
@@ -75,7 +95,12 @@ class Result(Selection):
         for name in options:
             if name not in known:
                 raise ConfigError(f"option {name!r}: expected one of {', '.join(known)}")
-        about = {"source": self.frame.source, "levels": self.level_names, **options}
+        about = {
+            "source": self.frame.source,
+            "levels": self.level_names,
+            "labels": self.labels,
+            **options,
+        }
         return write(self.masks, _path(folder, "folder"), str(format), name=self.frame.name, **about)
 
     def cutouts(self) -> list[NDArray[np.uint8]]:
@@ -119,12 +144,17 @@ class Session:
             handed out is refined first, where ``config`` asks for it.
         config: the options it was found with.
         times_ms: how long reading and the steps of stage one took.
+        features: the masks as the text-image model sees them, encoded at the first text and then kept; None
+            where no model is named.
+        labels: a name for each mask, after :meth:`label`.
     """
 
     frame: Frame
     masks: MaskSet
     config: SegmentConfig
     times_ms: dict[str, float]
+    features: ImageFeatures | None = None
+    labels: Labels | None = None
 
     def __repr__(self) -> str:
         """Return the image and how many masks it has."""
@@ -140,9 +170,31 @@ class Session:
         """Return what the prompt means; the network does not run again.
 
         Raises:
-            PromptError: the prompt does not fit the image.
+            PromptError: the prompt does not fit the image, or is a text and no text-image model is named.
+            WeightsError: that model cannot be had.
         """
-        return self._result(select(self.masks, prompt), prompt)
+        return self._result(select(self.masks, prompt, self.features), prompt)
+
+    def label(
+        self,
+        vocabulary: str | Path | Sequence[str] = "everyday",
+        threshold: float = 0.3,
+        *,
+        templates: bool = True,
+    ) -> Session:
+        """Return the same session with a name for each mask; its results draw and write the names.
+
+        Args:
+            vocabulary: ``"coco"``, ``"everyday"``, ``"stuff"``, the path of a file with a name a line, or the
+                names.
+            threshold: a mask whose best name is less probable is ``"unknown"``.
+            templates: average each name over sentences such as ``"a photo of {}."``.
+
+        Raises:
+            PromptError: no such vocabulary, or no text-image model is named.
+            WeightsError: that model cannot be had.
+        """
+        return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
 
     def select_many(self, prompts: Sequence[Prompt]) -> list[Result]:
         """Return one result a prompt, in order."""
@@ -154,7 +206,7 @@ class Session:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
         cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
         values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
-        return Result(**values, frame=self.frame, prompt=prompt)
+        return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
 
 class FastSAM:
@@ -170,6 +222,8 @@ class FastSAM:
             embedded default.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         segmenter: use this stage one instead of loading weights.
+        text_model: what answers texts: a folder in open_clip's format, ``"MODEL:TAG"`` or ``"MODEL:FILE"``
+            (:func:`fastsam.text_models.open_text_model`), or an encoder; loaded at the first text.
         progress: is told of the bytes of a download.
 
     Raises:
@@ -186,8 +240,11 @@ class FastSAM:
         *,
         device: str = "auto",
         segmenter: Segmenter | None = None,
+        text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._embedder = open_text_model(text_model, device=device, progress=progress)
+        named = f"|{self._embedder.identity}" if self._embedder is not None else ""
         if segmenter is not None:
             if not callable(getattr(segmenter, "segment", None)):
                 raise ConfigError(
@@ -195,15 +252,20 @@ class FastSAM:
                     f"got {type(segmenter).__name__}"
                 )
             self.segmenter, self.defaults = segmenter, SegmentConfig()
-            self.identity = type(segmenter).__name__
+            self.identity = type(segmenter).__name__ + named
             return
         from fastsam.everything.torch_backend import TorchBackend  # torch loads only when it is needed
 
         found = resolve(weights, progress=progress)
         self.segmenter = TorchBackend(found.path, device)
         state = found.path.stat()
-        self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
         self.defaults = SegmentConfig(**found.defaults)
+
+    @property
+    def answers_texts(self) -> bool:
+        """Whether a text-image model is named."""
+        return self._embedder is not None
 
     def open(self, source: Any, **options: Any) -> Session:
         """Read one image and find all its masks.
@@ -234,4 +296,5 @@ class FastSAM:
         masks = self.segmenter.segment(frame, config)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
-        return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms})
+        features = None if self._embedder is None else ImageFeatures(frame, masks, self._embedder)
+        return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms}, features)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import struct
@@ -34,7 +35,19 @@ from typing import Any
 from fastsam.download import Progress, discard, exclusive, fetch
 from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, WeightsError
 
-__all__ = ["Progress", "ResolvedWeights", "WeightsEntry", "cache_folder", "local_path", "resolve", "table"]
+__all__ = [
+    "Progress",
+    "ResolvedWeights",
+    "WeightsEntry",
+    "cache_folder",
+    "download",
+    "local_path",
+    "resolve",
+    "table",
+]
+
+
+_HEADER_AT_MOST = 100_000_000  # bytes, as the safetensors format says
 
 
 @dataclass(frozen=True)
@@ -191,7 +204,7 @@ def resolve(name_or_path: str | Path | None = None, *, progress: Progress | None
     entry = _find(asked)
     if entry is None:
         raise UnknownWeightsError(_unknown(asked, path))
-    return ResolvedWeights(_embedded(entry) if entry.embedded else _downloaded(entry, progress), entry)
+    return ResolvedWeights(_embedded(entry) if entry.embedded else download(entry, progress), entry)
 
 
 def _unknown(asked: str, path: str) -> str:
@@ -224,8 +237,14 @@ def _embedded(entry: WeightsEntry) -> Path:
     return path
 
 
-def _downloaded(entry: WeightsEntry, progress: Progress | None) -> Path:
-    """Return the cached file of an entry, verified; download it if it is not there."""
+def download(entry: WeightsEntry, progress: Progress | None = None) -> Path:
+    """Return the cached file of an entry, verified; download it if it is not there.
+
+    Raises:
+        DownloadError: it cannot be downloaded; the message says which file to place where.
+        ChecksumError: its bytes are not the ones that the entry, or the first download, says.
+        CheckpointError: no hash is known, and the file is no sound archive.
+    """
     target = local_path(entry)
     part = target.with_name(f"{target.name}.part")
     try:
@@ -268,7 +287,7 @@ def _by_hand(entry: WeightsEntry, target: Path, reason: str) -> str:
     return (
         f"weights {entry.name}: {reason}. Wanted {_url(entry)}: fetch it where you can, and place it as "
         f"{entry.file} in the folder {target.parent} (FASTSAM_HOME moves that folder, FASTSAM_WEIGHTS_URL "
-        "names a mirror); or pass the path of a .pt file"
+        "names a mirror); or pass the path of a file that you have"
     )
 
 
@@ -324,6 +343,8 @@ def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
 
 def _archive_problem(path: Path) -> str:
     """Return what is wrong with a file as a checkpoint's archive; empty if nothing is."""
+    if path.name.removesuffix(".part").endswith(".safetensors"):
+        return _safetensors_problem(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if not any(name.endswith("/data.pkl") for name in archive.namelist()):
@@ -342,3 +363,20 @@ def _archive_problem(path: Path) -> str:
             head = file.read(40)
         return f"{error}; it starts with {head!r}"
     return f"record {broken} is damaged" if broken else ""
+
+
+def _safetensors_problem(path: Path) -> str:
+    """Return what is wrong with a safetensors file: a JSON header, then tensors that fill the rest."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = int.from_bytes(head, "little")
+        try:
+            tensors: Any = (
+                json.loads(file.read(length)) if len(head) == 8 and length < _HEADER_AT_MOST else None
+            )
+            ends = [row["data_offsets"][1] for name, row in tensors.items() if name != "__metadata__"]
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return f"no safetensors header; it starts with {head!r}"
+    if not ends or 8 + length + max(ends) != path.stat().st_size:
+        return "its size is not the one that its header says"
+    return ""

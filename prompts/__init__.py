@@ -3,6 +3,7 @@
 Works on the masks of any segmenter: ``select(MaskSet.from_dense(masks), Box([0, 0, 9, 9]))``.
 """
 
+from prompts.parse import parse_box, parse_point, prompt_from_json
 from prompts.selection import select
 from prompts.spec import (
     AllOf,
@@ -12,24 +13,27 @@ from prompts.spec import (
     MaskLike,
     ObjectPoints,
     Points,
+    Position,
     Prompt,
+    Text,
     all_of,
     any_of,
     but_not,
-    parse_box,
-    parse_point,
-    prompt_from_json,
 )
+from prompts.text import ImageFeatures
 
 __all__ = [
     "AllOf",
     "AnyOf",
     "Box",
     "ButNot",
+    "ImageFeatures",
     "MaskLike",
     "ObjectPoints",
     "Points",
+    "Position",
     "Prompt",
+    "Text",
     "all_of",
     "any_of",
     "but_not",

@@ -1,27 +1,30 @@
 """Prompts -> one Selection: dispatch, and the combinations any_of / all_of / but_not.
 
-A new kind of prompt (text, reference) joins here: one module with ``score`` and ``answer``, one line in
-``_SCORERS`` and one in ``_ANSWERS``.
+A new kind of prompt joins here: one module with ``score`` and ``answer``, one line in ``_SCORERS`` and one in
+``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; only text needs the
+photo too, which comes as :class:`prompts.text.ImageFeatures` and is handed on to the texts in combinations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
 from fastsam.records import MaskSet, Selection
-from prompts import box, mask, point
-from prompts.ranking import best_row
-from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Prompt
+from prompts import box, mask, point, position, text
+from prompts.ranking import best_row, ranked_rows
+from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Position, Prompt, Text
+from prompts.text import ImageFeatures
 
 __all__ = ["select"]
 
 FloatArray = NDArray[np.float32]
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,12 @@ class _Scored:
     """How well each mask satisfies a prompt: 0 where it does not.
 
     ``best_only``: the prompt means one mask (a box, a click); otherwise all that satisfy it (a text,
-    "everything but").
+    "everything but"). ``ranked``: those answers come best first.
     """
 
     scores: FloatArray  # (groups, N)
     best_only: bool
+    ranked: bool = False
 
 
 def _score_box(masks: MaskSet, prompt: Box) -> _Scored:
@@ -51,32 +55,54 @@ def _score_mask(masks: MaskSet, prompt: MaskLike) -> _Scored:
     return _Scored(np.where(values >= prompt.threshold, values, 0), best_only=True)
 
 
-def _score_any(masks: MaskSet, prompt: AnyOf) -> _Scored:
-    members = [_SCORERS[type(member)](masks, member) for member in prompt.prompts]
-    return _Scored(np.concatenate([m.scores for m in members]), best_only=all(m.best_only for m in members))
+def _score_text(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> _Scored:
+    values = text.score(masks, prompt, features)
+    return _Scored(np.where(values >= prompt.threshold, values, 0), best_only=False, ranked=True)
 
 
-def _score_all(masks: MaskSet, prompt: AllOf) -> _Scored:
+def _score_position(masks: MaskSet, prompt: Position, features: ImageFeatures | None) -> _Scored:
+    found = _answer_position(masks, prompt, features)
+    scores = np.zeros((1, len(masks)), np.float32)
+    scores[0, found.indices[~found.edited]] = found.scores[~found.edited]
+    return _Scored(scores, best_only=False, ranked=True)
+
+
+def _score_any(masks: MaskSet, prompt: AnyOf, features: ImageFeatures | None) -> _Scored:
+    members = [_SCORERS[type(member)](masks, member, features) for member in prompt.prompts]
+    return _Scored(
+        np.concatenate([m.scores for m in members]),
+        best_only=all(m.best_only for m in members),
+        ranked=any(m.ranked for m in members),
+    )
+
+
+def _score_all(masks: MaskSet, prompt: AllOf, features: ImageFeatures | None) -> _Scored:
     """Score each mask by its worst prompt; groups are those of the first prompt that means one mask."""
-    members = [_SCORERS[type(member)](masks, member) for member in prompt.prompts]
+    members = [_SCORERS[type(member)](masks, member, features) for member in prompt.prompts]
     worst = np.stack([m.scores.max(axis=0) for m in members]).min(axis=0)
     leading = next((m for m in members if m.best_only), None)
     if leading is None:
-        return _Scored(worst[None], best_only=False)
+        return _Scored(worst[None], best_only=False, ranked=any(m.ranked for m in members))
     return _Scored(np.where(leading.scores > 0, worst, 0), best_only=True)
 
 
-def _score_but_not(masks: MaskSet, prompt: ButNot) -> _Scored:
-    wanted = _SCORERS[type(prompt.prompt)](masks, prompt.prompt)
-    unwanted = select(masks, prompt.unwanted)
+def _score_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | None) -> _Scored:
+    wanted = _SCORERS[type(prompt.prompt)](masks, prompt.prompt, features)
+    unwanted = select(masks, prompt.unwanted, features)
     scores = wanted.scores.copy()
     scores[:, unwanted.indices[~unwanted.edited]] = 0
-    return _Scored(scores, wanted.best_only)
+    return replace(wanted, scores=scores)
 
 
-def _answer_any(masks: MaskSet, prompt: AnyOf) -> Selection:
+def _answer_position(masks: MaskSet, prompt: Position, features: ImageFeatures | None) -> Selection:
+    if prompt.of is not None:
+        return position.answer(select(masks, prompt.of, features), prompt)
+    return position.answer(Selection.of(masks, np.arange(len(masks)), masks.scores, "everything"), prompt)
+
+
+def _answer_any(masks: MaskSet, prompt: AnyOf, features: ImageFeatures | None) -> Selection:
     """Join the members' answers, each mask once, with the number of the first member that chose it."""
-    members = [select(masks, member) for member in prompt.prompts]
+    members = [select(masks, member, features) for member in prompt.prompts]
     kept: list[Selection] = []
     seen: set[int] = set()
     for number, member in enumerate(members):
@@ -98,22 +124,22 @@ def _answer_any(masks: MaskSet, prompt: AnyOf) -> Selection:
     )
 
 
-def _answer_all(masks: MaskSet, prompt: AllOf) -> Selection:
-    return _from_scores(masks, _score_all(masks, prompt), f"all of {len(prompt.prompts)} prompts")
+def _answer_all(masks: MaskSet, prompt: AllOf, features: ImageFeatures | None) -> Selection:
+    return _from_scores(masks, _score_all(masks, prompt, features), f"all of {len(prompt.prompts)} prompts")
 
 
-def _answer_but_not(masks: MaskSet, prompt: ButNot) -> Selection:
+def _answer_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | None) -> Selection:
     """Answer from the masks that are left; where nothing of them fits, an answer that the unwanted masks
     helped to cut may.
     """
-    unwanted = select(masks, prompt.unwanted)
+    unwanted = select(masks, prompt.unwanted, features)
     out = unwanted.indices[~unwanted.edited]
     left = np.setdiff1d(np.arange(len(masks)), out)
-    found = select(masks[left], prompt.prompt)
+    found = select(masks[left], prompt.prompt, None if features is None else features.take(left))
     reason = f"{found.reason}; {len(masks) - len(left)} unwanted masks left out"
     if len(found):
         return replace(found, indices=left[found.indices], reason=reason)
-    wanted = select(masks, prompt.prompt)
+    wanted = select(masks, prompt.prompt, features)
     return replace(wanted[wanted.edited & ~np.isin(wanted.indices, unwanted.indices)], reason=reason)
 
 
@@ -122,6 +148,8 @@ def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
     if not scored.best_only:
         values = scored.scores.max(axis=0, initial=0)
         rows = np.flatnonzero(values > 0)
+        if scored.ranked:
+            rows = rows[ranked_rows(masks[rows], values[rows])]
         return Selection.of(masks, rows, values[rows], f"{what}: {len(rows)} masks")
     picks: list[tuple[int, int]] = []
     for number, values in enumerate(scored.scores):
@@ -138,29 +166,43 @@ def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
     )
 
 
-_SCORERS: dict[type, Callable[[MaskSet, Any], _Scored]] = {
-    Box: _score_box,
-    Points: _score_points,
-    MaskLike: _score_mask,
+def _alone(function: Callable[[MaskSet, Any], _Kind]) -> Callable[[MaskSet, Any, Any], _Kind]:
+    """Return the function for the tables: this prompt needs nothing but the masks."""
+    return lambda masks, prompt, _features: function(masks, prompt)
+
+
+_SCORERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], _Scored]] = {
+    Box: _alone(_score_box),
+    Points: _alone(_score_points),
+    MaskLike: _alone(_score_mask),
+    Text: _score_text,
+    Position: _score_position,
     AnyOf: _score_any,
     AllOf: _score_all,
     ButNot: _score_but_not,
 }
-_ANSWERS: dict[type, Callable[[MaskSet, Any], Selection]] = {
-    Box: box.answer,
-    Points: point.answer,
-    MaskLike: mask.answer,
+_ANSWERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], Selection]] = {
+    Box: _alone(box.answer),
+    Points: _alone(point.answer),
+    MaskLike: _alone(mask.answer),
+    Text: text.answer,
+    Position: _answer_position,
     AnyOf: _answer_any,
     AllOf: _answer_all,
     ButNot: _answer_but_not,
 }
 
 
-def select(masks: MaskSet, prompt: Prompt) -> Selection:
+def select(masks: MaskSet, prompt: Prompt, features: ImageFeatures | None = None) -> Selection:
     """Return what a prompt means among the masks of one image.
 
+    Args:
+        masks: of one image.
+        prompt: what is asked for.
+        features: the same masks as an encoder sees them; only texts need them.
+
     Raises:
-        PromptError: the prompt does not fit the image, or is no prompt.
+        PromptError: the prompt does not fit the image, is no prompt, or is a text without features.
     """
     maker = _ANSWERS.get(type(prompt))
     if maker is None:
@@ -168,4 +210,4 @@ def select(masks: MaskSet, prompt: Prompt) -> Selection:
             f"prompt: expected one of {', '.join(kind.__name__ for kind in _ANSWERS)}, "
             f"got {type(prompt).__name__}"
         )
-    return maker(masks, prompt)
+    return maker(masks, prompt, features)

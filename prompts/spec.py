@@ -1,4 +1,4 @@
-"""What a caller can ask for: frozen prompt objects, checked when made, parsed from text or JSON.
+"""What a caller can ask for: frozen prompt objects, checked when made.
 
 Coordinates are image pixels, ``(x, y)`` and xyxy. What depends on the image (inside it or not) is
 checked when the prompt meets its masks.
@@ -6,11 +6,10 @@ checked when the prompt meets its masks.
 
 from __future__ import annotations
 
-import json
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +26,13 @@ __all__ = [
     "MaskLike",
     "ObjectPoints",
     "Points",
+    "Position",
     "Prompt",
+    "Text",
     "all_of",
     "any_of",
+    "as_share",
     "but_not",
-    "parse_box",
-    "parse_point",
-    "prompt_from_json",
 ]
 
 
@@ -62,7 +61,7 @@ class Box:
             raise PromptError(f"box: expected (x1, y1, x2, y2) or shape (n, 4), got shape {array.shape}")
         check_box_order(array)
         object.__setattr__(self, "xyxy", tuple(tuple(float(v) for v in box) for box in array))
-        object.__setattr__(self, "iou_threshold", _share(iou_threshold, "iou_threshold"))
+        object.__setattr__(self, "iou_threshold", as_share(iou_threshold, "iou_threshold"))
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ class MaskLike:
 
     def __post_init__(self) -> None:
         """Find out what was given, and check it."""
-        object.__setattr__(self, "threshold", _share(self.threshold, "threshold"))
+        object.__setattr__(self, "threshold", as_share(self.threshold, "threshold"))
         if self.kind == "scribble":
             object.__setattr__(self, "value", _line(self.value))
             object.__setattr__(self, "width_px", _width(self.width_px))
@@ -183,6 +182,95 @@ class MaskLike:
         return cls(points, threshold, "scribble", width_px)
 
 
+CropStyle = Literal["masked", "blurred", "context"]
+
+
+@dataclass(frozen=True, init=False)
+class Text:
+    """A phrase or several; each is answered by all masks that show it.
+
+    Args:
+        texts: what to look for, such as ``"a red car"``; a list asks several at once, each as if alone.
+        threshold: least probability of an answer. The text competes with ``negatives`` and with a
+            vocabulary of anything else, so 0.5 means: more probable than all of them together.
+        negatives: what it must not be taken for.
+        templates: average each text over sentences such as ``"a photo of {}."``.
+        crops: how a mask is shown to the encoder: ``"masked"`` (grey around it), ``"blurred"`` (its
+            surroundings blurred) or ``"context"`` (a larger window, nothing hidden).
+
+    Raises:
+        PromptError: no text, an empty one, one that is also a negative, or an unknown kind of crop.
+
+    >>> Text("a dog").texts
+    ('a dog',)
+    """
+
+    texts: tuple[str, ...]
+    threshold: float = 0.5
+    negatives: tuple[str, ...] = ()
+    templates: bool = True
+    crops: CropStyle = "masked"
+
+    def __init__(
+        self,
+        texts: Any,
+        threshold: float = 0.5,
+        negatives: Any = (),
+        templates: bool = True,
+        crops: CropStyle = "masked",
+    ) -> None:
+        wanted, unwanted = _phrases(texts, "text"), _phrases(negatives, "negatives")
+        if not wanted:
+            raise PromptError("text: expected at least one text, such as 'a dog'")
+        both = {text.casefold() for text in wanted} & {text.casefold() for text in unwanted}
+        if both:
+            raise PromptError(
+                f"negatives: {min(both)!r} is a text and a negative at once; leave it out of one"
+            )
+        if not isinstance(templates, (bool, np.bool_)):
+            raise PromptError(f"templates: expected True or False, got {templates!r}")
+        if crops not in get_args(CropStyle):
+            raise PromptError(f"crops: expected one of {', '.join(get_args(CropStyle))}, got {crops!r}")
+        object.__setattr__(self, "texts", wanted)
+        object.__setattr__(self, "threshold", as_share(threshold, "threshold"))
+        object.__setattr__(self, "negatives", unwanted)
+        object.__setattr__(self, "templates", bool(templates))
+        object.__setattr__(self, "crops", crops)
+
+
+Where = Literal["leftmost", "rightmost", "topmost", "bottommost", "largest", "smallest", "centre"]
+
+
+@dataclass(frozen=True)
+class Position:
+    """The masks at one end of an order: the leftmost, the two largest, the most central of the dogs.
+
+    Args:
+        where: ``"leftmost"``, ``"rightmost"``, ``"topmost"``, ``"bottommost"`` and ``"centre"`` go by the
+            middle of a mask's box, ``"largest"`` and ``"smallest"`` by its pixels.
+        of: choose among what this prompt selects; among all masks by default.
+        count: how many.
+
+    Raises:
+        PromptError: unknown ``where``, ``of`` is no prompt, or ``count`` is not a whole number above 0.
+
+    >>> Position("leftmost", of=Text("a dog")).count
+    1
+    """
+
+    where: Where
+    of: Prompt | None = None
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the order, the prompt and the count."""
+        if self.where not in get_args(Where):
+            raise PromptError(f"position: expected one of {', '.join(get_args(Where))}, got {self.where!r}")
+        if self.of is not None:
+            _members((self.of,), "position of")
+        object.__setattr__(self, "count", _count(self.count))
+
+
 @dataclass(frozen=True)
 class AnyOf:
     """What any of the prompts selects."""
@@ -217,7 +305,7 @@ class ButNot:
         _members((self.prompt, self.unwanted), "but_not")
 
 
-Prompt = Box | Points | MaskLike | AnyOf | AllOf | ButNot
+Prompt = Box | Points | MaskLike | Text | Position | AnyOf | AllOf | ButNot
 
 
 def any_of(*prompts: Prompt) -> AnyOf:
@@ -235,107 +323,15 @@ def but_not(prompt: Prompt, unwanted: Prompt) -> ButNot:
     return ButNot(prompt, unwanted)
 
 
-def parse_point(text: str) -> tuple[float, float, int]:
-    """Parse ``"x,y"`` or ``"x,y,label"``.
-
-    >>> parse_point("10,20,0")
-    (10.0, 20.0, 0)
-    """
-    parts = text.split(",")
-    try:
-        values = [float(part) for part in parts]
-        if len(values) not in (2, 3) or (len(values) == 3 and values[2] not in (0.0, 1.0)):
-            raise ValueError
-    except ValueError as error:
-        raise PromptError(
-            f"point {text!r}: expected x,y or x,y,label with label 1 (foreground) or 0 (background), "
-            "such as 120,80,1"
-        ) from error
-    return values[0], values[1], int(values[2]) if len(values) == 3 else 1
-
-
-def parse_box(text: str) -> tuple[float, ...]:
-    """Parse ``"x1,y1,x2,y2"``.
-
-    >>> parse_box("1,2,30,40")
-    (1.0, 2.0, 30.0, 40.0)
-    """
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise PromptError(f"box {text!r}: expected x1,y1,x2,y2, such as 10,20,200,180") from error
-    if len(values) != 4:
-        raise PromptError(f"box {text!r}: expected the four numbers x1,y1,x2,y2, got {len(values)}")
-    return Box(values).xyxy[0]
-
-
-def prompt_from_json(text: str) -> Prompt:
-    """Parse one prompt from JSON.
-
-    Forms: ``{"box": [x1, y1, x2, y2]}``, ``{"points": [[x, y]], "labels": [1]}``,
-    ``{"polygon": [[x, y], ...]}``, ``{"rle": {...}}``, ``{"scribble": [[x, y], ...], "width_px": 3}``,
-    ``{"any_of": [...]}``, ``{"all_of": [...]}``, ``{"but_not": [wanted, unwanted]}``.
-    Other keys are the keyword arguments of the prompt.
-
-    >>> prompt_from_json('{"box": [0, 0, 5, 5], "iou_threshold": 0.5}')
-    Box(xyxy=((0.0, 0.0, 5.0, 5.0),), iou_threshold=0.5)
-    """
-    try:
-        return _from_data(json.loads(text))
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise PromptError(f"prompt: expected JSON ({error}), got {str(text)[:80]!r}") from error
-    except RecursionError as error:
-        raise PromptError(f"prompt: nested too deeply, got {str(text)[:80]!r}...") from error
-
-
-def _from_data(data: Any) -> Prompt:
-    """Make a prompt of parsed JSON."""
-    if not isinstance(data, dict):
-        raise PromptError(f"prompt: expected a JSON object such as {{'box': [0, 0, 5, 5]}}, got {data!r}")
-    for key, combine in (("any_of", any_of), ("all_of", all_of), ("but_not", but_not)):
-        if key in data:
-            members = data[key]
-            if not isinstance(members, list) or len(data) != 1:
-                raise PromptError(f"prompt {key}: expected only a list of prompts, got {str(data)[:80]}")
-            if key == "but_not" and len(members) != 2:
-                raise PromptError(f"prompt but_not: expected [wanted, unwanted], got {len(members)} prompts")
-            return combine(*[_from_data(member) for member in members])
-    kinds = [key for key in _JSON_FORMS if key in data]
-    if len(kinds) != 1:
-        raise PromptError(
-            f"prompt: expected exactly one of {sorted(_JSON_FORMS)} or a combination, got keys {sorted(data)}"
-        )
-    maker, names = _JSON_FORMS[kinds[0]]
-    options = {key: value for key, value in data.items() if key != kinds[0]}
-    unknown = sorted(set(options) - set(names))
-    if unknown:
-        raise PromptError(
-            f"prompt {kinds[0]}: unknown option {unknown[0]!r}, expected one of {sorted(names)}"
-        )
-    made: Prompt = maker(data[kinds[0]], **options)
-    return made
-
-
-def _polygon(points: Any, **options: Any) -> MaskLike:
-    """Return a mask prompt of JSON's polygon; RLE does not pass for one."""
-    return MaskLike(as_floats(points, "polygon", "(x, y) points, shape (K, 2)"), **options)
-
-
-def _rle(rle: Any, **options: Any) -> MaskLike:
-    """Return a mask prompt of JSON's RLE; a polygon does not pass for one."""
-    if not isinstance(rle, Mapping):
-        raise PromptError(f"rle: expected a mapping with 'size' and 'counts', got {str(rle)[:80]}")
-    return MaskLike(rle, **options)
-
-
-# JSON's keys -> what makes the prompt, and the options that may stand beside it.
-_JSON_FORMS: dict[str, tuple[Callable[..., Prompt], tuple[str, ...]]] = {
-    "box": (Box, ("iou_threshold",)),
-    "points": (Points, ("labels", "multimask")),
-    "polygon": (_polygon, ("threshold",)),
-    "rle": (_rle, ("threshold",)),
-    "scribble": (MaskLike.scribble, ("width_px", "threshold")),
-}
+def _phrases(texts: Any, what: str) -> tuple[str, ...]:
+    """Return one text or several, each without spaces around it."""
+    given = [texts] if isinstance(texts, str) else texts
+    if not isinstance(given, (list, tuple)):
+        raise PromptError(f"{what}: expected a text or a list of texts, got {texts!r}")
+    for text in given:
+        if not isinstance(text, str) or not text.strip():
+            raise PromptError(f"{what}: expected words, such as 'a dog', got {text!r}")
+    return tuple(" ".join(text.split()) for text in given)
 
 
 def _line(points: Any) -> NDArray[np.float64]:
@@ -374,8 +370,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _share(value: Any, name: str) -> float:
-    """Return a number from 0 to 1, or say so."""
+def _count(value: Any) -> int:
+    """Return a number of masks, checked."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise PromptError(f"count: expected a whole number above 0, got {value!r}")
+    return int(value)
+
+
+def as_share(value: Any, name: str) -> float:
+    """Return a number from 0 to 1 as a float, or raise PromptError."""
     if not _is_number(value) or not 0 <= value <= 1:
         raise PromptError(f"{name}: expected a number from 0 to 1, got {value!r}")
     return float(value)

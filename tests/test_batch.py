@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam import FastSAM, Points
+from fastsam import FastSAM, Points, Text, any_of
 from fastsam.batch import BatchDone, BatchJob, run_batch
-from fastsam.errors import ConfigError, ExportError
+from fastsam.errors import ConfigError, DownloadError, ExportError, PromptError
 from fastsam.export import load_npz
-from fastsam.testing import FixedSegmenter
+from fastsam.testing import ColourWordEncoder, FixedSegmenter
 
 LOG = ".fastsam-done.jsonl"
 Run = Callable[..., list[BatchDone]]
@@ -142,3 +142,43 @@ def test_stdin_needs_its_bytes_and_levels_are_written(model: FastSAM, photos: Pa
 def test_a_format_named_twice_is_written_once(run: Run) -> None:
     (done,) = run("a/x.png", formats=("npz", "npz"))
     assert len(done.files) == 1
+
+
+def test_texts_and_labels_need_a_model_before_anything_runs(run: Run, photos: Path) -> None:
+    for options in ({"prompt": Text("a dog")}, {"label": {}}, {"prompt": any_of(Points((1, 1)), Text("x"))}):
+        with pytest.raises(PromptError, match="no text-image model is named"):
+            run("a", **options)
+    with pytest.raises(PromptError, match="vocabulary 'lvis'"):
+        run("a", label={"vocabulary": "lvis"})
+    assert not (photos / "out" / LOG).exists()
+
+
+def test_labels_are_written_and_another_vocabulary_is_another_run(model: FastSAM, photos: Path) -> None:
+    masks = model.segmenter.masks  # type: ignore[attr-defined]
+    named = FastSAM(segmenter=FixedSegmenter(np.asarray(masks), masks.scores), text_model=ColourWordEncoder())
+    words = photos / "words.txt"
+    words.write_text("black hole\nred carpet\n")
+
+    def go(model: FastSAM) -> list[BatchDone]:
+        options = {"vocabulary": str(words), "threshold": 0.1}
+        job = BatchJob((str(photos / "a"),), out=photos / "out", formats=("npz",), label=options)
+        return list(run_batch(model, job))
+
+    first = go(named)
+    assert first[0].record()["masks"][0]["label"] in ("black hole", "red carpet")
+    with np.load(first[0].files[0]) as kept:
+        assert kept["labels"].tolist() == list(first[0].result.labels)
+    assert skipped(go(named)) == [True] * 3
+    words.write_text("black hole\n")
+    assert skipped(go(named)) == [False] * 3
+
+
+def test_a_text_model_that_cannot_be_had_ends_the_run(model: FastSAM, photos: Path) -> None:
+    class Missing(ColourWordEncoder):
+        def encode_images(self, pictures: Any) -> Any:
+            raise DownloadError("not there")
+
+    masks = model.segmenter.masks  # type: ignore[attr-defined]
+    broken = FastSAM(segmenter=FixedSegmenter(np.asarray(masks)), text_model=Missing())
+    with pytest.raises(DownloadError, match="not there"):
+        list(run_batch(broken, BatchJob((str(photos / "a"),), prompt=Text("red"))))

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from fastsam import cli
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.demo import demo_photo
+from tests.text_models import tiny_folder
 
 CLICK = "150,600"
 
@@ -233,3 +234,67 @@ def test_annotating_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> N
     code, out, err = fastsam("annotate", str(tmp_path), "--out", str(tmp_path / "labelled"))
     assert (code, out) == (2, "")
     assert "expected instances.json or a folder images/ in it, found neither" in re.sub(r"\s+", " ", err)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text-image model with random weights: what it answers means nothing, but goes all the way."""
+    return tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def test_texts_and_their_threshold(photos: Path, tiny: Path) -> None:
+    photo = str(photos / "street0.jpg")
+    flags = ("--json", "--text-model", str(tiny), "--text", "a bus", "--text", "a red car")
+    done = run("segment", photo, *flags, "--threshold", "0")
+    assert done.exit_code == 0, done.output
+    record = json.loads(done.stdout)
+    assert {mask["label"] for mask in record["masks"]} == {"a bus", "a red car"}
+    scores = [mask["prompt_score"] for mask in record["masks"]]
+    assert scores == sorted(scores, reverse=True)
+    none = json.loads(run("segment", photo, *flags, "--threshold", "1").stdout)
+    assert none["masks"] == []
+    assert "text 'a bus': absent, best probability" in none["reason"]
+
+
+def test_labels_from_a_file(photos: Path, tiny: Path, tmp_path: Path) -> None:
+    words, out = tmp_path / "words.txt", tmp_path / "out"
+    words.write_text("bus\nperson\nshop\n")
+    flags = ("--text-model", str(tiny), "--vocabulary", str(words), "--threshold", "0", "--json")
+    done = run("segment", str(photos), *flags, "--out", str(out), "--format", "coco", "--format", "overlay")
+    assert done.exit_code == 0, done.output
+    for line in done.stdout.splitlines():
+        for mask in json.loads(line)["masks"]:
+            assert mask["label"] in {"bus", "person", "shop", "unknown"}
+            assert 0 <= mask["label_score"] <= 1
+    coco = json.loads(next(out.glob("*.json")).read_text())
+    assert {row["name"] for row in coco["categories"]} <= {"bus", "person", "shop", "unknown"}
+    again = run("segment", str(photos), *flags, "--out", str(out), "--format", "coco", "--format", "overlay")
+    assert all(json.loads(line)["skipped"] for line in again.stdout.splitlines())
+    words.write_text("bus\n")
+    other = run("segment", str(photos), *flags, "--out", str(out), "--format", "coco", "--format", "overlay")
+    assert "skipped" not in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--text", "a dog"],
+            "no text-image model is named; name one with FastSAM(text_model=...) or --text",
+        ),
+        (["--label"], "labels: no text-image model is named"),
+        (
+            ["--prompt", '{"position": "leftmost", "of": {"text": "a dog"}}'],
+            "text: no text-image model is named",
+        ),
+        (["--label", "--vocabulary", "lvis"], "expected one of coco, everyday, stuff"),
+        (["--threshold", "0.5"], "expected a --text or --label"),
+        (["--text", " "], "expected words"),
+        (["--text", "a dog", "--text-model", "nowhere/tiny"], "no such folder"),
+    ],
+)
+def test_mistakes_with_texts_are_one_line_and_exit_2(flags: list[str], message: str) -> None:
+    code, out, err = fastsam("segment", str(demo_photo()), "--json", *flags)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

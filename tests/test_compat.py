@@ -21,7 +21,7 @@ from fastsam.masks import box_from_mask, decode_rle, farthest_point
 from fastsam.records import Frame, MaskSet
 from fastsam.render import colours
 from fastsam.stores import GridStore
-from fastsam.testing import FixedSegmenter
+from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from prompts import Points
 
 SIZE = (60, 80)  # H, W
@@ -113,7 +113,7 @@ def test_a_path_is_loaded_again_only_for_another_device(monkeypatch: pytest.Monk
     loads: list[tuple[Any, str]] = []
 
     class Loaded(fastsam.FastSAM):
-        def __init__(self, weights: Any = None, *, device: str = "auto") -> None:
+        def __init__(self, weights: Any = None, *, device: str = "auto", text_model: Any = None) -> None:
             super().__init__(segmenter=FixedSegmenter(MASKS))
             self.segmenter.device = "cpu" if device == "auto" else device  # type: ignore[attr-defined]
             loads.append((weights, device))
@@ -678,3 +678,33 @@ def test_generator_and_predictor_agree_with_the_core() -> None:
     masks, scores, _ = predictor().predict(np.array([[24, 24]]), multimask_output=False)
     np.testing.assert_array_equal(masks, np.asarray(click.masks))
     np.testing.assert_allclose(scores, click.scores)
+
+
+# ---- CASIA: text ---------------------------------------------------------------------------------------
+
+
+def test_text_prompt_gives_the_best_mask_as_casia_does() -> None:
+    photo = np.full((*SIZE, 3), 255, np.uint8)
+    photo[MASKS[0]], photo[MASKS[1]], photo[MASKS[2]] = (20, 20, 220), (220, 20, 20), (20, 200, 20)
+    model = fastsam.FastSAM(segmenter=FixedSegmenter(MASKS, (0.9, 0.8, 0.7)), text_model=ColourWordEncoder())
+    process = FastSAMPrompt(photo, FastSAM(model)(photo))
+    for number, text in enumerate(["a blue sea", "a red brick", "the green bar"]):
+        found = process.text_prompt(text)
+        assert (found.shape, found.dtype) == ((1, *SIZE), bool)
+        np.testing.assert_array_equal(found[0], MASKS[number])
+    assert process.text_prompt(text="a magenta hat").shape == (1, *SIZE)  # however badly it fits
+    with pytest.raises(PromptError, match="expected words"):
+        process.text_prompt("")
+    with pytest.raises(PromptError, match="expected a text such as"):
+        process.text_prompt(["a dog"])  # type: ignore[arg-type]
+
+
+def test_text_prompt_without_masks_or_without_a_model() -> None:
+    model = fastsam.FastSAM(segmenter=FixedSegmenter(NOTHING), text_model=ColourWordEncoder())
+    assert FastSAMPrompt(PHOTO, FastSAM(model)(PHOTO)).text_prompt("a dog").shape == (0, *SIZE)
+    with pytest.raises(PromptError, match="no text-image model is named"):
+        prompted().text_prompt("a dog")
+    with pytest.raises(ConfigError, match="text_model"):
+        FastSAM(core(), text_model=ColourWordEncoder())
+    named = FastSAM(text_model=ColourWordEncoder())
+    assert named.model.answers_texts

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastsam.errors import ConfigError
 from fastsam.pipeline import FastSAM
 
 __all__ = ["boxes_inside", "model_of", "warn_ignored"]
@@ -19,10 +20,18 @@ def warn_ignored(who: str, names: Sequence[str], why: str) -> None:
         warnings.warn(f"{who}: no effect of {', '.join(names)}; {why}", UserWarning, stacklevel=3)
 
 
-def model_of(model: Any) -> FastSAM:
-    """Return a segmenter: as it is, out of our CASIA class, or loaded from a path or name."""
+def model_of(model: Any, text_model: Any = None) -> FastSAM:
+    """Return a segmenter: as it is, out of our CASIA class, or loaded from a path or name.
+
+    Raises:
+        ConfigError: a text model is named for a segmenter that is ready-made.
+    """
     model = getattr(model, "model", model)
-    return model if isinstance(model, FastSAM) else FastSAM(model)
+    if not isinstance(model, FastSAM):
+        return FastSAM(model, text_model=text_model)
+    if text_model is not None:
+        raise ConfigError("text_model: expected it where the ready-made fastsam.FastSAM was made")
+    return model
 
 
 def boxes_inside(boxes: Any, size_hw: tuple[int, int]) -> Any:

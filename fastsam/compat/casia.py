@@ -22,7 +22,8 @@ from fastsam.records import MaskSet
 from fastsam.render import overlay, save_image
 from fastsam.sources import FrameSource, read_frame
 from fastsam.stores import Crop
-from prompts import Box, Points
+from prompts import Box, Points, Text
+from prompts.encoder import Encoder
 
 __all__ = ["Boxes", "FastSAM", "FastSAMPrompt", "Masks", "Results"]
 
@@ -107,6 +108,7 @@ class FastSAM:
     Args:
         model: a checkpoint's path, a name of the weights table, None for the embedded default, or a
             :class:`fastsam.FastSAM`.
+        text_model: what answers ``text_prompt``, as in :class:`fastsam.FastSAM`.
 
     Differences from CASIA's: numpy images are RGB (CASIA leaves that to ultralytics, which takes them as
     BGR); options that are not given come from the weights; an image without a mask gives a result of
@@ -116,9 +118,11 @@ class FastSAM:
         WeightsError: the weights cannot be had or used.
     """
 
-    def __init__(self, model: str | Path | Model | None = None) -> None:
-        self._given = model
-        self.model = model_of(model)
+    def __init__(
+        self, model: str | Path | Model | None = None, *, text_model: str | Path | Encoder | None = None
+    ) -> None:
+        self._given, self._text_model = model, text_model
+        self.model = model_of(model, text_model)
 
     def __call__(
         self,
@@ -161,7 +165,7 @@ class FastSAM:
         here = getattr(self.model.segmenter, "device", None)
         if device is None or isinstance(self._given, Model) or str(device) in ("auto", str(here)):
             return
-        self.model = Model(self._given, device=str(device))
+        self.model = Model(self._given, device=str(device), text_model=self._text_model)
 
 
 class FastSAMPrompt:
@@ -242,6 +246,22 @@ class FastSAMPrompt:
         """
         answer = self._session.select(Points(points, pointlabel))
         return answer.masks.union()[None][: len(answer)]
+
+    def text_prompt(self, text: str) -> BoolArray:
+        """Return (1, H, W): the mask that fits a text best.
+
+        Differences from CASIA's: the text-image model is the one that the segmenter was made with,
+        ``FastSAM(model, text_model=...)``; neighbours do not leak into what it sees of a mask. As there, the
+        best mask answers however badly it fits; :class:`fastsam.Text` gives all that fit, or none.
+
+        Raises:
+            PromptError: the text is empty, or no text-image model is named.
+            WeightsError: that model cannot be had.
+        """
+        if not isinstance(text, str):
+            raise PromptError(f"text_prompt: expected a text such as 'a dog', got {text!r}")
+        answer = self._session.select(Text(text, threshold=0.0))
+        return np.asarray(answer.masks[:1])
 
     def plot(
         self,

@@ -19,6 +19,8 @@ from prompts import (
     ButNot,
     MaskLike,
     Points,
+    Position,
+    Text,
     all_of,
     any_of,
     but_not,
@@ -298,6 +300,26 @@ def test_what_is_no_box_as_text(text: str, said: str) -> None:
             {"points": [[3, 4], [5, 6]], "labels": [1, 0], "multimask": True},
             Points([(3, 4), (5, 6)], [1, 0], True),
         ),
+        ({"text": " a  dog "}, Text("a dog")),
+        (
+            {
+                "text": ["a dog", "a cat"],
+                "threshold": 0.2,
+                "negatives": "a wolf",
+                "templates": False,
+                "crops": "context",
+            },
+            Text(["a dog", "a cat"], 0.2, ["a wolf"], False, "context"),
+        ),
+        ({"position": "leftmost"}, Position("leftmost")),
+        (
+            {
+                "position": "largest",
+                "of": {"but_not": [{"text": "a dog"}, {"box": [0, 0, 5, 5]}]},
+                "count": 3,
+            },
+            Position("largest", but_not(Text("a dog"), OK), 3),
+        ),
         ({"any_of": [{"box": [0, 0, 5, 5]}, {"points": [3, 4]}]}, any_of(OK, Points((3, 4)))),
         ({"all_of": [{"box": [0, 0, 5, 5]}]}, all_of(OK)),
         ({"but_not": [{"box": [0, 0, 5, 5]}, {"points": [3, 4]}]}, but_not(OK, Points((3, 4)))),
@@ -349,6 +371,19 @@ def test_mask_prompts_from_json(data: Any, kind: str, threshold: float, width: f
         ('{"polygon": {"size": [1, 1], "counts": [1]}}', "polygon"),
         ('{"rle": [[0, 0], [5, 0], [5, 5]]}', "rle: expected a mapping"),
         ('{"scribble": [[0, 0]], "width_px": "3"}', "width_px"),
+        ('{"text": []}', "at least one text"),
+        ('{"text": ["a", ""]}', "expected words, such as 'a dog', got ''"),
+        ('{"text": {"a": 1}}', "a list of texts"),
+        ('{"text": "a", "threshold": 2}', "threshold"),
+        ('{"text": "a", "negatives": ["A"]}', "'a' is a text and a negative at once"),
+        ('{"text": "a", "negatives": 4}', "negatives: expected a text or a list of texts, got 4"),
+        ('{"text": "a", "templates": 1}', "templates"),
+        ('{"text": "a", "crops": "bare"}', "crops: expected one of masked, blurred, context, got 'bare'"),
+        ('{"text": "a", "texts": "b"}', "unknown option 'texts'"),
+        ('{"position": "up"}', "position: expected one of leftmost"),
+        ('{"position": ["leftmost"]}', "position: expected one of leftmost"),
+        ('{"position": "leftmost", "of": "a dog"}', "expected a JSON object"),
+        ('{"position": "leftmost", "count": -1}', "count"),
         ('{"any_of": []}', "at least one prompt"),
         ('{"any_of": {"box": [0, 0, 1, 1]}}', "expected only a list"),
         ('{"any_of": [{"box": [0, 0, 1, 1]}], "threshold": 1}', "expected only a list"),
@@ -364,7 +399,10 @@ def test_what_is_no_prompt_as_json(text: Any, said: str) -> None:
         prompt_from_json(text)
 
 
-KEYS = ["box", "points", "labels", "polygon", "rle", "scribble", "any_of", "but_not", "size", "counts"]
+KEYS = [
+    "box", "points", "labels", "polygon", "rle", "scribble", "text", "position", "of", "any_of", "but_not",
+    "size", "counts",
+]  # fmt: skip
 
 
 def json_values(depth: int) -> st.SearchStrategy[Any]:
@@ -380,4 +418,4 @@ def json_values(depth: int) -> st.SearchStrategy[Any]:
 def test_any_json_is_a_prompt_or_a_prompt_error(data: Any) -> None:
     with suppress(PromptError):
         made = prompt_from_json(json.dumps(data))
-        assert isinstance(made, (Box, Points, MaskLike, AnyOf, AllOf, ButNot))
+        assert isinstance(made, (Box, Points, MaskLike, Text, Position, AnyOf, AllOf, ButNot))

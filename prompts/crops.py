@@ -1,0 +1,80 @@
+"""What an encoder sees of a mask: a square picture of it, with more or less of what is around."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.masks import box_from_mask
+from fastsam.records import Frame
+from fastsam.stores import Crop
+from prompts.spec import CropStyle
+
+__all__ = ["FILL_RGB", "LEAST_PX", "crop_picture"]
+
+Picture = NDArray[np.uint8]
+
+FILL_RGB = (123, 117, 104)  # the mean colour that CLIP's networks subtract: no signal
+LEAST_PX = 16  # of a mask; nobody can tell what a smaller one shows
+_MOST_PX = 512  # side of a picture; encoders take less
+_BLUR_PX = 64  # side of the copy that surroundings are blurred on
+_MARGINS: dict[CropStyle, float] = {"masked": 0.05, "blurred": 0.15, "context": 0.5}  # of the longer side
+
+
+def crop_picture(frame: Frame, crop: Crop, style: CropStyle) -> Picture | None:
+    """Return a square (S, S, 3) uint8 RGB picture of one mask; None where the mask is too small to tell.
+
+    The mask is in the middle, with its proportions. What lies outside the image is filled with
+    :data:`FILL_RGB`, and for ``"masked"`` everything that is not the mask, so that neighbours do not leak in.
+
+    Args:
+        frame: the image.
+        crop: the mask's pixels.
+        style: ``"masked"``, ``"blurred"`` or ``"context"``.
+    """
+    x0, y0, patch = crop
+    if np.count_nonzero(patch) < LEAST_PX:
+        return None
+    left, top, right, bottom = (int(value) for value in box_from_mask(patch))
+    tight = patch[top:bottom, left:right]
+    longer = max(right - left, bottom - top)
+    side = longer + 2 * max(round(_MARGINS[style] * longer), 1)
+    # the window in the image's frame; it may leave the image
+    x = x0 + left - (side - (right - left)) // 2
+    y = y0 + top - (side - (bottom - top)) // 2
+    window = _window(frame.rgb, x, y, side)
+    if style == "context":
+        return _smaller(window)
+    inside = np.zeros((side, side), np.uint8)
+    rows, columns = y0 + top - y, x0 + left - x
+    inside[rows : rows + tight.shape[0], columns : columns + tight.shape[1]] = tight
+    picture, share = _smaller(window), _smaller(255 * inside).astype(np.float32)[..., None] / 255
+    around = np.full_like(picture, FILL_RGB) if style == "masked" else _blurred(picture)
+    return np.asarray(np.rint(share * picture + (1 - share) * around), np.uint8)
+
+
+def _window(rgb: Picture, x: int, y: int, side: int) -> Picture:
+    """Return the square at (x, y), filled where it leaves the image."""
+    height, width = rgb.shape[:2]
+    picture = np.empty((side, side, 3), np.uint8)
+    picture[:] = FILL_RGB
+    x1, y1, x2, y2 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+    picture[y1 - y : y2 - y, x1 - x : x2 - x] = rgb[y1:y2, x1:x2]
+    return picture
+
+
+def _smaller(picture: Picture) -> Picture:
+    """Return a picture of at most ``_MOST_PX`` a side, so that large masks do not fill the memory."""
+    if picture.shape[0] <= _MOST_PX:
+        return picture
+    return np.asarray(cv2.resize(picture, (_MOST_PX, _MOST_PX), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _blurred(picture: Picture) -> Picture:
+    """Return a picture without detail; blurred on a small copy, which looks the same and takes no time."""
+    side = picture.shape[0]
+    small = min(side, _BLUR_PX)
+    shrunk = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(shrunk, (0, 0), max(small / 16, 1.0))
+    return np.asarray(cv2.resize(soft, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)

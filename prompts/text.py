@@ -1,0 +1,284 @@
+"""Text prompts: how probable it is that each mask shows what a text says.
+
+They need what the other prompts do not: the photo, and an encoder of pictures and texts. Both come as one
+:class:`ImageFeatures`, which encodes the masks once, whatever is asked afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import ConfigError, PromptError
+from fastsam.records import Frame, MaskSet, Selection
+from prompts.crops import crop_picture
+from prompts.encoder import Encoder
+from prompts.ranking import ranked_rows
+from prompts.spec import AllOf, AnyOf, ButNot, CropStyle, Position, Prompt, Text
+from prompts.vocabulary import background, share_a_word, templates
+
+__all__ = ["NO_MODEL", "Embedder", "ImageFeatures", "answer", "asks_text", "probabilities", "score"]
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+NO_MODEL = (
+    "no text-image model is named; name one with FastSAM(text_model=...) or --text-model, such as "
+    "ViT-B-32:laion2b_s34b_b79k or a folder in open_clip's format; beside the facade: "
+    "select(masks, prompt, ImageFeatures(frame, masks, encoder))"
+)
+_CROPS_AT_ONCE = 32  # pictures in memory at a time
+_TEXTS_KEPT = 8192
+
+
+class Embedder:
+    """An encoder that remembers texts; all images of a model share one.
+
+    Args:
+        encoder: of pictures and texts.
+
+    Raises:
+        ConfigError: it has no ``encode_images`` or no ``encode_texts``.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        for name in ("encode_images", "encode_texts"):
+            if not callable(getattr(encoder, name, None)):
+                raise ConfigError(
+                    f"text model: expected an object with encode_images and encode_texts, "
+                    f"got {type(encoder).__name__}"
+                )
+        self.encoder = encoder
+        self._known: OrderedDict[tuple[str, bool], FloatArray] = OrderedDict()
+
+    @property
+    def identity(self) -> str:
+        """Names the encoder and its state."""
+        return str(getattr(self.encoder, "identity", type(self.encoder).__name__))
+
+    @property
+    def logit_scale(self) -> float:
+        """What similarities are multiplied by before they become probabilities."""
+        return float(self.encoder.logit_scale)
+
+    def texts(self, phrases: Sequence[str], ensemble: bool) -> FloatArray:
+        """Return (M, D) unit vectors; with ``ensemble`` the mean over presets/templates.txt."""
+        wanted = list(dict.fromkeys(phrases))
+        found = {
+            phrase: self._known[phrase, ensemble] for phrase in wanted if (phrase, ensemble) in self._known
+        }
+        fresh = [phrase for phrase in wanted if phrase not in found]
+        if fresh:
+            forms = templates() if ensemble else ("{}",)
+            sentences = [form.replace("{}", phrase) for phrase in fresh for form in forms]
+            vectors = _unit(self.encoder.encode_texts(sentences), len(sentences), "encode_texts")
+            means = vectors.reshape(len(fresh), len(forms), -1).mean(axis=1)
+            found |= dict(zip(fresh, _unit(means, len(fresh), "encode_texts"), strict=True))
+        for phrase in wanted:
+            self._known[phrase, ensemble] = found[phrase]
+            self._known.move_to_end((phrase, ensemble))
+        while len(self._known) > _TEXTS_KEPT:
+            self._known.popitem(last=False)
+        return np.stack([found[phrase] for phrase in phrases])
+
+    def pictures(self, pictures: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        """Return (N, D) unit vectors."""
+        return _unit(self.encoder.encode_images(pictures), len(pictures), "encode_images")
+
+
+def _unit(vectors: Any, count: int, what: str) -> FloatArray:
+    """Return (count, D) vectors at length 1, or say what the encoder gave instead."""
+    array = np.asarray(vectors, np.float32)
+    if array.ndim != 2 or len(array) != count or not np.isfinite(array).all():
+        raise ConfigError(
+            f"text model, {what}: expected finite vectors of shape ({count}, D), got {array.shape}"
+        )
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    return np.asarray(np.divide(array, lengths, out=np.zeros_like(array), where=lengths > 0), np.float32)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageFeatures:
+    """The masks of one image as an encoder sees them; encoded when first asked for, and then kept.
+
+    Attributes:
+        frame: the photo.
+        masks: N masks of it.
+        embedder: the encoder, or an :class:`Embedder` that images share.
+
+    Raises:
+        PromptError: masks and photo are of different sizes.
+        ConfigError: the encoder is none.
+    """
+
+    frame: Frame
+    masks: MaskSet
+    embedder: Any
+    _rows: IntArray | None = None
+    _memory: dict[str, tuple[FloatArray, IntArray]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that these belong together."""
+        if self.frame.size_hw != self.masks.size_hw:
+            raise PromptError(
+                f"features: expected masks of the photo's size {self.frame.size_hw}, got {self.masks.size_hw}"
+            )
+        if not isinstance(self.embedder, Embedder):
+            object.__setattr__(self, "embedder", Embedder(self.embedder))
+
+    def __len__(self) -> int:
+        """Return the number of masks that are spoken of."""
+        return len(self.masks) if self._rows is None else len(self._rows)
+
+    def take(self, index: IntArray) -> ImageFeatures:
+        """Return the features of some of the masks; what either encodes, both know."""
+        rows = np.arange(len(self)) if self._rows is None else self._rows
+        return ImageFeatures(self.frame, self.masks, self.embedder, rows[index], self._memory)
+
+    def embeddings(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
+        """Return (K, D) unit vectors, and (K,) the masks that they are of; the rest are too small to tell."""
+        if style not in self._memory:
+            self._memory[style] = self._encoded(style)
+        vectors, of = self._memory[style]
+        if self._rows is None:
+            return vectors, of
+        place = np.full(len(self.masks), -1, np.int64)
+        place[of] = np.arange(len(of))
+        chosen = place[self._rows]
+        return vectors[chosen[chosen >= 0]], np.flatnonzero(chosen >= 0)
+
+    def _encoded(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
+        """Encode all masks, some at a time."""
+        vectors: list[FloatArray] = []
+        of: list[int] = []
+        waiting: list[NDArray[np.uint8]] = []
+        for i in range(len(self.masks)):
+            picture = crop_picture(self.frame, self.masks.crop(i), style)
+            if picture is not None:
+                waiting.append(picture)
+                of.append(i)
+            if len(waiting) == _CROPS_AT_ONCE:
+                vectors.append(self.embedder.pictures(waiting))
+                waiting = []
+        if waiting:
+            vectors.append(self.embedder.pictures(waiting))
+        joined = np.concatenate(vectors) if vectors else np.zeros((0, 1), np.float32)
+        return joined, np.array(of, np.int64)
+
+
+def probabilities(
+    features: ImageFeatures,
+    texts: Sequence[str],
+    *,
+    negatives: Sequence[str] = (),
+    ensemble: bool = True,
+    crops: CropStyle = "masked",
+    together: bool = False,
+) -> FloatArray:
+    """Return (M, N) how probable it is that mask n shows text m; 0 for masks too small to tell.
+
+    A softmax of the similarities over the text, the negatives and presets/background.txt, but for those of
+    the latter that share a word with the text.
+
+    Args:
+        features: of the masks.
+        texts: M texts.
+        negatives: what else a mask may show.
+        ensemble: average over sentences.
+        crops: how masks are shown to the encoder.
+        together: the texts exclude each other, as the names of a vocabulary do.
+    """
+    vectors, of = features.embeddings(crops)
+    found = np.zeros((len(texts), len(features)), np.float32)
+    if len(of) == 0 or not texts:
+        return found
+    others = [*negatives, *background()]
+    words = features.embedder.texts([*texts, *others], ensemble)
+    if words.shape[1] != vectors.shape[1]:
+        raise ConfigError(
+            f"text model: expected vectors of one length for pictures and texts, got {vectors.shape[1]} "
+            f"and {words.shape[1]}"
+        )
+    logits = features.embedder.logit_scale * (vectors.astype(np.float64) @ words.T.astype(np.float64))
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    asked, rest = odds[:, : len(texts)], odds[:, len(texts) :]
+    if together:
+        names = " ".join(texts)
+        competing = [k < len(negatives) or not share_a_word(names, other) for k, other in enumerate(others)]
+        against = asked.sum(axis=1) + rest[:, competing].sum(axis=1)
+        found[:, of] = _share(asked, against[:, None]).T
+        return found
+    for m, text in enumerate(texts):
+        competing = [k < len(negatives) or not share_a_word(text, other) for k, other in enumerate(others)]
+        against = asked[:, m] + rest[:, competing].sum(axis=1)
+        found[m, of] = _share(asked[:, m], against)
+    return found
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return part / whole; 0 where both are too small for numbers."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def asks_text(prompt: Prompt | None) -> bool:
+    """Tell whether a prompt is a text or is made of one, so that it needs features.
+
+    >>> asks_text(Position("leftmost", of=Text("a dog")))
+    True
+    """
+    if isinstance(prompt, (AnyOf, AllOf)):
+        return any(asks_text(member) for member in prompt.prompts)
+    if isinstance(prompt, ButNot):
+        return asks_text(prompt.prompt) or asks_text(prompt.unwanted)
+    return asks_text(prompt.of) if isinstance(prompt, Position) else isinstance(prompt, Text)
+
+
+def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> FloatArray:
+    """Return (texts, N): the probability of each text for each mask.
+
+    Raises:
+        PromptError: there are no features, or they are of other masks.
+        WeightsError: the encoder's weights cannot be had.
+    """
+    if features is None:
+        raise PromptError(f"text {prompt.texts[0]!r}: {NO_MODEL}")
+    if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
+        raise PromptError(
+            f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
+        )
+    return probabilities(
+        features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
+    )
+
+
+def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Selection:
+    """Return every mask that shows a text, most probable first; ``groups`` tell which text.
+
+    A mask that shows two of the texts has two rows. A text that nothing shows has none; ``reason`` says so.
+    """
+    values = score(masks, prompt, features)
+    rows: list[tuple[int, int]] = []
+    notes = []
+    for number, (text, likely) in enumerate(zip(prompt.texts, values, strict=True)):
+        chosen = (likely >= prompt.threshold) & (likely > 0)
+        rows += [(row, number) for row in ranked_rows(masks, likely) if chosen[row]]
+        best = likely.max(initial=0)
+        if chosen.any():
+            count = np.count_nonzero(chosen)
+            notes.append(f"text {text!r}: {count} mask{'s' * int(count != 1)}, best probability {best:.2f}")
+        elif len(masks):
+            notes.append(f"text {text!r}: absent, best probability {best:.2f} is under {prompt.threshold:g}")
+        else:
+            notes.append(f"text {text!r}: no masks")
+    rows.sort(key=lambda pair: -values[pair[1], pair[0]])  # stable: equals stay in the order of the ranking
+    return Selection.of(
+        masks,
+        [row for row, _ in rows],
+        [values[number, row] for row, number in rows],
+        "; ".join(notes),
+        [number for _, number in rows],
+    )
