@@ -47,7 +47,7 @@ def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float =
     if len(masks) == 0 or (config.edge_radius == 0 and config.min_region_share == 0):
         return masks
     radius = max(round(config.edge_radius * cell_px), 1) if config.edge_radius > 0 else 0
-    grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     return replace(masks, store=RefinedStore(masks.store, grey, radius, config.min_region_share))
 
 
