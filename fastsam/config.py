@@ -83,7 +83,7 @@ class SegmentConfig(CheckedConfig):
     imgsz: int = option(1024, "longer side of the network's input, pixels", min=32, max=8192, step=32)
     max_det: int = option(300, "at most so many masks", min=1, max=10000, step=1)
     quality: bool = option(
-        True, "score masks by the IoU to expect of them, where the weights can tell; else by confidence"
+        True, "score masks by how well they should fit, where the weights can tell; else by confidence"
     )
     # A cell is 4 pixels of the network's input.
     edge_radius: float = option(
@@ -179,7 +179,7 @@ class EvalConfig(CheckedConfig):
     max_clicks: int = option(20, "give up after so many clicks", min=1)
     boundary: bool = option(False, "measure boundaries against BSDS annotations (groundTruth_test/*.mat)")
     quality: bool = option(
-        True, "score masks by the IoU to expect of them, where the weights can tell; else by confidence"
+        True, "score masks by how well they should fit, where the weights can tell; else by confidence"
     )
     edge_radius: float | None = option(
         None, "as in segmenting; the weights' own where not given", min=0.0, max=4.0, step=0.25

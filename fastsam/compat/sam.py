@@ -310,7 +310,7 @@ class SamAutomaticMaskGenerator:
         """Return one record a mask, best ``predicted_iou`` first; an image without masks gives ``[]``.
 
         Keys: ``segmentation``; ``area`` in pixels; ``bbox``, the XYWH of the mask's pixels;
-        ``predicted_iou``, the expected IoU where the weights are calibrated, else the confidence;
+        ``predicted_iou``, the mask's score: how well it should fit, or the bare confidence;
         ``point_coords``, the pixel farthest from the mask's edge (nothing was clicked); ``stability_score``,
         measured on the logits before islands and holes are removed (see
         :meth:`fastsam.MaskSet.stability_scores`); ``crop_box``, the whole image as XYWH. Masks without a

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
-from fastsam.everything.quality import QualityModel, mask_features
+from fastsam.everything.quality import QualityModel, mask_features, mask_scores
 from fastsam.geometry import GridMap, Letterbox
 from fastsam.records import MaskSet
 from fastsam.stores import GridStore
@@ -64,8 +64,9 @@ def decode(
         quality: calibration of the network, if it has one.
 
     Returns:
-        The masks, best score first; none is decoded to pixels. The score is the confidence, or the IoU
-        to expect where there is a calibration and ``config.quality`` is set.
+        The masks, best score first; none is decoded to pixels. The score is the confidence, or
+        :func:`fastsam.everything.quality.mask_scores` where there is a calibration and
+        ``config.quality`` is set.
     """
     channels = prototypes.shape[0]
     classes = predictions.shape[0] - 4 - channels
@@ -91,5 +92,6 @@ def decode(
     if quality is None or not config.quality or len(store) == 0:
         return MaskSet.from_grid(store, confidences)
     expected = quality.predict(mask_features(store, confidences))
-    order = np.argsort(-expected, kind="stable")
-    return MaskSet.from_grid(store.take(order), expected[order])
+    values = mask_scores(confidences, expected, store.boxes_xyxy)
+    order = np.argsort(-values, kind="stable")
+    return MaskSet.from_grid(store.take(order), values[order])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastsam.errors import CheckpointError
 from fastsam.stores import GridStore
 
-__all__ = ["FEATURES", "QualityModel", "mask_features"]
+__all__ = ["FEATURES", "QualityModel", "mask_features", "mask_scores"]
 
 FloatArray = NDArray[np.float32]
 
@@ -36,6 +36,10 @@ FEATURES = (
 _RING = 2  # grid cells around the box that are looked at for ``spill``
 _LOGIT_LIMIT = 12.0
 _AT_ONCE = 64  # masks multiplied out together: bounds the memory
+# Chosen on training images (docs/experiments.md): the confidence still says what is an object at all, and of
+# several masks of one thing the surest should come first.
+_CONFIDENCE_POWER = 0.25
+_REPEAT_PENALTY, _REPEAT_POWER = 0.5, 4
 
 
 def mask_features(store: GridStore, confidences: FloatArray) -> FloatArray:
@@ -61,6 +65,33 @@ def mask_features(store: GridStore, confidences: FloatArray) -> FloatArray:
         for k, logits in enumerate(part.reshape(-1, height, width), start):
             features[k, 1:] = _measured(logits, windows[k], content)
     return features
+
+
+def mask_scores(confidences: FloatArray, expected: FloatArray, boxes_xyxy: FloatArray) -> FloatArray:
+    """Return (N,) the scores that masks are ranked by, in 0..1.
+
+    The expected IoU, times a low power of the confidence, less up to half where a surer mask has nearly
+    the same box (as Soft-NMS does, arXiv 1704.04503).
+
+    Args:
+        confidences: (N,) falling.
+        expected: (N,) :meth:`QualityModel.predict`.
+        boxes_xyxy: (N, 4) in any frame.
+    """
+    penalty = _REPEAT_PENALTY * _overlap_with_surer(boxes_xyxy) ** _REPEAT_POWER
+    return np.asarray(confidences**_CONFIDENCE_POWER * expected * (1 - penalty), np.float32)
+
+
+def _overlap_with_surer(boxes_xyxy: FloatArray) -> NDArray[np.float64]:
+    """Return (N,) the highest IoU of each box with one before it; 0 for the first."""
+    boxes = boxes_xyxy.astype(np.float64)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    highest = np.zeros(len(boxes))
+    for k in range(1, len(boxes)):
+        low, high = np.maximum(boxes[k, :2], boxes[:k, :2]), np.minimum(boxes[k, 2:], boxes[:k, 2:])
+        shared = np.maximum(high - low, 0).prod(axis=1)
+        highest[k] = (shared / np.maximum(areas[k] + areas[:k] - shared, 1e-9)).max()
+    return highest
 
 
 def _grid_windows(store: GridStore) -> tuple[NDArray[np.int64], tuple[int, int, int, int]]:

@@ -67,7 +67,7 @@ def test_masks_are_ultralytics(
     name: str, imgsz: int, ours: TorchBackend, theirs: Any, photographs: dict[str, NDArray[np.uint8]]
 ) -> None:
     rgb = photographs[name]
-    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=imgsz))
+    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=imgsz, quality=False))
     found = found[found.areas_px > 0]  # ultralytics leaves out masks without pixels
     wanted = predict(theirs, rgb, imgsz, retina_masks=True)
     assert len(found) == len(wanted)
@@ -95,7 +95,7 @@ def test_masks_lie_where_coarse_masks_lie(
     import cv2
 
     rgb = photographs["bus, odd"]
-    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=640))
+    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=640, quality=False))
     coarse = predict(theirs, rgb, 640, retina_masks=False)
     height, width = rgb.shape[:2]
     shifts = [(0, 0), (-2, 0), (2, 0), (0, -2), (0, 2)]

@@ -10,7 +10,7 @@ import pytest
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
 from fastsam.everything.decode import decode
-from fastsam.everything.quality import FEATURES, QualityModel, mask_features
+from fastsam.everything.quality import FEATURES, QualityModel, mask_features, mask_scores
 from fastsam.geometry import GridMap, Letterbox
 from fastsam.stores import GridStore
 
@@ -147,12 +147,21 @@ def test_the_decoder_scores_and_orders_by_quality() -> None:
     off = decode(predictions, prototypes, letterbox, replace(config, quality=False), model)
     assert off.scores.tolist() == plain.scores.tolist()
     assert isinstance(plain.store, GridStore)
-    expected = model.predict(mask_features(plain.store, plain.scores))
+    fits = model.predict(mask_features(plain.store, plain.scores))
+    expected = mask_scores(plain.scores, fits, plain.boxes_xyxy)
     order = np.argsort(-expected, kind="stable")
     assert order.tolist() != sorted(order.tolist())
-    assert scored.scores.tolist() == expected[order].tolist()
+    assert scored.scores.tolist() == pytest.approx(expected[order].tolist(), abs=1e-5)
     assert scored.boxes_xyxy.tolist() == plain.boxes_xyxy[order].tolist()
     assert (np.asarray(scored) == np.asarray(plain)[order]).all()
+
+
+def test_scores_of_lone_repeated_and_unsure_masks() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]], np.float32)
+    confidences, fits = np.array([1.0, 0.5, 0.5, 0.0625], np.float32), np.full(4, 0.8, np.float32)
+    expected = [0.8, 0.8 * 0.5**0.25 * 0.5, 0.8 * 0.5**0.25 * (1 - 0.5 * 0.5**4), 0.8 * 0.5]
+    assert mask_scores(confidences, fits, boxes).tolist() == pytest.approx(expected, rel=1e-5)
+    assert mask_scores(confidences[:0], fits[:0], boxes[:0]).shape == (0,)
 
 
 def test_the_decoder_with_quality_and_nothing_found() -> None:
