@@ -35,9 +35,10 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, FastSAMError
 from fastsam.everything.torch_backend import TorchBackend
 from fastsam.masks import farthest_point
+from fastsam.pipeline import Session
 from fastsam.records import Frame, MaskSet
 from fastsam.sources import read_frame
-from prompts import Box, Points, select
+from prompts import Box, Points
 
 Times = dict[str, float]
 _PROMPTS = 5  # boxes and points a round, of masks of different sizes
@@ -69,9 +70,10 @@ class Ours:
         """Segment a frame afresh and prompt it; return the times and the number of masks."""
         masks, _ = timed(lambda: self.backend.segment(frame, self.config))
         steps = self.backend.times_ms
-        first, *others = [timed(lambda b=box: pixels_of(masks, Box(b)))[1] for box in boxes]
-        clicks = [timed(lambda p=point: pixels_of(masks, Points(p)))[1] for point in points]
-        _, decoding = timed(lambda: np.asarray(masks))
+        session = Session(frame, masks, self.config, {})
+        first, *others = [timed(lambda b=box: pixels_of(session, Box(b)))[1] for box in boxes]
+        clicks = [timed(lambda p=point: pixels_of(session, Points(p)))[1] for point in points]
+        _, decoding = timed(lambda: np.asarray(session.everything().masks))
         network, post = steps["prepare"] + steps["network"], steps["decode"]
         return {
             "network": network, "post": post, "pixels": decoding, "everything": network + post + decoding,
@@ -79,9 +81,9 @@ class Ours:
         }, len(masks)  # fmt: skip
 
 
-def pixels_of(masks: MaskSet, prompt: Any) -> np.ndarray | None:
+def pixels_of(session: Session, prompt: Any) -> np.ndarray | None:
     """Answer a prompt down to the full-size mask, as a user needs it."""
-    found = select(masks, prompt)
+    found = session.select(prompt)
     return found.masks.mask(0) if len(found) else None
 
 
@@ -111,7 +113,7 @@ class Peer:
 
 def conf_for(weights: Path, frame: Frame, config: SegmentConfig, wanted: int) -> float:
     """Return the confidence at which about ``wanted`` masks are found."""
-    scores = TorchBackend(weights, "cpu").segment(frame, replace(config, conf=0.001)).scores
+    scores = TorchBackend(weights, "cpu").segment(frame, replace(config, conf=0.001, quality=False)).scores
     if len(scores) == 0:
         raise ConfigError(f"photo {frame.name}: no masks at all; the benchmark needs some to prompt for")
     return float(scores[wanted]) if len(scores) > wanted else 0.001
@@ -206,7 +208,8 @@ def main() -> None:
         if args.scale > 1:
             rgb = cv2.resize(frames[0].rgb, None, fx=args.scale, fy=args.scale, interpolation=cv2.INTER_CUBIC)
             frames.append(Frame(rgb, name=f"{frames[0].name} x{args.scale:g}"))
-        config = SegmentConfig(imgsz=args.imgsz, max_det=1000)
+        # Our masks are refined, as the embedded weights hand them out; the peer has no such step.
+        config = SegmentConfig(imgsz=args.imgsz, max_det=1000, edge_radius=0.75, min_region_share=0.1)
         header = machine()
         photos = [measure(args.weights, frame, config, args.masks, args.repeat) for frame in frames]
     except FastSAMError as error:

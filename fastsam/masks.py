@@ -267,7 +267,7 @@ def edge_polygons(mask: BoolArray) -> list[list[NDArray[np.int64]]]:
     >>> [ring.tolist() for ring in edge_polygons(np.ones((1, 2), bool))[0]]
     [[[2, 0], [2, 1], [0, 1], [0, 0]]]
     """
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
         np.ascontiguousarray(mask, dtype=np.uint8), connectivity=4
     )
     parts = []
@@ -358,14 +358,19 @@ def clean(mask: BoolArray, min_area_px: int) -> BoolArray:
     """
     if min_area_px <= 0 or not mask.any():
         return mask.copy()
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=8)
-    small_holes = [i for i in range(1, count) if stats[i, cv2.CC_STAT_AREA] < min_area_px]
-    filled = mask | np.isin(labels, small_holes) if small_holes else mask
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(filled.astype(np.uint8), connectivity=4)
+    filled = mask
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~mask).astype(np.uint8), connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] < min_area_px
+    small[0] = False  # component 0 is the mask itself
+    if small.any():
+        filled = mask | small[labels]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(filled.astype(np.uint8), connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    keep = [i for i in range(1, count) if areas[i] >= min_area_px] or [int(areas.argmax())]
-    return np.isin(labels, keep)
+    keep = areas >= min_area_px
+    if not keep.any():
+        keep[areas.argmax()] = True
+    return np.asarray(keep[labels], bool)
 
 
 def farthest_point(mask: BoolArray) -> tuple[int, int]:
