@@ -267,7 +267,7 @@ def edge_polygons(mask: BoolArray) -> list[list[NDArray[np.int64]]]:
     >>> [ring.tolist() for ring in edge_polygons(np.ones((1, 2), bool))[0]]
     [[[2, 0], [2, 1], [0, 1], [0, 0]]]
     """
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
         np.ascontiguousarray(mask, dtype=np.uint8), connectivity=4
     )
     parts = []
