@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
-from fastsam.datasets import CocoDataset, CocoImage, read_coco
+from fastsam.datasets import CocoDataset, CocoImage, check_partial, read_coco
 from fastsam.errors import DatasetError
 from fastsam.everything.checkpoint import load_checkpoint, save_checkpoint
 from fastsam.everything.quality import FEATURES, QualityModel, mask_features
@@ -101,9 +101,7 @@ def calibrate(
         ExportError: ``out`` cannot be written.
     """
     datasets = [read_coco(folder, split="train") for folder in data]
-    unknown = sorted(set(partial) - {dataset.name for dataset in datasets})
-    if unknown:
-        raise DatasetError(f"partial: {unknown} not among the datasets {[d.name for d in datasets]}")
+    check_partial(partial, datasets)
     chosen = [_evenly(dataset, limit) for dataset in datasets]
     backend = TorchBackend(weights, device)
     total, done = sum(len(images) for images in chosen), 0

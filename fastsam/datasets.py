@@ -7,6 +7,7 @@ one image file name a line, never to be trained on.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,6 +27,8 @@ __all__ = [
     "annotation_mask",
     "annotation_rle",
     "boundary_file",
+    "check_partial",
+    "heldout_names",
     "read_boundaries",
     "read_coco",
 ]
@@ -192,7 +195,7 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
         raise DatasetError(
             f"{source}: expected COCO JSON with 'images' and 'annotations' ({error!r})"
         ) from error
-    heldout = _heldout_names(root, split)
+    heldout = heldout_names(root, split)
     chosen = tuple(
         image for name, image in named if split == "all" or (name in heldout) == (split == "heldout")
     )
@@ -218,8 +221,19 @@ def _images(records: list[Any], annotations: list[Any], folder: Path) -> list[tu
     return sorted(zip(names, images, strict=True), key=lambda pair: pair[0])
 
 
-def _heldout_names(root: Path, split: Split) -> frozenset[str]:
-    """Return the names in heldout.txt; without that file only the other splits make sense."""
+def check_partial(partial: Sequence[str], datasets: Sequence[CocoDataset]) -> None:
+    """Raise DatasetError for a name of a partly labelled dataset that is none of the datasets'."""
+    unknown = sorted(set(partial) - {dataset.name for dataset in datasets})
+    if unknown:
+        raise DatasetError(f"partial: {unknown} not among the datasets {[d.name for d in datasets]}")
+
+
+def heldout_names(root: Path, split: Split = "all") -> frozenset[str]:
+    """Return the names in heldout.txt, none without that file.
+
+    Raises:
+        DatasetError: there is no such file and ``split`` is ``"heldout"``.
+    """
     listing = root / "heldout.txt"
     if listing.is_file():
         return frozenset(line.strip() for line in listing.read_text(encoding="utf-8").split("\n")) - {""}

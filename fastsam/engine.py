@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import AnnotateConfig, SegmentConfig
-from fastsam.datasets import CocoImage, read_coco
+from fastsam.datasets import CocoImage, heldout_names, read_coco
 from fastsam.errors import DatasetError
+from fastsam.export.files import write_bytes
 from fastsam.masks import Rle, rle_iou_matrix
 from fastsam.sources import list_images, read_frame
 
@@ -91,7 +91,8 @@ def annotate(
     if out == root:
         raise DatasetError(f"annotate: expected an output folder other than the dataset itself, got {out}")
     coco, labelled = _content(root)
-    training = {image.path.name for image in labelled if image.path.name not in _heldout(root)}
+    heldout = heldout_names(root)
+    training = {image.path.name for image in labelled if image.path.name not in heldout}
     out.mkdir(parents=True, exist_ok=True)
     log = _Log(out / _LOG, _identity(model, coco, config))
     for number, image in enumerate(labelled):
@@ -121,12 +122,6 @@ def _content(root: Path) -> tuple[dict[str, Any], tuple[CocoImage, ...]]:
         records.append({"id": number, "file_name": path.name, "height": height, "width": width})
         images_found.append(CocoImage(path, height, width, ()))
     return {"images": records, "annotations": [], "categories": []}, tuple(images_found)
-
-
-def _heldout(root: Path) -> frozenset[str]:
-    listing = root / "heldout.txt"
-    lines = listing.read_text(encoding="utf-8").split("\n") if listing.is_file() else []
-    return frozenset(line.strip() for line in lines) - {""}
 
 
 def _identity(model: Segmenter, coco: dict[str, Any], config: AnnotateConfig) -> str:
@@ -198,6 +193,4 @@ def _write(root: Path, out: Path, coco: dict[str, Any], found: dict[str, list[di
         (out / "images").symlink_to((root / "images").resolve(), target_is_directory=True)
     if (root / "heldout.txt").is_file():
         (out / "heldout.txt").write_bytes((root / "heldout.txt").read_bytes())
-    partial = out / ".instances.part"
-    partial.write_text(json.dumps(whole), encoding="utf-8")
-    os.replace(partial, out / "instances.json")
+    write_bytes(out / "instances.json", json.dumps(whole).encode())

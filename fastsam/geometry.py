@@ -176,20 +176,22 @@ class Letterbox:
 
     def boxes_to_image(self, boxes_xyxy: FloatArray) -> FloatArray:
         """Map (N, 4) boxes from the net frame to the image frame and cut them to the image."""
-        top, left = self.offset_yx
-        gain_y = self.content_hw[0] / self.image_hw[0]
-        gain_x = self.content_hw[1] / self.image_hw[1]
-        offset = np.array([left, top, left, top], np.float32)
-        gains = np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
+        gains, offset = self._gains_and_offset
         return clip_boxes((boxes_xyxy - offset) / gains, self.image_hw)
 
     def boxes_to_net(self, boxes_xyxy: FloatArray) -> FloatArray:
         """Map (N, 4) boxes from the image frame to the net frame."""
+        gains, offset = self._gains_and_offset
+        return np.asarray(boxes_xyxy * gains + offset, np.float32)
+
+    @cached_property
+    def _gains_and_offset(self) -> tuple[FloatArray, FloatArray]:
+        """Two (4,) arrays: a box in the net frame is its box in the image frame times one plus the other."""
         top, left = self.offset_yx
         gain_y = self.content_hw[0] / self.image_hw[0]
         gain_x = self.content_hw[1] / self.image_hw[1]
         gains = np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
-        return np.asarray(boxes_xyxy * gains + np.array([left, top, left, top], np.float32), np.float32)
+        return gains, np.array([left, top, left, top], np.float32)
 
 
 def _resize_matrix(n_out: int, n_in: int) -> FloatArray:

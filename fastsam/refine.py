@@ -28,7 +28,7 @@ _GUIDE_NOISE = 0.01  # std, of a 0..1 image, below which colour changes are nois
 _WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
 
-def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float = 1.0) -> MaskSet:
+def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float | None = None) -> MaskSet:
     """Return the same masks with the edges and regions that ``config`` asks for; decoded when asked for.
 
     Rows, boxes and scores stay: a refined mask never leaves the box of the mask it came from.
@@ -37,7 +37,8 @@ def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float =
         masks: of the frame.
         frame: the photo.
         config: what to do; with nothing turned on, ``masks`` comes back as it is.
-        cell_px: side of a cell of the masks' grid, image pixels (:func:`grid_cell_px`).
+        cell_px: side of a cell of the grid that the masks came from, image pixels; by default that of
+            their own (:func:`grid_cell_px`).
 
     Raises:
         InputError: masks and frame are of different sizes.
@@ -46,6 +47,7 @@ def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float =
         raise InputError(f"refine: expected masks of the frame's size {frame.size_hw}, got {masks.size_hw}")
     if len(masks) == 0 or (config.edge_radius == 0 and config.min_region_share == 0):
         return masks
+    cell_px = grid_cell_px(masks) if cell_px is None else cell_px
     radius = max(round(config.edge_radius * cell_px), 1) if config.edge_radius > 0 else 0
     grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     return replace(masks, store=RefinedStore(masks.store, grey, radius, config.min_region_share))

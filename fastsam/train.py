@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import TrainConfig
-from fastsam.datasets import CocoDataset, CocoImage, read_coco
+from fastsam.datasets import CocoDataset, CocoImage, check_partial, read_coco
 from fastsam.errors import DatasetError, TrainingError
 from fastsam.everything.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
 from fastsam.everything.encode import network_input
@@ -72,9 +72,7 @@ def write_yolo_dataset(datasets: Sequence[CocoDataset], out: str | Path, partial
             in ``partial`` that is no dataset's.
     """
     out = Path(out).resolve()
-    unknown = sorted(set(partial) - {dataset.name for dataset in datasets})
-    if unknown:
-        raise DatasetError(f"partial: {unknown} not among the datasets {[d.name for d in datasets]}")
+    check_partial(partial, datasets)
     images, labels = out / "images", out / "labels"
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(parents=True, exist_ok=True)

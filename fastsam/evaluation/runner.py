@@ -37,7 +37,7 @@ from fastsam.evaluation.shards import Arrays, Shards, file_sha256
 from fastsam.evaluation.worst import save_worst
 from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
-from fastsam.refine import grid_cell_px, refine
+from fastsam.refine import refine
 from fastsam.sources import read_frame
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     masks = segmenter.segment(frame, config.segment)
     passed = time.perf_counter()
     # Each mask is decoded once; what needs all pixels works on these packed copies.
-    refined = refine(masks, frame, config.segment, grid_cell_px(masks))
+    refined = refine(masks, frame, config.segment)
     pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
     rles, objects = [pixels.rle(i) for i in range(len(pixels))], image.rles()
@@ -223,7 +223,7 @@ def _add_prompts(
 ) -> float:
     """Prompt for every object; add the figures and return the time of a prompt."""
     targets = [decode_rle(rle) for rle in objects]
-    handed_out = refine(chosen, frame, config.select, grid_cell_px(chosen))
+    handed_out = refine(chosen, frame, config.select)
     selectable = rle_iou_matrix([handed_out.rle(i) for i in range(len(chosen))], list(objects))
     seed = (config.seed, zlib.crc32(name.encode()))
     prompted = prompt_objects(chosen, targets, selectable, config, seed)

@@ -11,7 +11,7 @@ from fastsam.config import EvalConfig, RenderConfig
 from fastsam.datasets import CocoImage
 from fastsam.masks import decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
-from fastsam.refine import grid_cell_px, refine
+from fastsam.refine import refine
 from fastsam.render import overlay, save_image
 from fastsam.sources import read_frame
 
@@ -44,7 +44,7 @@ def save_worst(
     for number, (figure, image) in enumerate(images, start=1):
         frame = read_frame(image.path)
         found = segmenter.segment(frame, config.segment)
-        found = refine(found, frame, config.segment, grid_cell_px(found))
+        found = refine(found, frame, config.segment)
         picture = _side_by_side(frame, found, image)
         files.append(save_image(picture, folder / f"{number:02d}-{figure:.3f}-{frame.name}.jpg"))
     return files
