@@ -54,16 +54,27 @@ def templates() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def background() -> tuple[str, ...]:
     """Return what a text competes with."""
-    return _preset("background")
+    return tuple(_background())
 
 
 def share_a_word(first: str, second: str) -> bool:
     """Tell whether two phrases name the same thing in part; plurals count as their singular.
 
+    Where the second is one of :func:`background`, the words that presets/background.txt gives it count too.
+
     >>> share_a_word("two red cars", "a car"), share_a_word("a dog", "a cat")
     (True, False)
+    >>> share_a_word("an animal", "a dog")
+    True
     """
-    return not _words(first).isdisjoint(_words(second))
+    return not _words(first).isdisjoint(_words(f"{second} {_background().get(second, '')}"))
+
+
+@lru_cache(maxsize=1)
+def _background() -> dict[str, str]:
+    """Return the phrases of presets/background.txt with their other words."""
+    entries = (line.partition(":") for line in _preset("background"))
+    return {phrase.strip(): words for phrase, _, words in entries}
 
 
 @lru_cache(maxsize=4096)

@@ -43,7 +43,7 @@ def test_all_instances_best_first(features: ImageFeatures) -> None:
 def test_an_absent_concept_selects_nothing_and_says_so(features: ImageFeatures) -> None:
     found = select(features.masks, Text("a magenta hat"), features)
     assert len(found) == 0
-    assert found.reason == "text 'a magenta hat': absent, best probability 0.01 is under 0.5"
+    assert found.reason == "text 'a magenta hat': absent, best probability 0.00 is under 0.5"
 
 
 def test_many_texts_in_one_pass_with_groups(features: ImageFeatures, encoder: ColourWordEncoder) -> None:
