@@ -159,6 +159,16 @@ class NamedEncoder:
         """What similarities are multiplied by before they become probabilities."""
         return self._encoder().logit_scale
 
+    @property
+    def image_px(self) -> int | None:
+        """Side of the square pictures that the network takes; None where they are none."""
+        return getattr(self._encoder(), "image_px", None)
+
+    @property
+    def resample(self) -> str | None:
+        """How larger pictures are shrunk to that side; None where it does not matter."""
+        return getattr(self._encoder(), "resample", None)
+
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Return (N, D) unit vectors of RGB pictures."""
         return self._encoder().encode_images(pictures)

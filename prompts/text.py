@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, PromptError
 from fastsam.records import Frame, MaskSet, Selection
-from prompts.crops import crop_picture
+from prompts.crops import MOST_PX, crop_picture
 from prompts.encoder import Encoder
 from prompts.ranking import ranked_rows
 from prompts.spec import AllOf, AnyOf, ButNot, CropStyle, Position, Prompt, Text
@@ -86,6 +86,12 @@ class Embedder:
     def logit_scale(self) -> float:
         """What similarities are multiplied by before they become probabilities."""
         return float(self.encoder.logit_scale)
+
+    @property
+    def takes(self) -> tuple[int, str]:
+        """Side of the largest pictures that are of use to the encoder, and how it shrinks larger ones."""
+        how = getattr(self.encoder, "resample", None)
+        return getattr(self.encoder, "image_px", None) or MOST_PX, how or "bilinear"
 
     def texts(self, phrases: Sequence[str], ensemble: bool) -> FloatArray:
         """Return (M, D) unit vectors; with ``ensemble`` the mean over presets/templates.txt."""
@@ -188,8 +194,9 @@ class ImageFeatures:
         vectors: list[FloatArray] = []
         of: list[int] = []
         waiting: list[NDArray[np.uint8]] = []
+        takes = self.embedder.takes if len(self.masks) else ()  # asking may load the encoder
         for i in range(len(self.masks)):
-            picture = crop_picture(self.frame, self.masks.crop(i), style)
+            picture = crop_picture(self.frame, self.masks.crop(i), style, *takes)
             if picture is not None:
                 waiting.append(picture)
                 of.append(i)
