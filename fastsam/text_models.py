@@ -24,12 +24,21 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DownloadError, WeightsError
 from fastsam.weights import Progress, WeightsEntry, cache_folder, download, local_path
-from prompts.encoder import Encoder, OpenClipEncoder, Pretrained, check_folder, find_pretrained
+from prompts.encoder import (
+    CONFIG_NAME,
+    WEIGHTS_NAMES,
+    Encoder,
+    OpenClipEncoder,
+    Pretrained,
+    check_folder,
+    find_pretrained,
+)
 from prompts.text import Embedder
 
 __all__ = ["NamedEncoder", "open_text_model", "vectors_identity"]
 
 _FOLDER = "local-dir:"  # as open_clip marks folders
+_HUB = "hf-hub:"  # and repositories of Hugging Face
 _FILES = (".bin", ".pt", ".pth", ".safetensors")
 _ABOUT = (".json", ".txt", ".model", ".gz")  # what of a folder, beside its weights, vectors may depend on
 _KEPT_FILES = 200  # of vectors of texts; the oldest go
@@ -49,7 +58,7 @@ def open_text_model(
 
     Raises:
         WeightsError: the folder or file is not there, or incomplete.
-        ConfigError: it is nothing of that.
+        ConfigError: it is nothing of that; ``hf-hub:`` names are not.
     """
     if model is None:
         return None
@@ -93,6 +102,13 @@ class NamedEncoder:
         folder = os.path.expanduser(name.removeprefix(_FOLDER))
         if name.startswith(_FOLDER) or os.path.isdir(folder):
             return cls(folder, file=check_folder(Path(folder)), device=device, progress=progress)
+        if name.startswith(_HUB):
+            place = f"https://huggingface.co/{name.removeprefix(_HUB).partition('@')[0]}"
+            raise ConfigError(
+                f"text model {name!r}: names of the hub are not looked up; download {CONFIG_NAME}, "
+                f"{WEIGHTS_NAMES[0]} and its tokenizer's files, if any, from {place}/tree/main into a folder, "
+                "and give that folder; models that open_clip has a tag for go by MODEL:TAG"
+            )
         model, _, which = name.partition(":")
         path = Path(os.path.expanduser(which or name))
         if path.suffix.lower() not in _FILES:

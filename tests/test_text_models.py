@@ -177,6 +177,7 @@ def test_offline_says_what_to_place_where(known: Path, monkeypatch: pytest.Monke
         ("elsewhere.safetensors", ConfigError, "ViT-B-32:elsewhere.safetensors"),
         (".", WeightsError, "there is no open_clip_config"),
         ("", WeightsError, "no such folder"),
+        ("hf-hub:me/tiny@v2", ConfigError, r"open_clip_config\.json.*huggingface\.co/me/tiny/tree.*a folder"),
     ],
 )
 def test_what_is_no_model_is_said_at_once(
