@@ -106,8 +106,8 @@ class NamedEncoder:
             place = f"https://huggingface.co/{name.removeprefix(_HUB).partition('@')[0]}"
             raise ConfigError(
                 f"text model {name!r}: names of the hub are not looked up; download {CONFIG_NAME}, "
-                f"{WEIGHTS_NAMES[0]} and its tokenizer's files, if any, from {place}/tree/main into a folder, "
-                "and give that folder; models that open_clip has a tag for go by MODEL:TAG"
+                f"{WEIGHTS_NAMES[0]} and its tokenizer's files, if any, from {place}/tree/main into a "
+                "folder, and give that folder; models that open_clip has a tag for go by MODEL:TAG"
             )
         model, _, which = name.partition(":")
         path = Path(os.path.expanduser(which or name))
