@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,11 +13,16 @@ from rich.markup import escape
 
 from fastsam import __version__
 from fastsam.cli_options import collect, with_options
-from fastsam.config import AnnotateConfig, EvalConfig, RenderConfig, SegmentConfig, TrainConfig
+from fastsam.cli_talk import bar, close_bars, fetched, load_model, load_text_models, talk
+from fastsam.config import (
+    AnnotateConfig,
+    EvalConfig,
+    RenderConfig,
+    SegmentConfig,
+    TextEvalConfig,
+    TrainConfig,
+)
 from fastsam.errors import ConfigError, FastSAMError
-
-if TYPE_CHECKING:
-    from fastsam.pipeline import FastSAM
 
 __all__ = ["app", "main"]
 
@@ -30,7 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-_talk = Console(stderr=True, highlight=False)
 
 Weights = Annotated[
     str | None,
@@ -50,10 +52,12 @@ def main() -> None:
     try:
         app()
     except FastSAMError as error:
-        _talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        close_bars()
+        talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        _talk.print("stopped; run the same command again to go on")
+        close_bars()
+        talk.print("stopped; run the same command again to go on")
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
@@ -146,18 +150,18 @@ def segment(
     )
     stdin = sys.stdin.buffer.read() if "-" in images else None
     job.check()
-    model = _model(weights, device, text_model)
+    model = load_model(weights, device, text_model)
     failed = 0
-    with _bar("segmenting", job.count()) as update:
+    with bar("segmenting", job.count()) as update:
         for number, done in enumerate(run_batch(model, job, stdin), start=1):
             update(number)
             if done.error:
                 failed += 1
-                _talk.print(f"[red]error:[/red] {escape(done.error)}", soft_wrap=True)
+                talk.print(f"[red]error:[/red] {escape(done.error)}", soft_wrap=True)
             elif json_lines:
                 typer.echo(json.dumps(done.record()))
             else:
-                _talk.print(escape(done.line()), soft_wrap=True)
+                talk.print(escape(done.line()), soft_wrap=True)
     if failed:
         raise typer.Exit(2 if failed == job.count() else 1)
 
@@ -200,35 +204,6 @@ def _naming(label: bool, vocabulary: str | None, threshold: float | None) -> dic
         return None
     given = {"vocabulary": vocabulary, "threshold": threshold}
     return {name: value for name, value in given.items() if value is not None}
-
-
-@contextmanager
-def _bar(what: str, total: int | None = None, *, in_bytes: bool = False) -> Iterator[Callable[..., None]]:
-    """Show a bar on a terminal; yields a function that takes (done, total)."""
-    from rich import progress
-
-    kind = progress.DownloadColumn() if in_bytes else progress.MofNCompleteColumn()
-    columns = (progress.TextColumn(what), progress.BarColumn(), kind, progress.TimeRemainingColumn())
-    hidden = not _talk.is_terminal or total == 1
-    with progress.Progress(*columns, console=_talk, disable=hidden, transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done, total=total, *_: bar.update(task, completed=done, total=total)
-
-
-def _model(weights: str | None, device: str, text_model: str | None = None) -> FastSAM:
-    """Load the weights; where they are downloaded first, show how far that is."""
-    from fastsam.pipeline import FastSAM
-
-    with _bar(f"downloading {weights}", in_bytes=True) as update:
-        return FastSAM(weights, device=device, text_model=text_model, progress=update)
-
-
-def _fetched(weights: str) -> Path:
-    """Return the local file of a name or path, downloaded if need be."""
-    from fastsam.weights import resolve
-
-    with _bar(f"downloading {weights}", in_bytes=True) as update:
-        return resolve(weights, progress=update).path
 
 
 @app.command()
@@ -276,8 +251,8 @@ def calibrate(
     """Fit what tells how well a mask fits, on training images; it travels in the checkpoint."""
     from fastsam.calibrate import calibrate as run
 
-    with _bar("measuring masks") as update:
-        start = _fetched(weights)
+    with bar("measuring masks") as update:
+        start = fetched(weights)
         written = run(data, start, out, partial=partial or (), limit=limit, device=device, on_progress=update)
     typer.echo(written)
 
@@ -292,7 +267,7 @@ def mix(
     """Average the weights of two checkpoints of one network."""
     from fastsam.mix import mix as run
 
-    typer.echo(run(_fetched(first), _fetched(second), out, share))
+    typer.echo(run(fetched(first), fetched(second), out, share))
 
 
 @app.command()
@@ -308,9 +283,9 @@ def annotate(
     from fastsam.engine import annotate as run
 
     config = AnnotateConfig(**collect(AnnotateConfig, options))
-    model = _model(weights, device)
+    model = load_model(weights, device)
     for folder in data:
-        with _bar(f"annotating {folder.name}") as update:
+        with bar(f"annotating {folder.name}") as update:
             typer.echo(run(folder, model.segmenter, out / folder.resolve().name, config, on_progress=update))
 
 
@@ -353,10 +328,10 @@ def evaluate(
     from fastsam.evaluation.runner import evaluate as run
 
     config = EvalConfig(**collect(EvalConfig, options))
-    model = _model(weights, device)
+    model = load_model(weights, device)
     found: list[dict[str, Any]] = []
     for folder in dataset:
-        with _bar(f"measuring {folder.name}") as update:
+        with bar(f"measuring {folder.name}") as update:
             found.append(
                 run(
                     folder,
@@ -375,6 +350,69 @@ def evaluate(
         Console(highlight=False).print(table(found))
 
 
+@app.command("eval-texts")
+@with_options(TextEvalConfig)
+@with_options(SegmentConfig, optional=True)
+def evaluate_texts(
+    dataset: Annotated[
+        list[Path],
+        typer.Argument(help="Folders with images/, heldout.txt, and instances.json, captions.json or both."),
+    ],
+    text_model: Annotated[
+        list[str] | None,
+        typer.Option(help="A folder in open_clip's format, MODEL:TAG or MODEL:FILE; several are compared."),
+    ] = None,
+    crops: Annotated[
+        list[str] | None,
+        typer.Option(help="masked (if not given), blurred or context; several are compared."),
+    ] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="A file with lines CATEGORY = TEXT to ask for instead of its name.")
+    ] = None,
+    split: Annotated[Literal["heldout", "train", "all"], typer.Option(help="Which images.")] = "heldout",
+    out: Annotated[
+        Path | None, typer.Option(help="Keep the figures of each image here, and go on from there.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many images.", min=1)] = None,
+    json_lines: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object a dataset, model and kind of crop on stdout."),
+    ] = False,
+    weights: Weights = None,
+    device: Device = "auto",
+    **options: Any,
+) -> None:
+    """Measure texts, labels and captions on annotated images."""
+    from fastsam.evaluation.category_names import read_names
+    from fastsam.evaluation.report import table
+    from fastsam.evaluation.texts import evaluate_texts as run
+
+    said = read_names(names, dataset) if names is not None else {}
+    text_models = load_text_models(text_model or [], device)
+    model = load_model(weights, device)
+    config, found = TextEvalConfig(**collect(TextEvalConfig, options)), []
+    for folder in dataset:
+        with bar(f"measuring {folder.name}") as update:
+            results = run(
+                folder,
+                model,
+                text_models,
+                crops=crops or ("masked",),
+                split=split,
+                config=config,
+                names=said,
+                segment=collect(SegmentConfig, options),
+                out=out,
+                limit=limit,
+                on_progress=update,
+            )
+        found += results
+        for result in results if json_lines else ():
+            typer.echo(json.dumps(result))
+    if not json_lines:
+        Console(highlight=False).print(table(found))
+
+
 @app.command("weights")
 def weights_table(
     get: Annotated[str | None, typer.Option(help="Download the checkpoint of this name.")] = None,
@@ -384,7 +422,7 @@ def weights_table(
     from fastsam.weights import local_path, table
 
     if get is not None:
-        typer.echo(_fetched(get))
+        typer.echo(fetched(get))
         return
     rows = [
         {"name": entry.name, "here": local_path(entry).is_file(), "path": str(local_path(entry)),

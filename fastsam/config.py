@@ -21,6 +21,7 @@ __all__ = [
     "EvalConfig",
     "RenderConfig",
     "SegmentConfig",
+    "TextEvalConfig",
     "TrainConfig",
     "option",
 ]
@@ -222,3 +223,18 @@ class EvalConfig(CheckedConfig):
             edge_radius=self.edge_radius or 0.0,
             min_region_share=self.min_region_share or 0.0,
         )
+
+
+@dataclass(frozen=True)
+class TextEvalConfig(CheckedConfig):
+    """The protocol of an evaluation of texts."""
+
+    threshold: float = option(0.5, "least probability of an answer", min=0.0, max=1.0, step=0.01)
+    label_threshold: float = option(0.3, "least probability of a label", min=0.0, max=1.0, step=0.01)
+    absent: int | None = option(
+        None, "ask each image for so many categories that it does not show; all if not given", min=0
+    )
+    templates: bool = option(True, "average each name over the sentences of presets/templates.txt")
+    masks: bool = option(True, "ask also about the masks that are found, not only about the true ones")
+    captions: bool = option(True, "match photos and captions where the folder has captions.json")
+    seed: int = option(0, "random seed of the choice of absent categories", min=0)

@@ -1,7 +1,7 @@
-"""Instance-segmentation datasets in COCO format: reading, splitting, annotations to masks.
+"""Instance-segmentation datasets in COCO format: reading, splitting, annotations to masks; captions.
 
 A dataset is a folder with ``instances.json`` (COCO), ``images/`` and, optionally, ``heldout.txt``:
-one image file name a line, never to be trained on.
+one image file name a line, never to be trained on. ``captions.json`` maps file names to lists of sentences.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from fastsam.masks import Rle, decode_rle, encode_rle, fill_polygons
 from fastsam.optional import require
 
 __all__ = [
+    "CAPTIONS_NAME",
+    "CaptionedImage",
     "CocoDataset",
     "CocoImage",
     "Split",
@@ -30,20 +32,23 @@ __all__ = [
     "check_partial",
     "heldout_names",
     "read_boundaries",
+    "read_captions",
     "read_coco",
 ]
 
 Split = Literal["train", "heldout", "all"]
+CAPTIONS_NAME = "captions.json"
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image of a dataset and its annotations (COCO mappings, crowds left out)."""
+    """One image of a dataset and its annotations (COCO mappings); regions of uncounted objects are apart."""
 
     path: Path
     height: int
     width: int
     annotations: tuple[dict[str, Any], ...]
+    crowds: tuple[dict[str, Any], ...] = ()
 
     def masks(self) -> NDArray[np.bool_]:
         """Return the (N, H, W) boolean masks of the annotations."""
@@ -55,6 +60,14 @@ class CocoImage:
         """Return the annotations as RLE, rasterised by COCO's rules; those without a pixel are left out."""
         found = [annotation_rle(annotation, (self.height, self.width)) for annotation in self.annotations]
         return [rle for rle in found if coco_mask.area(rle) > 0]
+
+
+@dataclass(frozen=True)
+class CaptionedImage:
+    """One image and the sentences that people described it with."""
+
+    path: Path
+    captions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -205,20 +218,50 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
 def _images(records: list[Any], annotations: list[Any], folder: Path) -> list[tuple[str, CocoImage]]:
     """Return COCO's image records by file name, each with its annotations."""
     by_image: dict[int, list[dict[str, Any]]] = {}
+    crowds: dict[int, list[dict[str, Any]]] = {}
     for annotation in annotations:
-        if not annotation.get("iscrowd") and annotation.get("segmentation"):
-            by_image.setdefault(annotation["image_id"], []).append(annotation)
+        if annotation.get("segmentation"):
+            kind = crowds if annotation.get("iscrowd") else by_image
+            kind.setdefault(annotation["image_id"], []).append(annotation)
     images = [
         CocoImage(
             path=folder / record["file_name"],
             height=int(record["height"]),
             width=int(record["width"]),
             annotations=tuple(by_image.get(record["id"], ())),
+            crowds=tuple(crowds.get(record["id"], ())),
         )
         for record in records
     ]
     names = [str(record["file_name"]) for record in records]
     return sorted(zip(names, images, strict=True), key=lambda pair: pair[0])
+
+
+def read_captions(root: str | Path, split: Split = "all") -> tuple[CaptionedImage, ...]:
+    """Read the captions of a folder, in the order of the images' names; ``split`` as for :func:`read_coco`.
+
+    Raises:
+        DatasetError: there is no ``captions.json``, it is something else, or the split needs a
+            ``heldout.txt``.
+    """
+    root = Path(root)
+    source = root / CAPTIONS_NAME
+    form = '{"IMAGE.jpg": ["a sentence", ...], ...}'
+    try:
+        read = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{source}: expected JSON such as {form} ({error})") from error
+    if not isinstance(read, dict) or not all(
+        isinstance(said, list) and all(isinstance(sentence, str) for sentence in said)
+        for said in read.values()
+    ):
+        raise DatasetError(f"{source}: expected {form}, got something else")
+    heldout = heldout_names(root, split)
+    return tuple(
+        CaptionedImage(root / "images" / name, tuple(said))
+        for name, said in sorted(read.items())
+        if said and (split == "all" or (name in heldout) == (split == "heldout"))
+    )
 
 
 def check_partial(partial: Sequence[str], datasets: Sequence[CocoDataset]) -> None:

@@ -1,11 +1,21 @@
-"""A name, a file or a folder in, a text-image model out, which is loaded when it is first used."""
+"""A name, a file or a folder in, a text-image model out, which is loaded when it is first used.
+
+What it says of whole vocabularies is kept in ``texts`` beside the folder of downloaded weights, so that the
+next process does not spend seconds on it: under a hash of all that the vectors depend on, never as words.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import tempfile
 import threading
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DownloadError, WeightsError
-from fastsam.weights import Progress, WeightsEntry, download, local_path
-from prompts.encoder import Encoder, OpenClipEncoder, Pretrained, check_folder, find_pretrained
+from fastsam.weights import Progress, WeightsEntry, cache_folder, download, local_path
+from prompts.encoder import (
+    CONFIG_NAME,
+    WEIGHTS_NAMES,
+    Encoder,
+    OpenClipEncoder,
+    Pretrained,
+    check_folder,
+    find_pretrained,
+)
 from prompts.text import Embedder
 
-__all__ = ["NamedEncoder", "open_text_model"]
+__all__ = ["NamedEncoder", "open_text_model", "vectors_identity"]
 
 _FOLDER = "local-dir:"  # as open_clip marks folders
+_HUB = "hf-hub:"  # and repositories of Hugging Face
 _FILES = (".bin", ".pt", ".pth", ".safetensors")
+_ABOUT = (".json", ".txt", ".model", ".gz")  # what of a folder, beside its weights, vectors may depend on
+_KEPT_FILES = 200  # of vectors of texts; the oldest go
 
 
 def open_text_model(
@@ -37,13 +58,23 @@ def open_text_model(
 
     Raises:
         WeightsError: the folder or file is not there, or incomplete.
-        ConfigError: it is nothing of that.
+        ConfigError: it is nothing of that; ``hf-hub:`` names are not.
     """
     if model is None:
         return None
     if not isinstance(model, (str, os.PathLike)):
         return Embedder(model)
-    return Embedder(NamedEncoder.of(str(model), device, progress))
+    encoder = NamedEncoder.of(str(model), device, progress)
+    return Embedder(encoder, _TextFiles(lambda: encoder.content))
+
+
+def vectors_identity(embedder: Embedder) -> str:
+    """Return what tells one model's vectors from another's: a hash of its files, where it has files.
+
+    Raises:
+        WeightsError: its files cannot be had.
+    """
+    return str(getattr(embedder.encoder, "content", embedder.identity))
 
 
 @dataclass(eq=False)
@@ -63,6 +94,7 @@ class NamedEncoder:
     progress: Progress | None = None
     _lock: Any = field(default_factory=threading.Lock, repr=False)
     _loaded: Encoder | None = field(default=None, repr=False)
+    _content: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, name: str, device: str = "auto", progress: Progress | None = None) -> NamedEncoder:
@@ -70,6 +102,13 @@ class NamedEncoder:
         folder = os.path.expanduser(name.removeprefix(_FOLDER))
         if name.startswith(_FOLDER) or os.path.isdir(folder):
             return cls(folder, file=check_folder(Path(folder)), device=device, progress=progress)
+        if name.startswith(_HUB):
+            place = f"https://huggingface.co/{name.removeprefix(_HUB).partition('@')[0]}"
+            raise ConfigError(
+                f"text model {name!r}: names of the hub are not looked up; download {CONFIG_NAME}, "
+                f"{WEIGHTS_NAMES[0]} and its tokenizer's files, if any, from {place}/tree/main into a "
+                "folder, and give that folder; models that open_clip has a tag for go by MODEL:TAG"
+            )
         model, _, which = name.partition(":")
         path = Path(os.path.expanduser(which or name))
         if path.suffix.lower() not in _FILES:
@@ -94,9 +133,57 @@ class NamedEncoder:
         return f"{self.model}|{self.file.resolve()}|{state.st_size}|{state.st_mtime_ns}"
 
     @property
+    def content(self) -> str:
+        """A hash of all that the vectors depend on: weights, configuration, tokenizer, open_clip's version.
+
+        Weights that are not on this machine are downloaded for it.
+        """
+        with self._lock:
+            if not self._content:
+                self._content = self._hashed()
+            return self._content
+
+    def _hashed(self) -> str:
+        digest = hashlib.sha256()
+        with suppress(PackageNotFoundError):  # where it is not installed, loading says so
+            digest.update(f"open_clip {version('open_clip_torch')}\n".encode())
+        if self._in_folder:
+            about = sorted(p for p in Path(self.model).iterdir() if p.suffix in _ABOUT and p.is_file())
+            for part in about:
+                digest.update(f"{part.name} {_sha256(part)}\n".encode())
+            file = self.file
+        else:
+            file, known = self._located()
+            options = (known.preprocess, known.quick_gelu) if known else None
+            digest.update(json.dumps([self.model, options], default=list).encode())
+        digest.update(f"weights {_sha256(file)}".encode() if file else b"")
+        return digest.hexdigest()
+
+    @property
+    def _in_folder(self) -> bool:
+        return self.file is not None and self.file.parent == Path(self.model)
+
+    def _located(self) -> tuple[Path, Pretrained | None]:
+        """Return the file of the weights, downloaded if need be, and what open_clip knows of them."""
+        if self.file is not None:
+            return self.file, None
+        known = find_pretrained(self.model, self.tag)
+        return _downloaded(known, self.progress), known
+
+    @property
     def logit_scale(self) -> float:
         """What similarities are multiplied by before they become probabilities."""
         return self._encoder().logit_scale
+
+    @property
+    def image_px(self) -> int | None:
+        """Side of the square pictures that the network takes; None where they are none."""
+        return getattr(self._encoder(), "image_px", None)
+
+    @property
+    def resample(self) -> str | None:
+        """How larger pictures are shrunk to that side; None where it does not matter."""
+        return getattr(self._encoder(), "resample", None)
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Return (N, D) unit vectors of RGB pictures."""
@@ -115,16 +202,16 @@ class NamedEncoder:
     def _load(self) -> Encoder:
         from fastsam.everything.torch_backend import pick_device  # torch loads only when it is needed
 
-        if self.file is not None:
-            folder = self.file.parent == Path(self.model)
-            return OpenClipEncoder(self.model, None if folder else self.file, device=pick_device(self.device))
-        known = find_pretrained(self.model, self.tag)
+        device = pick_device(self.device)
+        if self._in_folder:
+            return OpenClipEncoder(self.model, device=device)
+        file, known = self._located()
         return OpenClipEncoder(
-            known.model,
-            _downloaded(known, self.progress),
-            device=pick_device(self.device),
-            preprocess=known.preprocess,
-            quick_gelu=known.quick_gelu,
+            self.model,
+            file,
+            device=device,
+            preprocess=known.preprocess if known else None,
+            quick_gelu=known.quick_gelu if known else False,
         )
 
 
@@ -168,3 +255,59 @@ def _entry(known: Pretrained, url: str) -> WeightsEntry:
         description="a text-image model of open_clip",
         url=url,
     )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class _TextFiles:
+    """Vectors of lists of phrases in a folder of their own, a file a list.
+
+    A file that is damaged, or that cannot be written, costs time and nothing else.
+
+    Args:
+        content: gives a hash of all that the vectors depend on.
+    """
+
+    def __init__(self, content: Callable[[], str]) -> None:
+        self._content = content
+
+    def load(self, phrases: Sequence[str], forms: Sequence[str]) -> NDArray[np.float32] | None:
+        """Return the (M, D) vectors, None where they are not known."""
+        path = self._path(phrases, forms)
+        if path is None:
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as kept:  # a zip: its CRC is checked
+                vectors = np.asarray(kept["vectors"], np.float32)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+        return vectors if vectors.ndim == 2 and len(vectors) == len(phrases) else None
+
+    def save(self, phrases: Sequence[str], forms: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        """Keep the vectors, and let the oldest files go."""
+        path = self._path(phrases, forms)
+        if path is None:
+            return
+        with suppress(OSError):  # a read-only home, a full disk: as if there were no cache
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as stream:
+                try:
+                    np.savez(stream, vectors=vectors)
+                    stream.close()
+                    os.replace(stream.name, path)
+                finally:
+                    Path(stream.name).unlink(missing_ok=True)
+            newest = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
+            for old in newest[_KEPT_FILES:]:
+                old.unlink(missing_ok=True)
+
+    def _path(self, phrases: Sequence[str], forms: Sequence[str]) -> Path | None:
+        """Return the file of a list of phrases; None where this user has no folder for it."""
+        key = hashlib.sha256(json.dumps([self._content(), list(forms), list(phrases)]).encode()).hexdigest()
+        try:
+            return cache_folder().parent / "texts" / f"{key}.npz"
+        except WeightsError:
+            return None

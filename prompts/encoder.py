@@ -21,6 +21,7 @@ from fastsam.errors import (
     WeightsError,
 )
 from fastsam.optional import require
+from prompts.folding import fold_norms
 
 __all__ = [
     "CONFIG_NAME",
@@ -41,7 +42,7 @@ WEIGHTS_NAMES = (
     "open_clip_pytorch_model.bin",
     "open_clip_model.bin",
 )  # open_clip takes them in this order
-_BATCH = 32
+_BATCH = 16  # on two cores, convolutions of more pictures at once leave the cache and take longer each
 _PURPOSE = "answer text prompts"
 # What open_clip and torch raise for files that are not what they seem.
 _UNUSABLE = (
@@ -58,7 +59,11 @@ _UNUSABLE = (
 
 
 class Encoder(Protocol):
-    """What text prompts and labels need of a text-image model."""
+    """What text prompts and labels need of a text-image model.
+
+    An encoder may also say ``image_px``, the side of the square pictures that its network takes, and
+    ``resample``, how it shrinks larger ones (``"bilinear"``, ``"bicubic"``): larger ones are not made, then.
+    """
 
     @property
     def identity(self) -> str:
@@ -187,6 +192,11 @@ class OpenClipEncoder:
         )
         settings = open_clip.transform.PreprocessCfg(**self._model.visual.preprocess_cfg)
         self._prepare = open_clip.transform.image_transform_v2(settings, is_train=False)
+        sides = {settings.size} if isinstance(settings.size, int) else set(settings.size)
+        self.image_px: int | None = sides.pop() if len(sides) == 1 else None
+        self.resample = "bicubic" if settings.interpolation == "bicubic" else "bilinear"
+        scale = self._torch.tensor([settings.mean, settings.std])
+        self._mean, self._std = 255 * scale.reshape(2, 3, 1, 1)
         try:
             self._tokenize = open_clip.get_tokenizer(name)
         except _UNUSABLE as error:
@@ -232,17 +242,35 @@ class OpenClipEncoder:
         model.eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
+        fold_norms(self._torch, model.visual)
+        model.visual.to(memory_format=self._torch.channels_last)
         return model
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Return (N, D) float32 unit vectors of N (H, W, 3) uint8 RGB pictures; a batch at a time."""
         found = []
         for start in range(0, len(pictures), self.batch_size):
-            few = [self._prepare(Image.fromarray(one)) for one in pictures[start : start + self.batch_size]]
+            few = pictures[start : start + self.batch_size]
             with self._torch.inference_mode():
-                batch = self._torch.stack(few).to(self.device)
-                found.append(self._model.encode_image(batch, normalize=True).float().cpu().numpy())
+                seen = self._model.encode_image(self._batch(few), normalize=True)
+                found.append(seen.float().cpu().numpy())
         return self._joined(found)
+
+    def _batch(self, pictures: Sequence[NDArray[np.uint8]]) -> Any:
+        """Return (B, 3, S, S) normalized pictures; those that have the network's size are not resized."""
+        torch, fitting = self._torch, (self.image_px, self.image_px, 3)
+        fits = np.array([one.shape == fitting for one in pictures])
+        parts = []
+        if fits.any():
+            ready = np.stack([one for one in pictures if one.shape == fitting])
+            # in this order of memory convolutions take half the time
+            parts.append((torch.from_numpy(ready).permute(0, 3, 1, 2).float() - self._mean) / self._std)
+        if not fits.all():
+            others = [self._prepare(Image.fromarray(one)) for one in pictures if one.shape != fitting]
+            parts.append(torch.stack(others))
+        order = np.argsort(np.argsort(~fits, kind="stable"))  # undoes "those that fit, then the others"
+        batch = torch.cat(parts)[torch.from_numpy(order)]
+        return batch.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (M, D) float32 unit vectors; a batch at a time."""
@@ -250,8 +278,25 @@ class OpenClipEncoder:
         for start in range(0, len(texts), self.batch_size):
             tokens = self._tokenize(list(texts[start : start + self.batch_size])).to(self.device)
             with self._torch.inference_mode():
-                found.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
+                found.append(self._read(tokens).float().cpu().numpy())
         return self._joined(found)
+
+    def _read(self, tokens: Any) -> Any:
+        """Return unit vectors of texts; padding, most of what there is, is left out where it cannot matter.
+
+        It cannot where a token sees only those before it, and a text's vector is that of its last token.
+        """
+        model = self._model
+        mask = getattr(model, "attn_mask", None)
+        pooled = getattr(model, "text_pool_type", "")
+        if mask is None or pooled not in ("argmax", "eos") or not bool(mask[0, 1:].isneginf().all()):
+            return model.encode_text(tokens, normalize=True)
+        length = int(tokens.any(dim=0).nonzero().max()) + 1  # padding is 0; other padding stays
+        short = {
+            "positional_embedding": model.positional_embedding[:length],
+            "attn_mask": mask[:length, :length],
+        }
+        return self._torch.func.functional_call(model, short, (None, tokens[:, :length]))[1]
 
     def _joined(self, parts: list[FloatArray]) -> FloatArray:
         return np.concatenate(parts) if parts else np.zeros((0, self._width()), np.float32)

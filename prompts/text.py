@@ -9,20 +9,29 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, PromptError
 from fastsam.records import Frame, MaskSet, Selection
-from prompts.crops import crop_picture
+from prompts.crops import MOST_PX, crop_picture
 from prompts.encoder import Encoder
 from prompts.ranking import ranked_rows
 from prompts.spec import AllOf, AnyOf, ButNot, CropStyle, Position, Prompt, Text
 from prompts.vocabulary import background, share_a_word, templates
 
-__all__ = ["NO_MODEL", "Embedder", "ImageFeatures", "answer", "asks_text", "probabilities", "score"]
+__all__ = [
+    "NO_MODEL",
+    "Embedder",
+    "ImageFeatures",
+    "TextCache",
+    "answer",
+    "asks_text",
+    "probabilities",
+    "score",
+]
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -33,6 +42,17 @@ NO_MODEL = (
 )
 _CROPS_AT_ONCE = 32  # pictures in memory at a time
 _TEXTS_KEPT = 8192
+_WORTH_KEEPING = 16  # phrases: a vocabulary, or the background, but not what a user asks for
+
+
+class TextCache(Protocol):
+    """Keeps the vectors of lists of phrases beyond this process."""
+
+    def load(self, phrases: Sequence[str], forms: Sequence[str]) -> FloatArray | None:
+        """Return the (M, D) vectors of phrases in sentences of these forms, None where they are not known."""
+
+    def save(self, phrases: Sequence[str], forms: Sequence[str], vectors: FloatArray) -> None:
+        """Keep the vectors; where that fails they are encoded again the next time."""
 
 
 class Embedder:
@@ -40,12 +60,13 @@ class Embedder:
 
     Args:
         encoder: of pictures and texts.
+        cache: remembers whole vocabularies for later processes.
 
     Raises:
         ConfigError: it has no ``encode_images`` or no ``encode_texts``.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, cache: TextCache | None = None) -> None:
         for name in ("encode_images", "encode_texts"):
             if not callable(getattr(encoder, name, None)):
                 raise ConfigError(
@@ -53,6 +74,7 @@ class Embedder:
                     f"got {type(encoder).__name__}"
                 )
         self.encoder = encoder
+        self._cache = cache
         self._known: OrderedDict[tuple[str, bool], FloatArray] = OrderedDict()
 
     @property
@@ -65,25 +87,41 @@ class Embedder:
         """What similarities are multiplied by before they become probabilities."""
         return float(self.encoder.logit_scale)
 
+    @property
+    def takes(self) -> tuple[int, str]:
+        """Side of the largest pictures that are of use to the encoder, and how it shrinks larger ones."""
+        how = getattr(self.encoder, "resample", None)
+        return getattr(self.encoder, "image_px", None) or MOST_PX, how or "bilinear"
+
     def texts(self, phrases: Sequence[str], ensemble: bool) -> FloatArray:
         """Return (M, D) unit vectors; with ``ensemble`` the mean over presets/templates.txt."""
         wanted = list(dict.fromkeys(phrases))
+        forms = templates() if ensemble else ("{}",)
         found = {
             phrase: self._known[phrase, ensemble] for phrase in wanted if (phrase, ensemble) in self._known
         }
-        fresh = [phrase for phrase in wanted if phrase not in found]
-        if fresh:
-            forms = templates() if ensemble else ("{}",)
-            sentences = [form.replace("{}", phrase) for phrase in fresh for form in forms]
-            vectors = _unit(self.encoder.encode_texts(sentences), len(sentences), "encode_texts")
-            means = vectors.reshape(len(fresh), len(forms), -1).mean(axis=1)
-            found |= dict(zip(fresh, _unit(means, len(fresh), "encode_texts"), strict=True))
+        if len(found) < len(wanted):
+            cache = self._cache if len(wanted) >= _WORTH_KEEPING else None
+            vectors = cache.load(wanted, forms) if cache is not None else None
+            if vectors is not None:
+                found = dict(zip(wanted, vectors, strict=True))
+            else:
+                found |= self._encoded([phrase for phrase in wanted if phrase not in found], forms)
+                if cache is not None:
+                    cache.save(wanted, forms, np.stack([found[phrase] for phrase in wanted]))
         for phrase in wanted:
             self._known[phrase, ensemble] = found[phrase]
             self._known.move_to_end((phrase, ensemble))
         while len(self._known) > _TEXTS_KEPT:
             self._known.popitem(last=False)
         return np.stack([found[phrase] for phrase in phrases])
+
+    def _encoded(self, phrases: Sequence[str], forms: Sequence[str]) -> dict[str, FloatArray]:
+        """Return a unit vector a phrase, the mean over the sentences of all forms."""
+        sentences = [form.replace("{}", phrase) for phrase in phrases for form in forms]
+        vectors = _unit(self.encoder.encode_texts(sentences), len(sentences), "encode_texts")
+        means = vectors.reshape(len(phrases), len(forms), -1).mean(axis=1)
+        return dict(zip(phrases, _unit(means, len(phrases), "encode_texts"), strict=True))
 
     def pictures(self, pictures: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Return (N, D) unit vectors."""
@@ -156,8 +194,9 @@ class ImageFeatures:
         vectors: list[FloatArray] = []
         of: list[int] = []
         waiting: list[NDArray[np.uint8]] = []
+        takes = self.embedder.takes if len(self.masks) else ()  # asking may load the encoder
         for i in range(len(self.masks)):
-            picture = crop_picture(self.frame, self.masks.crop(i), style)
+            picture = crop_picture(self.frame, self.masks.crop(i), style, *takes)
             if picture is not None:
                 waiting.append(picture)
                 of.append(i)
@@ -197,13 +236,15 @@ def probabilities(
     if len(of) == 0 or not texts:
         return found
     others = [*negatives, *background()]
-    words = features.embedder.texts([*texts, *others], ensemble)
+    embedder = features.embedder
+    named = embedder.texts([*texts, *negatives], ensemble)
+    words = np.concatenate([named, embedder.texts(background(), ensemble)])
     if words.shape[1] != vectors.shape[1]:
         raise ConfigError(
             f"text model: expected vectors of one length for pictures and texts, got {vectors.shape[1]} "
             f"and {words.shape[1]}"
         )
-    logits = features.embedder.logit_scale * (vectors.astype(np.float64) @ words.T.astype(np.float64))
+    logits = embedder.logit_scale * (vectors.astype(np.float64) @ words.T.astype(np.float64))
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     asked, rest = odds[:, : len(texts)], odds[:, len(texts) :]
     if together:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "False")
 os.environ.setdefault("YOLO_VERBOSE", "False")
 # And before torch: on a busy machine its threads wait for each other; one is several times faster there.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What processes keep for later ones belongs to the tests, too.
+_CACHE = tempfile.TemporaryDirectory(prefix="fastsam-tests-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile(

@@ -298,3 +298,53 @@ def test_mistakes_with_texts_are_one_line_and_exit_2(flags: list[str], message: 
     assert (code, out) == (2, "")
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def annotated(photos: Path, tmp_path: Path) -> Path:
+    """A photo with an object of a category, and captions."""
+    root = tmp_path / "annotated"
+    root.mkdir()
+    photos.rename(root / "images")
+    content = {
+        "images": [{"id": 1, "file_name": "street1.jpg", "height": 400, "width": 300}],
+        "categories": [{"id": 1, "name": "bis"}, {"id": 2, "name": "giraffe"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [[10, 90, 290, 90, 290, 280, 10, 280]]}
+        ],
+    }
+    (root / "instances.json").write_text(json.dumps(content))
+    (root / "captions.json").write_text(json.dumps({"street0.jpg": ["a bus"], "street1.jpg": ["a big bus"]}))
+    return root
+
+
+def test_eval_texts_prints_a_table_or_json(annotated: Path, tiny: Path, tmp_path: Path) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("bis = bus\n")
+    flags = ["--text-model", str(tiny), "--split", "all", "--names", str(names), "--threshold", "0.3"]
+    crops = ["--crops", "masked", "--crops", "context"]
+    shown = run("eval-texts", str(annotated), *flags, *crops, "--conf", "0.3", "--json")
+    assert shown.exit_code == 0, shown.output
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [row["crops"] for row in rows] == ["masked", "context"]
+    assert (rows[0]["instances"], rows[0]["pairs"], rows[0]["captions"]) == (1, 2, 2)
+    assert (rows[0]["protocol"]["threshold"], rows[0]["segment"]["conf"]) == (0.3, 0.3)
+    (annotated / "instances.json").unlink()
+    table = run("eval-texts", str(annotated), *flags[:4])
+    assert table.exit_code == 0, table.output
+    assert "caption_to_photo_R@5" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "no text-image model is named"),
+        (["--crops", "blured", "--text-model", "ViT-B-32:openai"], "expected some of masked, blurred"),
+        (["--names", "nowhere.txt"], "nowhere.txt: cannot be read"),
+    ],
+)
+def test_mistakes_with_eval_texts(annotated: Path, flags: list[str], message: str) -> None:
+    code, out, err = fastsam("eval-texts", str(annotated), "--split", "all", *flags)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastsam.config import CheckedConfig, RenderConfig, SegmentConfig, TrainConfig, option
+from fastsam.config import CheckedConfig, RenderConfig, SegmentConfig, TextEvalConfig, TrainConfig, option
 from fastsam.errors import ConfigError, FastSAMError, InputError
 
 NAN, INF = float("nan"), float("inf")
-CONFIGS = [SegmentConfig, RenderConfig, TrainConfig]
+CONFIGS = [SegmentConfig, RenderConfig, TrainConfig, TextEvalConfig]
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

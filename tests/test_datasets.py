@@ -53,6 +53,7 @@ def test_a_folder_in_order_of_names(tmp_path: Path) -> None:
         tmp_path / "leaves" / "images" / name for name in ("a.jpg", "b.jpg", "sub/c d.jpg")
     ]
     assert [[one["id"] for one in image.annotations] for image in found.images] == [[2], [1, 3], []]
+    assert [[one["id"] for one in image.crowds] for image in found.images] == [[], [4], []]
     first, second, third = (image.masks() for image in found.images)
     assert np.array_equal(first, DISC[None])
     assert np.array_equal(second[1], DISC)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
 
-from fastsam import FastSAM, Text
+from fastsam import FastSAM, Text, text_models
 from fastsam.errors import (
     CheckpointError,
     ConfigError,
@@ -23,8 +26,9 @@ from fastsam.errors import (
     WeightsError,
 )
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
-from fastsam.text_models import NamedEncoder, open_text_model
+from fastsam.text_models import NamedEncoder, open_text_model, vectors_identity
 from prompts.text import Embedder
+from prompts.vocabulary import templates
 from tests.text_models import TINY, scene, tiny_folder
 
 FILE = "Tiny-1--mine.safetensors"
@@ -33,6 +37,12 @@ FILE = "Tiny-1--mine.safetensors"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FASTSAM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -167,6 +177,7 @@ def test_offline_says_what_to_place_where(known: Path, monkeypatch: pytest.Monke
         ("elsewhere.safetensors", ConfigError, "ViT-B-32:elsewhere.safetensors"),
         (".", WeightsError, "there is no open_clip_config"),
         ("", WeightsError, "no such folder"),
+        ("hf-hub:me/tiny@v2", ConfigError, r"open_clip_config\.json.*huggingface\.co/me/tiny/tree.*a folder"),
     ],
 )
 def test_what_is_no_model_is_said_at_once(
@@ -205,3 +216,124 @@ def test_a_device_that_is_not_there(folder: Path) -> None:
         found.texts(["a dog"], False)
     with pytest.raises(PromptError, match="expected words"):
         Text("")
+
+
+WORDS = [f"word {k}" for k in range(20)]
+
+
+class Counted:
+    """Counts the sentences that go through a network."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sentences = 0
+        real = NamedEncoder.encode_texts
+
+        def counted(encoder: NamedEncoder, texts: Any) -> Any:
+            self.sentences += len(texts)
+            return real(encoder, texts)
+
+        monkeypatch.setattr(NamedEncoder, "encode_texts", counted)
+
+
+def opened(folder: Path) -> Embedder:
+    """As a new process opens it."""
+    found = open_text_model(folder, device="cpu")
+    assert found is not None
+    return found
+
+
+def test_the_next_process_knows_a_vocabulary(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(monkeypatch)
+    first = opened(folder).texts(WORDS, True)
+    assert counted.sentences == 20 * len(templates())
+    assert np.array_equal(opened(folder).texts(WORDS, True), first)
+    assert counted.sentences == 20 * len(templates())
+    opened(folder).texts(WORDS, False)  # in other sentences
+    assert counted.sentences == 20 * len(templates()) + 20
+    opened(folder).texts([*WORDS, "another"], False)
+    assert counted.sentences == 20 * len(templates()) + 41
+    assert not [path for path in home.rglob("*") if "word" in path.name]
+
+
+def test_what_a_user_asks_for_is_not_kept(folder: Path, home: Path) -> None:
+    opened(folder).texts(["my secret", "another"], True)
+    assert not home.exists()
+
+
+def test_words_known_before_do_not_change_what_is_kept(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = opened(folder)
+    alone.texts(["word 3"], True)
+    mixed = alone.texts(WORDS, True)
+    counted = Counted(monkeypatch)
+    assert np.array_equal(opened(folder).texts(WORDS, True), mixed)
+    assert counted.sentences == 0
+
+
+def test_other_weights_tokenizers_and_settings_are_other_vectors(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert vectors_identity(opened(copy)) == vectors_identity(opened(folder))  # content, not place or time
+    (copy / "README.md").write_text("of no matter")
+    assert vectors_identity(opened(copy)) == vectors_identity(opened(folder))
+    seen = {vectors_identity(opened(folder))}
+    weights = copy / "open_clip_model.safetensors"
+    state = weights.stat()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))  # as large and as old as before
+    seen.add(vectors_identity(opened(copy)))
+    (copy / "tokenizer.json").write_text("{}")
+    seen.add(vectors_identity(opened(copy)))
+    config = json.loads((copy / "open_clip_config.json").read_text())
+    (copy / "open_clip_config.json").write_text(json.dumps(config | {"more": 1}))
+    seen.add(vectors_identity(opened(copy)))
+    assert len(seen) == 4
+    assert vectors_identity(Embedder(ColourWordEncoder())) == "colour words"
+
+
+def test_architectures_and_tags_have_an_identity(known: Path, mirror: Path, folder: Path) -> None:
+    (mirror / FILE).write_bytes((folder / "open_clip_model.safetensors").read_bytes())
+    tagged, file = (
+        open_text_model(name, device="cpu")
+        for name in ("Tiny-1:mine", f"Tiny-1:{folder / 'open_clip_model.safetensors'}")
+    )
+    assert tagged is not None
+    assert file is not None
+    assert vectors_identity(tagged) != vectors_identity(file)  # prepares its pictures otherwise
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK", None])
+def test_damaged_vectors_are_encoded_again(folder: Path, home: Path, damage: bytes | None) -> None:
+    first = opened(folder).texts(WORDS, True)
+    (file,) = (home / "texts").iterdir()
+    content = file.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+    file.write_bytes(flipped if damage is None else damage)
+    assert np.array_equal(opened(folder).texts(WORDS, True), first)
+    assert file.read_bytes() == content
+
+
+def test_no_folder_to_keep_them_in(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.write_text("a file")
+    assert opened(folder).texts(WORDS, True).shape == (20, 16)
+    monkeypatch.setattr(text_models, "cache_folder", lambda: (_ for _ in ()).throw(WeightsError("no home")))
+    assert opened(folder).texts(WORDS, True).shape == (20, 16)
+
+
+def test_only_the_newest_vectors_stay(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_models, "_KEPT_FILES", 2)
+    model = opened(folder)
+    for number in range(4):
+        model.texts([f"{word} {number}" for word in WORDS], False)
+        for age, file in enumerate(sorted((home / "texts").iterdir(), key=lambda f: f.stat().st_mtime)):
+            os.utime(file, (1000 + age, 1000 + age))
+    assert len(list((home / "texts").iterdir())) == 2
+    counted = Counted(monkeypatch)
+    opened(folder).texts([f"{word} 3" for word in WORDS], False)
+    assert counted.sentences == 0

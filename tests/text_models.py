@@ -45,23 +45,23 @@ def scene() -> tuple[Frame, MaskSet]:
     return Frame(rgb), MaskSet.from_dense(np.stack(list(masks.values())), [0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
 
 
-def tiny_model() -> Any:
+def tiny_model(config: dict[str, Any] = TINY) -> Any:
     """A randomly initialised model of open_clip, the same in every process."""
     import open_clip
     import torch
 
     torch.manual_seed(0)
-    return open_clip.model.CLIP(**json.loads(json.dumps(TINY["model_cfg"]))).eval()
+    return open_clip.model.CLIP(**json.loads(json.dumps(config["model_cfg"]))).eval()
 
 
-def tiny_folder(folder: Path) -> Path:
+def tiny_folder(folder: Path, config: dict[str, Any] = TINY) -> Path:
     """Write a tiny model in open_clip's own format."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "open_clip_config.json").write_text(json.dumps(TINY))
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
     save_file(
-        {name: value.contiguous() for name, value in tiny_model().state_dict().items()},
+        {name: value.contiguous() for name, value in tiny_model(config).state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
     return folder

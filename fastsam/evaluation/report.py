@@ -11,7 +11,7 @@ from fastsam.errors import InputError
 from fastsam.evaluation.shards import write_atomic
 from fastsam.optional import require
 
-__all__ = ["LABELS", "save_json", "table"]
+__all__ = ["LABELS", "TEXT_LABELS", "save_json", "table"]
 
 # Figure -> what it is, in the order of the table. Those that no result has are left out.
 LABELS: dict[str, str] = {
@@ -44,7 +44,42 @@ LABELS: dict[str, str] = {
     "boundary_AP": "boundary average precision",
     "R50": "boundary recall at 50 % precision",
 }
+# The same of texts; those that are measured about the true masks and about the masks of stage one.
+_ANSWERS = {
+    "precision": "answers that are right",
+    "recall": "objects that are found",
+    "F1": "of the two, all pairs of image and text pooled",
+    "macro_precision": "precision, mean over texts",
+    "macro_recall": "recall, mean over texts",
+    "macro_F1": "F1, mean over texts",
+    "AP": "average precision over all thresholds, pooled",
+    "macro_AP": "the same, mean over texts",
+    "best_F1": "F1 at the threshold that suits this split best",
+    "best_threshold": "that threshold",
+    "false_alarms": "texts that nothing shows, and that are answered",
+}
+TEXT_LABELS: dict[str, str] = {
+    "texts": "texts asked for",
+    "pairs": "pairs of image and text",
+    "absent_pairs": "of them: the image shows nothing of it",
+    "label_top1": "objects called right",
+    "label_top5": "right name among the best five",
+    "label_macro_top1": "objects called right, mean over names",
+    "label_named": "objects whose name reaches the threshold",
+    "label_named_right": "of them: called right",
+    **{f"objects_{name}": f"true masks: {what}" for name, what in _ANSWERS.items()},
+    "masks_covered": "found masks: objects that one of them fits (IoU .5)",
+    **{f"masks_{name}": f"found masks: {what}" for name, what in _ANSWERS.items()},
+    "masks_repeated": "found masks: answers that show an answered object again, or uncounted ones",
+    "captioned_images": "photos with captions",
+    "captions": "captions",
+    "photo_to_caption_R@1": "photos whose best caption is one of theirs",
+    "photo_to_caption_R@5": "one of the best five",
+    "caption_to_photo_R@1": "captions whose best photo is theirs",
+    "caption_to_photo_R@5": "one of the best five",
+}
 _TIMES = {
+    "crop": "ms: one mask cut out and encoded",
     "network": "ms: network",
     "decode": "ms: network outputs to masks that answer prompts",
     "pixels": "ms: all masks to full-size pixels",
@@ -56,7 +91,8 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     """Return a rich table of one evaluation, or of several side by side.
 
     Args:
-        results: what :func:`fastsam.evaluation.runner.evaluate` returned, once or a list.
+        results: what :func:`fastsam.evaluation.runner.evaluate` or
+            :func:`fastsam.evaluation.texts.evaluate_texts` returned, once or a list.
 
     Raises:
         InputError: there are no results.
@@ -68,14 +104,26 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     made = require("rich.table", "print tables").Table(title="Evaluation")
     made.add_column("figure", no_wrap=True)
     for run in runs:
-        made.add_column(f"{run['dataset']} {run['split']}", justify="right", no_wrap=True)
+        made.add_column(_heading(run), justify="right", no_wrap=True)
     made.add_column("what it is")
-    for name, label in LABELS.items():
+    for name, label in (LABELS | TEXT_LABELS).items():
         if any(name in run for run in runs):
             made.add_row(name, *[_number(run.get(name)) for run in runs], label)
     for name, label in _TIMES.items():
-        made.add_row(f"time_ms.{name}", *[_number(run["time_ms"].get(name), 1) for run in runs], label)
+        if any(name in run.get("time_ms", {}) for run in runs):
+            times = [_number(run.get("time_ms", {}).get(name), 1) for run in runs]
+            made.add_row(f"time_ms.{name}", *times, label)
     return made
+
+
+def _heading(run: Mapping[str, Any]) -> str:
+    r"""Return what a column is about, a line each; of a model's path the last part.
+
+    >>> _heading({"dataset": "coco", "split": "all", "text_model": "models/mine", "crops": "masked"})
+    'coco all\nmine\nmasked'
+    """
+    lines = [f"{run['dataset']} {run['split']}", Path(run.get("text_model") or "").name, run.get("crops")]
+    return "\n".join(line for line in lines if line)
 
 
 def _number(value: Any, digits: int = 3) -> str:

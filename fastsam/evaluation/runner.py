@@ -33,7 +33,7 @@ from fastsam.evaluation.metrics import (
 )
 from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Shards, file_sha256
+from fastsam.evaluation.shards import Arrays, Shards, file_sha256, model_identity
 from fastsam.evaluation.worst import save_worst
 from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fastsam.everything.backend import Segmenter
     from fastsam.pipeline import FastSAM
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "first_images", "read_listed"]
 
 _MEASURES = 2  # raise it when what is measured changes: stored measurements are then not used again
 _BOX_AREAS = ("all",)
@@ -92,9 +92,9 @@ def evaluate(
         raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
     found = read_coco(dataset, split)
-    images = _first(found, limit)
+    images = first_images(found, limit)
     identity = {
-        "model": _model_identity(segmenter, model_id, required=out is not None),
+        "model": model_identity(segmenter, model_id, required=out is not None),
         "annotations_sha256": file_sha256(found.root / "instances.json"),
         "protocol": asdict(config),
         "version": fastsam.__version__,
@@ -143,7 +143,7 @@ def _worst(measured: Sequence[Arrays], images: Sequence[CocoImage]) -> list[tupl
     return sorted(means, key=lambda pair: pair[0])
 
 
-def _first(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ...]:
+def first_images(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ...]:
     """Return the images to measure."""
     if limit is not None and limit < 1:
         raise ConfigError(f"limit: expected at least 1 image, got {limit}")
@@ -155,21 +155,9 @@ def _first(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ...]:
     return dataset.images[:limit]
 
 
-def _model_identity(segmenter: Any, model_id: str | None, *, required: bool) -> dict[str, str | None]:
-    """Return what tells one model from another."""
-    checkpoint = getattr(segmenter, "checkpoint", None)
-    digest = file_sha256(Path(checkpoint)) if checkpoint is not None and Path(checkpoint).is_file() else None
-    if required and digest is None and model_id is None:
-        raise ConfigError(
-            f"model_id: expected a name for a {type(segmenter).__name__}, which has no checkpoint file; "
-            "without one, measurements of different models would be mixed up in 'out'"
-        )
-    return {"backend": type(segmenter).__name__, "weights_sha256": digest, "id": model_id}
-
-
 def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig) -> Arrays:
     """Return everything that is measured on one image."""
-    frame = _frame(image)
+    frame = read_listed(image)
     start = time.perf_counter()
     masks = segmenter.segment(frame, config.segment)
     passed = time.perf_counter()
@@ -202,7 +190,7 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     return arrays
 
 
-def _frame(image: CocoImage) -> Frame:
+def read_listed(image: CocoImage) -> Frame:
     """Read an image and compare its size with the listed one."""
     frame = read_frame(image.path)
     if frame.size_hw != (image.height, image.width):

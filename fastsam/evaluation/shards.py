@@ -18,9 +18,9 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import DatasetError, ExportError
+from fastsam.errors import ConfigError, DatasetError, ExportError
 
-__all__ = ["Shards", "file_sha256", "fingerprint", "write_atomic"]
+__all__ = ["Arrays", "Shards", "file_sha256", "fingerprint", "model_identity", "write_atomic"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -42,6 +42,18 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
     True
     """
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def model_identity(segmenter: Any, model_id: str | None, *, required: bool) -> dict[str, str | None]:
+    """Return what tells one model from another."""
+    checkpoint = getattr(segmenter, "checkpoint", None)
+    digest = file_sha256(Path(checkpoint)) if checkpoint is not None and Path(checkpoint).is_file() else None
+    if required and digest is None and model_id is None:
+        raise ConfigError(
+            f"model_id: expected a name for a {type(segmenter).__name__}, which has no checkpoint file; "
+            "without one, measurements of different models would be mixed up in 'out'"
+        )
+    return {"backend": type(segmenter).__name__, "weights_sha256": digest, "id": model_id}
 
 
 def write_atomic(path: Path, write: _Writer) -> None:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastsam.records import Frame, MaskSet
 from prompts.crops import FILL_RGB, LEAST_PX, crop_picture
@@ -83,3 +84,21 @@ def test_large_masks_give_small_pictures(style: CropStyle) -> None:
     seen = picture(rectangle((1500, 2000), 10, 10, 1990, 1400), style)
     assert seen.shape == (512, 512, 3)
     assert seen[256, 256].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_pictures_are_no_larger_than_the_encoder_takes(style: CropStyle, photographs: dict[str, Any]) -> None:
+    frame = Frame(photographs["bus"])
+    mask = ellipse(frame.size_hw, 100, 300, 700, 900)
+    crop = MaskSet.from_dense(mask[None]).crop(0)
+    whole, small = crop_picture(frame, crop, style), crop_picture(frame, crop, style, 64)
+    assert whole is not None
+    assert small is not None
+    assert small.shape == (64, 64, 3)
+    shrunk = np.asarray(Image.fromarray(whole).resize((64, 64), Image.Resampling.BILINEAR), int)
+    assert np.abs(shrunk - small).mean() < 3  # of 255
+    tiny = crop_picture(
+        frame, MaskSet.from_dense(ellipse(frame.size_hw, 50, 50, 70, 70)[None]).crop(0), style, 64
+    )
+    assert tiny is not None
+    assert tiny.shape[0] < 64  # enlarging is the encoder's own affair

@@ -21,6 +21,7 @@ from fastsam.errors import (
     WeightsError,
 )
 from prompts.encoder import OpenClipEncoder, find_pretrained
+from prompts.folding import fold_norms
 from tests.text_models import TINY, tiny_folder, tiny_model
 
 
@@ -168,3 +169,97 @@ def test_weights_that_open_clip_knows() -> None:
 def test_weights_that_nobody_knows(model: str, tag: str, said: str) -> None:
     with pytest.raises(UnknownWeightsError, match=said):
         find_pretrained(model, tag)
+
+
+def test_pictures_of_the_right_size_are_not_resized(encoder: OpenClipEncoder) -> None:
+    assert encoder.image_px == 32
+    random = np.random.default_rng(0)
+    sizes = [(32, 32), (40, 31), (32, 32), (32, 31), (500, 200), (32, 32)]
+    pictures = [random.integers(0, 256, (*size, 3)).astype(np.uint8) for size in sizes]
+    with torch.inference_mode():
+        batch = torch.stack([encoder._prepare(Image.fromarray(one)) for one in pictures])
+        assert torch.allclose(encoder._batch(pictures), batch, atol=1e-5)
+        wanted = encoder._model.encode_image(batch, normalize=True).numpy()
+    assert np.allclose(encoder.encode_images(pictures), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, id="causal"),
+        pytest.param({"no_causal_mask": True}, id="not causal"),
+        pytest.param({"pool_type": "last"}, id="the last token, padding or not"),
+    ],
+)
+def test_padding_changes_nothing(more: dict[str, Any], tmp_path: Path) -> None:
+    config = json.loads(json.dumps(TINY))
+    config["model_cfg"]["text_cfg"] |= more
+    folder = tiny_folder(tmp_path / "tiny", config)
+    read, model = OpenClipEncoder(folder), open_clip.create_model(f"local-dir:{folder}").eval()
+    texts = ["a", "a dog", "a dog that is longer than what there is room for, by some words of no use at all"]
+    tokens = open_clip.get_tokenizer(f"local-dir:{folder}")(texts)
+    with torch.inference_mode():
+        wanted = model.encode_text(tokens, normalize=True).numpy()
+    for few in (texts, texts[:1], texts[:2]):
+        assert np.allclose(read.encode_texts(few), wanted[: len(few)], atol=1e-5)
+
+
+def trained(model: Any) -> Any:
+    """Norms that do something: random means, variances, scales and shifts."""
+    torch.manual_seed(1)
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            for values in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+                values.data.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+def norms(model: Any) -> int:
+    return sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in model.modules())
+
+
+@pytest.mark.parametrize(
+    "tower",
+    [
+        {"timm_model_name": "mobilenetv2_050", "timm_proj": "linear", "image_size": 64},
+        {"layers": [1, 1, 1, 1], "width": 16, "head_width": 32, "image_size": 64},
+    ],
+    ids=["timm", "resnet of open_clip"],
+)
+def test_norms_become_part_of_convolutions(tower: dict[str, Any]) -> None:
+    vision = tower | {"timm_model_pretrained": False} if "timm_model_name" in tower else tower
+    text = TINY["model_cfg"]["text_cfg"]
+    visual = trained(open_clip.model.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text).visual)
+    assert norms(visual) > 10
+    pictures = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        was = visual(pictures)
+        assert fold_norms(torch, visual)
+        now = visual(pictures)
+    assert norms(visual) == 0
+    assert torch.allclose(was, now, rtol=1e-3, atol=1e-4 * float(was.abs().max()))
+
+
+class Twice(torch.nn.Module):
+    """What a convolution gives is used before and after its norm."""
+
+    image_size = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)
+
+    def forward(self, pictures: Any) -> Any:
+        seen = self.convolution(pictures)
+        return self.norm(seen) + seen
+
+
+def test_towers_that_cannot_be_folded_stay() -> None:
+    tower = trained(Twice())
+    before = {name: value.clone() for name, value in tower.state_dict().items()}
+    assert not fold_norms(torch, tower)
+    assert norms(tower) == 1
+    after = tower.state_dict()
+    assert set(after) == set(before)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert not fold_norms(torch, torch.nn.Conv2d(3, 4, 3))

@@ -120,6 +120,28 @@ def test_names_of_a_vocabulary_exclude_each_other(features: ImageFeatures) -> No
     assert together[0, row] == pytest.approx(together[1, row], rel=1e-3)
 
 
+class Small(ColourWordEncoder):
+    """Says what size of pictures it takes."""
+
+    image_px = 24
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sides: list[int] = []
+
+    def encode_images(self, pictures: Any) -> Any:
+        self.sides += [len(picture) for picture in pictures]
+        return super().encode_images(pictures)
+
+
+def test_pictures_are_cut_to_what_the_encoder_takes(features: ImageFeatures) -> None:
+    encoder = Small()
+    smaller = ImageFeatures(*scene(), encoder)
+    found = select(smaller.masks, Text("a red thing"), smaller)
+    assert named(found) == named(select(features.masks, Text("a red thing"), features))
+    assert max(encoder.sides) == 24
+
+
 class Counting:
     """An encoder whose texts all differ: what the ensemble averages can be told."""
 

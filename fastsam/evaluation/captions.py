@@ -1,0 +1,90 @@
+"""Captions: does a photo find the sentences that people described it with, and a sentence its photo?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastsam
+from fastsam.datasets import CAPTIONS_NAME, Split, read_captions
+from fastsam.errors import ConfigError, DatasetError
+from fastsam.evaluation.answers import hit_rate
+from fastsam.evaluation.report import save_json
+from fastsam.evaluation.shards import Arrays, Shards, file_sha256
+from fastsam.sources import read_frame
+from fastsam.text_models import vectors_identity
+from prompts.text import Embedder
+
+__all__ = ["caption_figures"]
+
+_RANKS = (1, 5)
+
+
+def caption_figures(
+    root: Path,
+    split: Split,
+    embedder: Embedder,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    on_progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Any]:
+    """Return R@1 and R@5 in both directions, among all captions and photos of a folder.
+
+    A photo is shown whole, as the model's own preprocessing takes it; a caption is asked for as it stands.
+
+    Args:
+        root: folder with ``captions.json``, ``images/`` and ``heldout.txt``.
+        split: ``"heldout"``, ``"train"`` or ``"all"``.
+        embedder: the text-image model.
+        out: folder for one file an image.
+        limit: only the first so many images.
+        on_progress: called with (done, total, name) after each image.
+
+    Raises:
+        DatasetError: the captions or an image cannot be read, or there are none.
+        ConfigError: ``limit`` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit: expected at least 1 image, got {limit}")
+    images = read_captions(root, split)[:limit]
+    if not images:
+        raise DatasetError(f"dataset {root}: split {split!r} has no captions; use split 'all'")
+    identity = {
+        "captions_sha256": file_sha256(root / CAPTIONS_NAME),
+        "text_model_identity": vectors_identity(embedder),
+        "version": fastsam.__version__,
+    }
+    shards = Shards(out, f"{root.resolve().name}-{split}-captions", identity)
+    measured: list[Arrays] = []
+    for number, image in enumerate(images):
+        shard = shards.path([image.path])
+        arrays = shards.load(shard)
+        if arrays is None:
+            arrays = {
+                "photo": embedder.pictures([read_frame(image.path).rgb])[0],
+                "captions": embedder.texts(image.captions, ensemble=False),
+            }
+            shards.save(shard, arrays)
+        measured.append(arrays)
+        if on_progress is not None:
+            on_progress(number + 1, len(images), image.path.name)
+    figures = _figures(measured)
+    if shards.folder is not None:
+        save_json({**figures, **identity}, shards.folder / "results.json")
+    return figures
+
+
+def _figures(measured: list[Arrays]) -> dict[str, Any]:
+    photos = np.stack([arrays["photo"] for arrays in measured]).astype(np.float64)
+    captions = np.concatenate([arrays["captions"] for arrays in measured]).astype(np.float64)
+    of = np.repeat(np.arange(len(measured)), [len(arrays["captions"]) for arrays in measured])
+    similarity, own = photos @ captions.T, np.arange(len(measured))[:, None] == of
+    return {
+        "captioned_images": len(measured),
+        "captions": len(captions),
+        **{f"photo_to_caption_R@{rank}": hit_rate(similarity, own, rank) for rank in _RANKS},
+        **{f"caption_to_photo_R@{rank}": hit_rate(similarity.T, own.T, rank) for rank in _RANKS},
+    }
