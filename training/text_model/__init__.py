@@ -1,0 +1,1 @@
+"""The small text-image model: see weights/fastsam-nano-text.md."""
