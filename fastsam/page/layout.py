@@ -68,7 +68,9 @@ def build(
     shared = SharedModel(weights, device, text_model, model)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
     gr = require("gradio", "show the page")
-    with gr.Blocks(title="FastSAM", analytics_enabled=False, delete_cache=(_FORGET_S, _FORGET_S)) as page:
+    with gr.Blocks(
+        title="FastSAM", analytics_enabled=False, fill_width=True, delete_cache=(_FORGET_S, _FORGET_S)
+    ) as page:
         visitor = gr.State(Visitor(Shelf(memory_mb << 20)), time_to_live=_FORGET_S)
         widgets = _layout(gr, shared)
         _connect(gr, visitor, widgets, _handlers(gr, shared, widgets))

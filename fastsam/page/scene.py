@@ -199,13 +199,15 @@ def _answer(visit: Visit, answer: Answer, times_ms: dict[str, float]) -> dict[st
         "rows": result.indices.tolist(),
         "masks": _named(masks, answer, texts),
         "labels": list(session.labels.names) if session.labels is not None else None,
+        "captions": session.labels is not None
+        or len(texts) > 1,  # one name for all need not be written on each
         "marks": [_mark(mark) for mark in visit.marks],
         "levels": answer.levels,
         "level": answer.level,
         "combine": visit.combine,
         "combinable": _kinds_wanted(visit) > 1,
         "picture": _preview(visit, answer),
-        "text": f"{found}. {_hint(answer)}",
+        "text": f"{found}. {_hint(visit, answer)}",
         "times": spent,
         "alt": f"Photo {session.frame.name}, {width} by {height} pixels, {found} shown",
     }
@@ -236,9 +238,12 @@ def _kinds_wanted(visit: Visit) -> int:
     return len(alone) + sum(mark.kind in ("scribble", "outline") for mark in wanted)
 
 
-def _hint(answer: Answer) -> str:
+def _hint(visit: Visit, answer: Answer) -> str:
+    """Return what there is to say of an answer, or to do next."""
     if answer.everything:
         return "Click a thing to have only that." if len(answer.result) else "Lower conf to find more."
+    if _kinds_wanted(visit) > 1:
+        return "What any of the prompts means." if visit.combine == "any" else "What fits all of the prompts."
     reason = answer.result.reason.replace("object 0: ", "")  # all clicks are about one
     return f"{reason[:1].upper()}{reason[1:]}."
 

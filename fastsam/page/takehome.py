@@ -18,7 +18,7 @@ from fastsam.render import overlay, save_image
 __all__ = ["CHOICES", "take_home"]
 
 _PICTURES = {
-    "view": "The picture as shown (PNG)",
+    "view": "Picture as shown (PNG)",
     "cutouts": "Each mask cut out (PNGs)",
 }
 CHOICES = [(words, name) for name, words in _PICTURES.items()]

@@ -23,7 +23,7 @@ import sys, fastsam
 from fastsam.page import build, serve
 from fastsam.testing import ColourWordEncoder
 
-page = build(fastsam.FastSAM(sys.argv[1], device="cpu", text_model=ColourWordEncoder()))
+page = build(fastsam.FastSAM(sys.argv[1] or None, device="cpu", text_model=ColourWordEncoder()))
 print(serve(page), flush=True)
 page.block_thread()
 """
@@ -38,7 +38,7 @@ def address(embedded_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with (
         open(folder / "log", "w+") as log,
         subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(embedded_weights)],
+            [sys.executable, "-c", _SERVER, os.environ.get("FASTSAM_TEST_WEIGHTS", "")],
             stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=folder,
         ) as server,
     ):  # fmt: skip

@@ -21,8 +21,11 @@ pytestmark = pytest.mark.browser
 FOLDER = ROOT / "docs" / "page"
 
 
-def take(window: Window, name: str, width: int) -> None:
+def take(window: Window, name: str, width: int, leave: bool = True) -> None:
     """Take a picture of the window, and write it where it is asked for; else see that the docs have one."""
+    if leave:
+        window.driver.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
+        window.leave()
     with Image.open(io.BytesIO(window.driver.get_screenshot_as_png())) as shot:
         high = round(shot.height * width / shot.width)
         picture = shot.convert("RGB").resize((width, high), Image.Resampling.LANCZOS)
@@ -35,11 +38,11 @@ def take(window: Window, name: str, width: int) -> None:
 
 
 def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -> None:
-    window = new_window(size=(1240, 940))
+    window = new_window(size=(1240, 1080))
     take(window, "start", 720)
     window.open(photo, SIZE)
     window.hover(300, 600)
-    take(window, "everything", 720)
+    take(window, "everything", 720, leave=False)
     window.click(150, 600)
     window.click(160, 760, right=True)
     take(window, "points", 720)
@@ -61,7 +64,8 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     window.press(".fs-bar [data-tool=point]")
     window.press(".fs-table summary")
     window.press(".fs-table tbody tr:nth-child(2) td:nth-child(2)")
-    take(window, "table", 720)
+    window.find(".fs-table").location_once_scrolled_into_view  # noqa: B018
+    take(window, "table", 720, leave=False)
     window.press(".fs-table tbody tr:nth-child(2) td:nth-child(2)")
     window.press(".fs-table summary")
     window.click(150, 600)
@@ -74,5 +78,4 @@ def test_pictures_on_a_phone(new_window: Callable[..., Window], photo: Path) -> 
     window = new_window(size=(390, 844), phone=True)
     window.open(photo, SIZE)
     window.click(150, 600)
-    window.driver.execute_script("window.scrollTo(0, 0)")
     take(window, "phone", 390)

@@ -102,7 +102,7 @@ class Window:
     def colour_at(self, x: float, y: float, leave: bool = True) -> tuple[int, int, int]:
         """Return what the canvas shows at a pixel of the photo; the pointer is moved away first."""
         if leave:
-            self._off()
+            self.leave()
         found = self.driver.execute_script(_PIXEL, x / self.photo[0], y / self.photo[1])
         return tuple(found)
 
@@ -136,7 +136,8 @@ class Window:
 
         return ActionChains(self.driver, duration=20)
 
-    def _off(self) -> None:
+    def leave(self) -> None:
+        """Move the pointer off the photo."""
         self._actions().move_to_element(self.find("h1")).perform()
 
     def _to(self, actions: Any, x: float, y: float) -> Any:

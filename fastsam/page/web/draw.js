@@ -98,7 +98,7 @@ function paintMask(context, mask, dot) {
 
 function paintCaption(context, mask, dot) {
   const words = [];
-  if (mask.label && mask.label !== 'unknown') words.push(mask.label);
+  if (answer.captions && mask.label && mask.label !== 'unknown') words.push(mask.label);
   if (look.scores) words.push(mask.score.toFixed(2));
   if (!words.length) return;
   context.font = 12 * dot + 'px sans-serif';
