@@ -83,7 +83,7 @@ def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
     gr.Markdown(
         "# FastSAM\nEverything in a photo at once; then say what you want: click, drag, draw, or type."
     )
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=True):
         with gr.Column(scale=3, min_width=320):
             canvas = canvas_of(gr, steps.MAX_BYTES)
         with gr.Column(scale=1, min_width=260):

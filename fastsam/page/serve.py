@@ -14,6 +14,13 @@ __all__ = ["run_page", "serve"]
 
 _SESSIONS = 400  # open pages that gradio remembers
 
+# The photo stays in sight while its options are scrolled; the canvas' own style is in web/canvas.css.
+_STICKY = """
+@media (min-width: 800px) {
+  #canvas { position: sticky; top: 8px; flex-grow: 0; }
+}
+"""
+
 
 def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     """Serve a page in the background and return its address.
@@ -33,6 +40,7 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     try:
         _, address, _ = page.launch(
             theme=gr.themes.Default(font=font),
+            css=_STICKY,
             server_name=host,
             server_port=port,
             prevent_thread_lock=True,

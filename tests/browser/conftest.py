@@ -17,13 +17,14 @@ from tests.page.server import ROOT
 
 SIZE = (810, 1080)
 
-# Colour words instead of a text-image model: what is tested is the page.
+# Colour words instead of a text-image model (FASTSAM_TEST_TEXT_MODEL names one): what is tested is the page.
 _SERVER = """
 import sys, fastsam
 from fastsam.page import build, serve
 from fastsam.testing import ColourWordEncoder
 
-page = build(fastsam.FastSAM(sys.argv[1] or None, device="cpu", text_model=ColourWordEncoder()))
+words = sys.argv[2] or ColourWordEncoder()
+page = build(fastsam.FastSAM(sys.argv[1] or None, device="cpu", text_model=words))
 print(serve(page), flush=True)
 page.block_thread()
 """
@@ -38,7 +39,8 @@ def address(embedded_weights: Path, tmp_path_factory: pytest.TempPathFactory) ->
     with (
         open(folder / "log", "w+") as log,
         subprocess.Popen(
-            [sys.executable, "-c", _SERVER, os.environ.get("FASTSAM_TEST_WEIGHTS", "")],
+            [sys.executable, "-c", _SERVER, os.environ.get("FASTSAM_TEST_WEIGHTS", ""),
+             os.environ.get("FASTSAM_TEST_TEXT_MODEL", "")],
             stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=folder,
         ) as server,
     ):  # fmt: skip

@@ -186,6 +186,38 @@ def test_masks_are_downloaded_in_a_chosen_format(window: Window) -> None:
             assert np.asarray(mask)[MAN[1], MAN[0]] == 255
 
 
+def test_options_find_again_draw_anew_and_name(window: Window) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    everywhere = window.masks
+    for words in ("Names and words", "What to find", "How to draw"):
+        next(one for one in window.all("button.label-wrap") if words in one.text).click()
+    window.wait(
+        lambda: window.find("input[aria-label='number input for conf']").is_displayed(), "the controls"
+    )
+
+    def type_in(label: str, value: str) -> None:
+        box = window.find(f"input[aria-label='number input for {label}']")
+        window.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", box)
+        box.send_keys(Keys.CONTROL + "a" + Keys.NULL, value, Keys.TAB)
+
+    before = window.colour_at(*MAN)
+    type_in("alpha", "1")  # may be answered twice: on the way, and at the end
+    window.wait(lambda: window.difference(before, window.colour_at(*MAN)) > 10, "full colours")
+    type_in("alpha", "0.5")
+    window.wait(lambda: window.difference(before, window.colour_at(*MAN)) < 5, "the colours as before")
+    type_in("conf", "0.6")
+    window.wait(lambda: 0 < window.masks < everywhere / 3, "fewer masks")
+    type_in("conf", "0.15")
+    window.wait(lambda: everywhere / 3 < window.masks < everywhere, "more masks again")
+    window.press("input[aria-label='Name every mask']")
+    option = "[role=option][aria-label='everyday things']"
+    window.wait(lambda: window.all(option), "the vocabularies")
+    window.answered(window.find(option).click)
+    window.hover(*MAN)
+    assert "score" in window.find(".fs-tip").text
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [

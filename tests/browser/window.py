@@ -64,12 +64,15 @@ class Window:
 
     # ---- looking
 
-    def wait(self, until: Callable[[], Any], what: str = "") -> Any:
-        from selenium.common.exceptions import StaleElementReferenceException
+    def wait(self, until: Callable[[], Any], what: str = "what was waited for") -> Any:
+        from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
         from selenium.webdriver.support.ui import WebDriverWait
 
         waiting = WebDriverWait(self.driver, _PATIENCE_S, 0.05, (StaleElementReferenceException,))
-        return waiting.until(lambda _: until(), f"{what or 'what was waited for'}; {self.state()}")
+        try:
+            return waiting.until(lambda _: until())
+        except TimeoutException as error:
+            raise AssertionError(f"{what} does not come; {self.state()}") from error
 
     def find(self, selector: str) -> Any:
         return self.driver.find_element("css selector", selector)

@@ -129,7 +129,7 @@ function paint() {
     context.lineWidth = 2 * dot;
     context.stroke(mask.path);
   }
-  for (const mark of answer.marks) paintMark(context, mark, dot);
+  if (!answer.picture) for (const mark of answer.marks) paintMark(context, mark, dot);
   if (draft) paintMark(context, draft, dot);
   if (keyed) {
     for (const [colour, wide] of [['#000', 4], ['#fff', 2]]) {

@@ -63,6 +63,9 @@ watch('value', () => {
   const message = JSON.parse(props.value);
   line = line.then(() => receive(message)).catch(error => console.error('page:', error));
 });
+// With gradio's `overflow: hidden` around it, the canvas could not stay in sight (serve.py).
+const holder = root.closest('.gradio-container');
+if (holder) holder.style.setProperty('overflow', 'clip', 'important');
 new ResizeObserver(() => fit()).observe(root);
 window.addEventListener('resize', fit);
 finish();
