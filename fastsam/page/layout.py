@@ -86,7 +86,7 @@ def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
     with gr.Row(equal_height=True):
         with gr.Column(scale=3, min_width=320):
             canvas = canvas_of(gr, steps.MAX_BYTES)
-        with gr.Column(scale=1, min_width=260):
+        with gr.Column(scale=1, min_width=260, elem_id="options"):
             with gr.Accordion("Use the selection", open=True):
                 view = gr.Radio(_VIEWS, value="masks", label="Show", elem_id="view")
                 strength = gr.Slider(1, 40, value=12, step=1, label="Strength of the blur", visible=False)
@@ -269,7 +269,8 @@ def _connect(gr: Any, visitor: Any, widgets: SimpleNamespace, handlers: SimpleNa
     )
     widgets.threshold.change(handlers.thresholded, [visitor, widgets.threshold], **last, **silent, **_QUICK)
     widgets.vocabulary.change(handlers.named, [visitor, widgets.vocabulary], **last, **shown, **_NETWORK)
-    widgets.save.click(handlers.packed, [visitor, widgets.what], [widgets.saved], **private, **_QUICK).then(
+    files = {"concurrency_id": "files", "concurrency_limit": 1}  # a large photo takes seconds; clicks go on
+    widgets.save.click(handlers.packed, [visitor, widgets.what], [widgets.saved], **private, **files).then(
         None, None, None, js=_CLICK_LINK
     )
 

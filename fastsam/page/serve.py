@@ -16,6 +16,7 @@ _SESSIONS = 400  # open pages that gradio remembers
 
 # The photo stays in sight while its options are scrolled; the canvas' own style is in web/canvas.css.
 _STICKY = """
+#options > * { flex-grow: 0; }
 @media (min-width: 800px) {
   #canvas { position: sticky; top: 8px; flex-grow: 0; }
 }

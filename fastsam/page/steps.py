@@ -17,6 +17,7 @@ from fastsam.page.visit import NO_TEXT_MODEL, Answer, Combine, Mark, Sign, Visit
 from fastsam.page.visitors import SharedModel, Visitor
 from fastsam.records import Frame
 from fastsam.sources import read_frame
+from prompts import Text
 
 __all__ = [
     "MAX_BYTES",
@@ -187,6 +188,8 @@ def ask(visitor: Visitor, what: Mapping[str, Any]) -> str:
     text = " ".join(str(what.get("text", "")).split())[:200]
     if not text:
         raise PromptError("Type what to look for, such as: a person")
+    # The first text takes seconds; what it finds is kept, and the visitor's clicks need not wait for it.
+    visitor.visit.opened.select(Text(text))
     return change(visitor, lambda before: before.with_mark(Mark("text", _sign(what), text=text)))
 
 
@@ -199,9 +202,12 @@ def name_masks(visitor: Visitor, vocabulary: str) -> str:
     if visitor.visit.opened.features is None:
         raise PromptError(NO_TEXT_MODEL)
 
+    session = visitor.visit.opened
+    named = session.label(vocabulary) if vocabulary else replace(session, labels=None)  # takes seconds
+
     def step(before: Visit) -> Visit:
-        session = before.opened
-        named = session.label(vocabulary) if vocabulary else replace(session, labels=None)
+        if before.session is not session:
+            raise PromptError("Another photo is open now; name its masks again.")
         return replace(before, session=named)
 
     return change(visitor, step)

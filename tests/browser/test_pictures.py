@@ -1,6 +1,7 @@
 """The pictures of the page in its docs: each tool on a real photo.
 
-``FASTSAM_WRITE_DOCS=1 python -m pytest -m browser tests/browser/test_pictures.py`` takes them anew.
+``FASTSAM_WRITE_DOCS=1 python -m pytest -m browser tests/browser/test_pictures.py`` takes them anew, with the text
+model that ``FASTSAM_TEST_TEXT_MODEL`` names.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tests.page.server import ROOT
 
 pytestmark = pytest.mark.browser
 FOLDER = ROOT / "docs" / "page"
+# The colour words of conftest.py know no people.
+WORDS = "a person" if os.environ.get("FASTSAM_TEST_TEXT_MODEL") else "something blue"
 
 
 def take(window: Window, name: str, width: int, leave: bool = True) -> None:
@@ -58,7 +61,7 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     window.drag((80, 400), (150, 385), (215, 440), (240, 900), (40, 910), (60, 600))
     take(window, "drawn", 720)
     window.answered(lambda: window.press("[data-do=clear]"))
-    window.answered(lambda: window.find(".fs-ask input").send_keys("something blue\n"))
+    window.answered(lambda: window.find(".fs-ask input").send_keys(f"{WORDS}\n"))
     take(window, "words", 720)
     window.answered(lambda: window.press("[data-do=clear]"))
     window.press(".fs-bar [data-tool=point]")

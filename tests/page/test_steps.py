@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from fastsam.page import steps
 from fastsam.page.effects import View
 from fastsam.page.visit import Mark, Visit, answer_of, prompt_of
 from fastsam.page.visitors import SharedModel, Shelf, Visitor
+from fastsam.pipeline import Session
 from fastsam.records import Frame
+from fastsam.testing import ColourWordEncoder
 from prompts import AllOf, AnyOf, Box, ButNot, Points, Text
 from tests.page.setting import MASKS, OTHER, PART, PHOTO, WHOLE, Page, colour_words, fixed, painted
 
@@ -269,6 +272,39 @@ def test_every_mask_gets_a_name_and_loses_it(tmp_path: Path) -> None:
     assert answer["labels"] == ["something blue", "something red", "something red"]
     assert page.mark("point", (60, 30))["masks"][0]["label"] == "something red"
     assert json.loads(steps.name_masks(page.visitor, ""))["answer"]["labels"] is None
+
+
+def test_clicks_do_not_wait_for_a_text_that_takes_its_time() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Slow(ColourWordEncoder):
+        def encode_texts(self, texts: Any) -> Any:
+            inside.set()
+            assert go_on.wait(30)
+            return super().encode_texts(texts)
+
+    page = Page(painted(), Slow())
+    asking = threading.Thread(target=page.ask, args=("something red",))
+    asking.start()
+    assert inside.wait(30)
+    assert page.mark("box", (50, 5), (70, 55))["rows"] == [OTHER]
+    go_on.set()
+    asking.join()
+    assert [mark.kind for mark in page.visitor.visit.marks] == ["box", "text"]
+
+
+def test_names_for_a_photo_that_was_closed_meanwhile_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page(painted(), colour_words())
+    slow = Session.label
+
+    def label(session: Session, *given: Any) -> Session:
+        page.opened(painted())
+        return slow(session, *given)
+
+    monkeypatch.setattr(Session, "label", label)
+    with pytest.raises(PromptError, match="Another photo is open now"):
+        steps.name_masks(page.visitor, "everyday")
+    assert page.visitor.visit.opened.labels is None
 
 
 def test_without_a_text_model_that_is_said_in_plain_words() -> None:
