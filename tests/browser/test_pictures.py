@@ -1,7 +1,7 @@
 """The pictures of the page in its docs: each tool on a real photo.
 
-``FASTSAM_WRITE_DOCS=1 python -m pytest -m browser tests/browser/test_pictures.py`` takes them anew, with the text
-model that ``FASTSAM_TEST_TEXT_MODEL`` names.
+``FASTSAM_WRITE_DOCS=1 python -m pytest -m browser tests/browser/test_pictures.py`` takes them anew, with the
+text model that ``FASTSAM_TEST_TEXT_MODEL`` names.
 """
 
 from __future__ import annotations
