@@ -4,13 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= output
 
-.PHONY: demo test check app install docs clean
+.PHONY: demo test test-browser browser check app install docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m fastsam demo --out $(OUT)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+test-browser: browser $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m browser tests/browser
+
+# Debian's chromium and its driver; nothing is installed where both are there.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || \
+			{ echo "the browser tests need chromium and chromedriver: sudo apt-get install -y chromium chromium-driver" >&2; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver; }
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

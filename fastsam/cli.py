@@ -302,6 +302,23 @@ def demo(
         typer.echo(line)
 
 
+@app.command("app")
+def page(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 7860,
+    memory_mb: Annotated[
+        int, typer.Option(help="Bound on the photos and masks of all visitors together, MB.", min=64)
+    ] = 1024,
+    weights: Weights = None,
+    text_model: TextModel = None,
+    device: Device = "auto",
+) -> None:
+    """Serve the page: open a photo in the browser, click, draw or type, take the masks home."""
+    from fastsam.page import run_page
+
+    run_page(host, port, memory_mb=memory_mb, weights=weights, text_model=text_model, device=device)
+
+
 @app.command("eval")
 @with_options(EvalConfig)
 def evaluate(

@@ -1,126 +1,61 @@
-"""The page: a server that clients and a browser's requests talk to."""
+"""The page as it is served: the API for programs, what visitors may see, and what they may not."""
 
 from __future__ import annotations
 
-import json
-import os
+import io
+import runpy
 import subprocess
 import sys
-import uuid
-import zipfile
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-import skimage.data
 from PIL import Image
 
-import app
-from fastsam.config import RenderConfig, SegmentConfig
+from fastsam.config import SegmentConfig
+from fastsam.errors import ImageError
+from fastsam.masks import decode_rle
+from fastsam.page.canvas import example_photos
+from tests.page.server import ROOT, RefusedError, Visitor, served
+from tests.page.setting import MASKS, OTHER, PART, PHOTO, WHOLE, painted
 
-ROOT = Path(app.__file__).parent
-PHOTO = np.ascontiguousarray(skimage.data.astronaut()[100:160, 200:280])  # 60 x 80
-MASKS = np.zeros((3, 60, 80), bool)
-MASKS[0, 10:50, 10:40] = MASKS[1, 15:35, 15:30] = MASKS[2, 5:55, 50:70] = True  # whole, its part, another
+
+def png(rgb: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(rgb).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def test_import_is_light() -> None:
-    code = "import app, sys; print(*[m for m in ('torch', 'ultralytics', 'gradio') if m in sys.modules])"
+    code = "import app, fastsam.page, sys; print(*{'torch', 'ultralytics', 'gradio'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == ""
 
 
-def test_unknown_weights_are_told_before_the_server_starts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["--weights", "no-such-weights"]) == 2
-    assert "no-such-weights" in capsys.readouterr().err
-
-
-# ---- the server ----------------------------------------------------------------------------------------
-
-
-# In a process of its own: the warnings of gradio's dependencies are not ours to turn into errors.
-SERVER = """
-import sys, numpy as np, app, fastsam
-from fastsam.testing import FixedSegmenter
-
-masks = np.load(sys.argv[1])
-page = app.build(fastsam.FastSAM(segmenter=FixedSegmenter(masks, [0.9, 0.8, 0.7])))
-print(app.serve(page), flush=True)
-page.block_thread()
-"""
+@pytest.mark.parametrize("command", [["app.py"], ["-m", "fastsam", "app"]])
+def test_unknown_weights_are_told_before_the_server_starts(command: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, *command, "--weights", "no-such-weights"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 2
+    assert "no-such-weights" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    np.save(folder / "masks.npy", MASKS)
-    command = [sys.executable, "-c", SERVER, str(folder / "masks.npy")]
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "PYTHONPATH": str(ROOT)}
-    with (
-        open(folder / "log", "w+") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as server,
-    ):
-        assert server.stdout is not None
-        found = server.stdout.readline().strip()
-        assert found.startswith("http://127.0.0.1:"), (folder / "log").read_text()
+    with served(tmp_path_factory.mktemp("server"), MASKS, words=True) as found:
         yield found
-        server.terminate()
-
-
-class Visitor:
-    """Speaks to the server as the page in a browser does."""
-
-    def __init__(self, address: str) -> None:
-        self.http = httpx.Client(base_url=address, timeout=30)
-        self.hash = uuid.uuid4().hex
-        config = self.http.get("config").json()
-        self.values = {c["id"]: c["props"].get("value") for c in config["components"]}
-        self.ids = {c["props"].get("label"): c["id"] for c in config["components"]}
-        self.events = config["dependencies"]
-        self.warnings: list[str] = []
-        self.last = ""
-
-    def call(self, event: dict[str, Any], inputs: dict[int, Any], event_data: Any = None) -> list[Any]:
-        data = [inputs.get(i, self.values[i]) for i in event["inputs"]]
-        body = {"data": data, "event_data": event_data, "fn_index": event["id"], "session_hash": self.hash}
-        joined = self.http.post("gradio_api/queue/join", json=body).raise_for_status().json()
-        done: dict[str, Any] = {}
-        with self.http.stream("GET", "gradio_api/queue/data", params={"session_hash": self.hash}) as stream:
-            for line in stream.iter_lines():
-                message = json.loads(line.removeprefix("data:")) if line.startswith("data:") else {}
-                if message.get("msg") == "log":
-                    self.warnings.append(message["log"])
-                if message.get("msg") == "process_completed" and message["event_id"] == joined["event_id"]:
-                    done = message
-                    break
-        assert done.get("success"), f"process_completed: {done.get('output')}"
-        data = list(done["output"]["data"])
-        if isinstance(data[-1], str):
-            self.last = data[-1]
-        return data
-
-    def open(self, path: str, upload: bool = True) -> None:
-        if upload:
-            with open(path, "rb") as file:
-                [path] = self.http.post("gradio_api/upload", files={"files": file}).raise_for_status().json()
-        event = next(e for e in self.events if e["api_name"] == "open")
-        self.call(event, {self.ids["Photo"]: {"path": path, "meta": {"_type": "gradio.FileData"}}})
-
-    def click(self, x: int, y: int, kind: str = "foreground") -> str:
-        event = next(e for e in self.events if [self.ids["Masks"], "select"] in e["targets"])
-        self.call(event, {self.ids["The next click is on"]: kind}, {"index": [x, y], "value": None})
-        return self.last
 
 
 @pytest.fixture
-def photo_file(tmp_path: Path) -> str:
-    path = tmp_path / "astro.png"
-    Image.fromarray(PHOTO).save(path)
-    return str(path)
+def visitor(address: str) -> Iterator[Visitor]:
+    made = Visitor(address)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -132,74 +67,170 @@ def client(address: str, tmp_path: Path) -> Iterator[Any]:
     made.close()
 
 
-def test_every_option_has_a_control(client: Any) -> None:
-    parameters = client.view_api(return_format="dict")["named_endpoints"]["/open"]["parameters"]
-    labels = [parameter["label"] for parameter in parameters]
-    wanted = [spec.name for config in (SegmentConfig, RenderConfig) for spec in config.options()]
-    assert labels == ["Photo", *wanted]
-    defaults = {p["label"]: p["parameter_default"] for p in parameters[1:]}
-    assert defaults == {
-        spec.name: getattr(config, spec.name)
-        for config in (SegmentConfig(), RenderConfig())
-        for spec in fields(config)
-    }
+@pytest.fixture
+def photo_file(tmp_path: Path) -> str:
+    path = tmp_path / "astro.png"
+    path.write_bytes(png(painted()))
+    return str(path)
 
 
-def test_open_and_save_over_http(client: Any, photo_file: str) -> None:
+# ---- for programs --------------------------------------------------------------------------------------
+
+
+def test_the_api_is_documented_and_has_every_option(client: Any) -> None:
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(endpoints) == {"/everything", "/point", "/box", "/text"}
+    parameters = endpoints["/everything"]["parameters"]
+    assert [p["parameter_name"] for p in parameters] == [
+        "photo",
+        *(spec.name for spec in SegmentConfig.options()),
+    ]
+    defaults = {p["parameter_name"]: p["parameter_default"] for p in parameters[1:]}
+    assert defaults == {spec.name: getattr(SegmentConfig(), spec.name) for spec in fields(SegmentConfig)}
+    names = {name: [p["parameter_name"] for p in endpoints[name]["parameters"]] for name in endpoints}
+    assert names["/point"] == ["points", "labels", "multimask"]
+    assert (names["/box"], names["/text"]) == (["boxes"], ["texts", "threshold"])
+
+
+def rows(facts: dict[str, Any]) -> list[int]:
+    return [mask["row"] for mask in facts["masks"]]
+
+
+def test_the_api_answers_all_prompts(client: Any, photo_file: str) -> None:
     from gradio_client import handle_file
 
-    picture, text = client.predict(handle_file(photo_file), conf=0.75, api_name="/open")
-    assert "**2 masks** in 80 x 60 px" in text
-    with Image.open(picture) as image:
-        assert image.size == (80, 60)
-    saved = client.predict("png", api_name="/save")
-    path = saved["value"] if isinstance(saved, dict) else saved
-    assert Path(path).name == "astro_png.zip"
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        assert len(archive.namelist()) >= 2
+    facts = client.predict(handle_file(photo_file), conf=0.5, api_name="/everything")
+    assert (facts["width"], facts["height"], rows(facts)) == (80, 60, [0, 1, 2])
+    found = np.stack([decode_rle(mask["segmentation"]) for mask in facts["masks"]])
+    np.testing.assert_array_equal(found, MASKS)
+    assert facts["masks"][OTHER]["area_px"] == MASKS[OTHER].sum()
+    assert rows(client.predict([[60, 30]], api_name="/point")) == [OTHER]
+    assert rows(client.predict([[22, 24], [35, 45]], [0, 1], api_name="/point")) == [WHOLE]
+    assert len(rows(client.predict([[22, 24]], None, True, api_name="/point"))) == 2
+    assert rows(client.predict([[10, 10, 40, 50], [50, 5, 70, 55]], api_name="/box")) == [WHOLE, OTHER]
+    assert sorted(rows(client.predict("something red", api_name="/text"))) == [PART, OTHER]
+    named = client.predict(["something red", "something blue"], 0.6, api_name="/text")["masks"]
+    assert {mask["label"] for mask in named} == {"something red", "something blue"}
 
 
-def test_a_photo_that_cannot_be_read_is_told_in_plain_words(client: Any, tmp_path: Path) -> None:
+def test_the_api_says_what_is_wrong(client: Any, tmp_path: Path) -> None:
     from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
 
+    with pytest.raises(AppError, match="Open a photo first"):
+        client.predict([[1, 1]], api_name="/point")
     broken = tmp_path / "broken.png"
-    broken.write_text("<script>alert(1)</script>")
-    picture, text = client.predict(handle_file(str(broken)), api_name="/open")
-    assert picture is None
-    assert "is text, not an image" in text
-    assert "<script" not in text
+    broken.write_text("no photo")
+    with pytest.raises(AppError, match="is not an image"):
+        client.predict(handle_file(str(broken)), api_name="/everything")
+    good = tmp_path / "good.png"
+    good.write_bytes(png(PHOTO))
+    client.predict(handle_file(str(good)), api_name="/everything")
+    with pytest.raises(AppError, match="box"):
+        client.predict([[40, 40, 10, 10]], api_name="/box")
 
 
-def test_visitors_do_not_see_each_other(address: str, photo_file: str) -> None:
+def test_the_example_client_runs(address: str, photo_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "page_client.py"))["main"](address, photo_file, "something red")
+    said = capsys.readouterr().out
+    assert "everything: 3 masks in 80x60" in said
+    assert "something red: 2 masks" in said
+
+
+# ---- for people ----------------------------------------------------------------------------------------
+
+
+def test_a_photo_is_opened_and_clicked(visitor: Visitor) -> None:
+    message = visitor.open(png(PHOTO), "astro.png")
+    assert (message["scene"]["width"], message["scene"]["name"]) == (80, "astro")
+    assert visitor.click(60, 30)["rows"] == [OTHER]
+    assert visitor.act("undo")["rows"] == [0, 1, 2]
+
+
+def test_visitors_do_not_see_each_other(address: str) -> None:
     first, second = Visitor(address), Visitor(address)
-    first.open(photo_file)
-    second.open(photo_file)
-    assert "**1 mask**" in first.click(60, 30)
-    assert "**2 masks**" in second.click(60, 30, "background")
-    assert "**1 mask**" in first.click(22, 24)  # the union of the two masks of the first visitor's clicks
-    assert "union of the masks under 2 points" in first.last
+    one = first.open(png(PHOTO), "first.png")
+    two = second.open(png(255 - PHOTO), "second.png")
+    assert one["scene"]["image"] != two["scene"]["image"]
+    assert first.click(60, 30)["rows"] == [OTHER]
+    assert second.click(60, 30, "take")["rows"] == [WHOLE, PART]
+    mixed = second.trigger(
+        "act", {"do": "mark", "kind": "point", "xy": [[60, 30]], "scene": one["scene"]["id"]}
+    )
+    assert mixed is not None
+    assert mixed["scene"]["name"] == "second"  # the name of another's scene opens nothing
+    first.close()
+    second.close()
 
 
-def test_clicks_that_are_refused_leave_the_page_as_it_is(address: str) -> None:
-    visitor = Visitor(address)
-    assert visitor.click(5, 5) == ""
-    assert visitor.warnings == ["Open a photo first."]
+@pytest.mark.parametrize("content", [b"<script>alert(1)</script>", b"", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_a_file_that_is_no_photo_is_a_toast_in_plain_words(visitor: Visitor, content: bytes) -> None:
+    visitor.open(png(PHOTO), "good.png")
+    answer = visitor.trigger("photo", {"path": visitor.upload(content or b" "), "name": "<b>.png"})
+    assert answer is not None
+    assert answer["scene"]["name"] == "good"  # what was there stays
+    (toast,) = visitor.toasts
+    assert "&lt;b&gt;.png" in toast
+    assert "Traceback" not in toast
 
 
-def test_no_file_of_the_machine_is_served(address: str, photo_file: str) -> None:
-    for path in (photo_file, app.__file__):
-        assert httpx.get(f"{address}gradio_api/file={path}").status_code == 403
-    visitor = Visitor(address)
-    with pytest.raises(AssertionError, match="process_completed"):
-        visitor.open(photo_file, upload=False)
+def test_a_file_of_200_mb_is_refused_while_it_is_sent(visitor: Visitor) -> None:
+    class Zeros(io.RawIOBase):
+        left = 200 * 2**20
+
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            size = min(self.left, size if size > 0 else self.left, 1 << 16)
+            self.left -= size
+            return bytes(size)
+
+    sent = visitor.http.post("gradio_api/upload", files={"files": ("large.jpg", Zeros())})  # type: ignore[dict-item]
+    assert sent.status_code == 413
+    assert "exceeded maximum allowed size" in sent.text
 
 
-def test_a_taken_port_is_one_line_and_exit_code_2(address: str, tmp_path: Path) -> None:
-    weights = tmp_path / "own.pt"
-    weights.write_bytes(b"not looked into before the first photo")
-    command = [sys.executable, str(ROOT / "app.py"), "--port", address.rstrip("/").rpartition(":")[2]]
-    done = subprocess.run([*command, "--weights", str(weights)], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "error: cannot listen on 127.0.0.1:" in done.stderr
-    assert "Traceback" not in done.stderr
+SECRETS = [
+    "/etc/passwd",
+    str(ROOT / "app.py"),
+    str(ROOT / "pyproject.toml"),
+    *map(str, example_photos().values()),
+]
+
+
+@pytest.mark.parametrize("path", SECRETS)
+def test_no_file_of_the_server_is_handed_out(visitor: Visitor, path: str) -> None:
+    for way in (f"gradio_api/file={path}", f"gradio_api/file=../..{path}", f"file={path}", f"static/{path}"):
+        assert visitor.http.get(way).status_code in (403, 404), way
+
+
+@pytest.mark.parametrize("path", [SECRETS[0], SECRETS[-1], "../../etc/passwd"])
+def test_no_file_of_the_server_is_opened_as_a_photo(visitor: Visitor, path: str) -> None:
+    with pytest.raises(RefusedError, match="cannot be accessed"):  # by gradio
+        visitor.trigger("photo", {"path": path, "name": "x"})
+    event = next(e for e in visitor.events if e["api_name"] == "everything")
+    values = [visitor.values[i] for i in event["inputs"]]
+    values[1] = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(RefusedError, match=r"cannot be accessed|not uploaded|^None$"):
+        visitor.call(event, values)
+
+
+@pytest.mark.parametrize("path", [*SECRETS, "", "../../etc/passwd", "\0", str(ROOT)])
+def test_no_file_of_the_server_is_opened_by_ourselves(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastsam.page.layout import photo_of
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with pytest.raises(ImageError, match="was not sent to this page"):
+        photo_of({"path": path, "name": "x"})
+    (tmp_path / "link.png").symlink_to(example_photos()["bus"])
+    with pytest.raises(ImageError, match="was not sent to this page"):
+        photo_of({"path": str(tmp_path / "link.png"), "name": "x"})
+
+
+def test_an_example_opens_by_its_name_only(visitor: Visitor) -> None:
+    answer = visitor.trigger("photo", {"example": "../../etc/passwd"})
+    assert answer is not None
+    assert visitor.toasts == ["There is no such example."]

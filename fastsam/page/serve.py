@@ -1,0 +1,75 @@
+"""The page on a port."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from fastsam.errors import ConfigError
+from fastsam.optional import require
+from fastsam.page.layout import MEMORY_MB, build
+from fastsam.page.steps import MAX_BYTES
+
+__all__ = ["run_page", "serve"]
+
+_SESSIONS = 400  # open pages that gradio remembers
+
+# The photo stays in sight while its options are scrolled; the canvas' own style is in web/canvas.css.
+_STICKY = """
+#options > * { flex-grow: 0; }
+@media (min-width: 800px) {
+  #canvas { position: sticky; top: 8px; flex-grow: 0; }
+}
+"""
+
+
+def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
+    """Serve a page in the background and return its address.
+
+    Args:
+        page: what :func:`fastsam.page.build` returned; ``page.close()`` stops the server.
+        host: address to listen on; the default is for this machine only.
+        port: port to listen on; None takes a free one.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+    """
+    gr = require("gradio", "show the page")
+    # The semi-bold Source Sans Pro of gradio's own theme (6.31) has no letter but A.
+    font = [gr.themes.LocalFont("IBM Plex Sans"), "ui-sans-serif", "sans-serif"]
+    page.queue(max_size=200)
+    try:
+        _, address, _ = page.launch(
+            theme=gr.themes.Default(font=font),
+            css=_STICKY,
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            show_error=False,  # what is not ours to say may name folders of this machine
+            max_file_size=MAX_BYTES,
+            allowed_paths=[],  # visitors get what the page made, and nothing else of this machine
+            state_session_capacity=_SESSIONS,
+            share=False,
+            ssr_mode=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=["api"],
+            quiet=True,
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port} ({error}); choose another host or port") from error
+    return str(address)
+
+
+def run_page(host: str, port: int, *, memory_mb: int = MEMORY_MB, **options: Any) -> None:
+    """Serve the page until it is stopped.
+
+    Args:
+        host: address to listen on.
+        port: port to listen on.
+        memory_mb: bound on the photos and masks of all visitors together.
+        options: ``weights``, ``device``, ``text_model`` of :func:`fastsam.page.build`.
+    """
+    page = build(memory_mb=memory_mb, **options)
+    sys.stderr.write(f"FastSAM is at {serve(page, host, port)} (Ctrl+C stops it)\n")
+    page.block_thread()

@@ -1,0 +1,262 @@
+"""What one visitor of the page asks for, and the answer. Values only: no widgets, nothing shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from fastsam.config import RenderConfig
+from fastsam.errors import PromptError
+from fastsam.page.effects import View
+from fastsam.pipeline import Result, Session
+from prompts import Box, MaskLike, Points, Prompt, Text, all_of, any_of, but_not
+
+__all__ = ["NO_TEXT_MODEL", "Combine", "Mark", "MarkKind", "Sign", "Visit", "answer_of", "prompt_of"]
+
+MarkKind = Literal["point", "box", "scribble", "outline", "text", "remove"]
+Sign = Literal["add", "take"]
+Combine = Literal["any", "all"]
+MAX_MARKS = 200  # of one visit
+_MAX_XY = 500  # of one stroke
+_LEVELS = ("whole", "part", "subpart")
+NO_TEXT_MODEL = (
+    "This page has no text model, so it cannot look for words. Whoever runs it can name one: "
+    "fastsam app --text-model ..."
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One thing that a visitor did.
+
+    Attributes:
+        kind: a prompt, or the removal of a mask.
+        sign: whether what it means is wanted.
+        xy: points, image pixels: one of a point, two corners of a box, those of a stroke.
+        text: the words of a text.
+        row: the mask that is removed.
+        number: tells the marks of a visit apart.
+    """
+
+    kind: MarkKind
+    sign: Sign = "add"
+    xy: tuple[tuple[float, float], ...] = ()
+    text: str = ""
+    row: int = -1
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what came from the browser.
+
+        Raises:
+            PromptError: it is no mark.
+        """
+        if self.kind not in get_args(MarkKind) or self.sign not in get_args(Sign):
+            raise PromptError(f"mark: expected one of {', '.join(get_args(MarkKind))}, got {self.kind!r}")
+        least = {"point": 1, "box": 2, "scribble": 1, "outline": 3}.get(self.kind, 0)
+        if not least <= len(self.xy) <= _MAX_XY:
+            raise PromptError(f"That {self.kind} is too short to mean anything; draw it larger.")
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The box between two corners, xyxy."""
+        (x1, y1), (x2, y2) = self.xy[0], self.xy[-1]
+        return min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
+
+    @property
+    def words(self) -> str:
+        """What the list of active prompts calls it."""
+        if self.kind == "remove":
+            return f"without mask {self.row}"
+        what = f"“{self.text}”" if self.kind == "text" else self.kind
+        return f"{'not ' if self.sign == 'take' else ''}{what}"
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """All that is known of one visitor: the photo with its masks, and what was asked so far.
+
+    Attributes:
+        session: the photo and everything in it; None before one is open.
+        scene: names this opening of the photo.
+        version: counts the answers, so that a late one does not replace a newer one.
+        marks: prompts and removals, oldest first.
+        combine: how prompts of several kinds combine.
+        level: which answer to an ambiguous click; empty for the best one.
+        threshold: least probability of a text.
+        look: how masks are drawn.
+        view: what is made of the selection.
+        put_away: the photo was let go because others needed the memory.
+    """
+
+    session: Session | None = None
+    scene: str = ""
+    version: int = 0
+    marks: tuple[Mark, ...] = ()
+    combine: Combine = "any"
+    level: str = ""
+    threshold: float = 0.5
+    look: RenderConfig = field(default_factory=RenderConfig)
+    view: View = field(default_factory=View)
+    put_away: bool = False
+
+    @property
+    def opened(self) -> Session:
+        """The photo.
+
+        Raises:
+            PromptError: none is open, or it was let go.
+        """
+        if self.session is not None:
+            return self.session
+        if self.put_away:
+            raise PromptError("Many photos are open on this page, and yours was put away. Open it again.")
+        raise PromptError("Open a photo first.")
+
+    def with_mark(self, mark: Mark) -> Visit:
+        """Return the visit after one more mark."""
+        if len(self.marks) >= MAX_MARKS:
+            raise PromptError(f"There are {MAX_MARKS} prompts already; clear some first.")
+        number = max((one.number for one in self.marks), default=0) + 1
+        return replace(self, marks=(*self.marks, replace(mark, number=number)))
+
+    def without_mark(self, number: int) -> Visit:
+        """Return the visit without one of its marks."""
+        return replace(self, marks=tuple(one for one in self.marks if one.number != number))
+
+    def undone(self) -> Visit:
+        """Return the visit without its last mark."""
+        return replace(self, marks=self.marks[:-1])
+
+    def cleared(self) -> Visit:
+        """Return the visit without marks: everything is shown."""
+        return replace(self, marks=(), level="")
+
+
+# --- marks -> prompt ------------------------------------------------------------------------------
+
+
+def prompt_of(visit: Visit) -> Prompt | None:
+    """Return what the marks ask for; None for everything.
+
+    All clicks are about one object. Prompts of several kinds combine as ``visit.combine`` says; what is
+    marked as unwanted leaves the race.
+
+    >>> marks = (Mark("point", xy=((3, 4),)), Mark("point", "take", xy=((9, 9),)))
+    >>> prompt_of(Visit(marks=marks)) == Points([(3, 4), (9, 9)], [1, 0], multimask=True)
+    True
+    """
+    wanted, unwanted, spared = _sides(visit)
+    base = _together(wanted, visit.combine)
+    if spared is not None:
+        base = spared if base is None else all_of(base, spared)
+    if base is None or not unwanted:
+        return base
+    return but_not(base, any_of(*unwanted))
+
+
+def _sides(visit: Visit) -> tuple[list[Prompt], list[Prompt], Points | None]:
+    """Return what is wanted, what is not, and clicks that only say what is not meant."""
+    points = [mark for mark in visit.marks if mark.kind == "point"]
+    others = [mark for mark in visit.marks if mark.kind not in ("point", "remove")]
+    wanted = _prompts([mark for mark in others if mark.sign == "add"], visit)
+    unwanted = _prompts([mark for mark in others if mark.sign == "take"], visit)
+    if not points:
+        return wanted, unwanted, None
+    alone = not others
+    clicks = Points(
+        [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points], multimask=alone
+    )
+    if clicks.objects[0].foreground:
+        return [clicks, *wanted], unwanted, None
+    return wanted, unwanted, Points([mark.xy[0] for mark in points], [0] * len(points))
+
+
+def _prompts(marks: Sequence[Mark], visit: Visit) -> list[Prompt]:
+    """Return prompts of the same sign; boxes, and texts, go into one prompt each."""
+    found: list[Prompt] = []
+    boxes = [mark.box for mark in marks if mark.kind == "box"]
+    if boxes:
+        found.append(Box(boxes))
+    for mark in marks:
+        if mark.kind == "scribble":
+            found.append(MaskLike.scribble(np.array(mark.xy), _brush(visit)))
+        elif mark.kind == "outline":
+            found.append(MaskLike(np.array(mark.xy, np.float64)))
+    texts = [mark.text for mark in marks if mark.kind == "text"]
+    if texts:
+        found.append(Text(texts, visit.threshold))
+    return found
+
+
+def _brush(visit: Visit) -> float:
+    """Return the width of a scribble, image pixels."""
+    return brush_px(visit.session.frame.size_hw) if visit.session is not None else 1.0
+
+
+def brush_px(size_hw: tuple[int, int]) -> float:
+    """Return how wide a scribble is drawn on a photo."""
+    return max(round(min(size_hw) / 60), 1)
+
+
+def _together(prompts: Sequence[Prompt], combine: Combine) -> Prompt | None:
+    if len(prompts) < 2:
+        return prompts[0] if prompts else None
+    return all_of(*prompts) if combine == "all" else any_of(*prompts)
+
+
+# --- the answer -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a visitor sees.
+
+    Attributes:
+        result: the masks, in order.
+        levels: whole, part, subpart, as far as the click has them.
+        level: which of them is shown.
+        everything: whether nothing was asked for.
+    """
+
+    result: Result
+    levels: tuple[str, ...]
+    level: str
+    everything: bool
+
+
+def answer_of(visit: Visit) -> Answer:
+    """Return what the marks mean among the masks of the photo.
+
+    Raises:
+        PromptError: no photo is open, or a text is asked for and there is no text model.
+    """
+    session = visit.opened
+    if session.features is None and any(mark.kind == "text" for mark in visit.marks):
+        raise PromptError(NO_TEXT_MODEL)
+    prompt = prompt_of(visit)
+    everything = prompt is None
+    result = session.everything() if prompt is None else session.select(prompt)
+    if prompt is None:
+        _, unwanted, _ = _sides(visit)
+        if unwanted:  # everything but that
+            out = session.select(any_of(*unwanted)).indices
+            result = result[~np.isin(result.indices, out)]
+            everything = False
+    result, levels, level = _level(result, prompt, visit.level)
+    removed = [mark.row for mark in visit.marks if mark.kind == "remove"]
+    if removed:
+        result = result[~np.isin(result.indices, removed)]
+    return Answer(result, levels, level, everything)
+
+
+def _level(result: Result, prompt: Any, wanted: str) -> tuple[Result, tuple[str, ...], str]:
+    """Return the wanted one of a click's nested answers, and which there are; by default the best."""
+    if not (isinstance(prompt, Points) and prompt.multimask) or not any(result.levels):
+        return result, (), ""
+    names = tuple(name for name in _LEVELS if name in result.levels)
+    level = wanted if wanted in names else result.levels[0]
+    return result[result.levels.index(level)], names, level

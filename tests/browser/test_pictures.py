@@ -1,0 +1,84 @@
+"""The pictures of the page in its docs: each tool on a real photo.
+
+``FASTSAM_WRITE_DOCS=1 python -m pytest -m browser tests/browser/test_pictures.py`` takes them anew, with the
+text model that ``FASTSAM_TEST_TEXT_MODEL`` names.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import SIZE
+from tests.browser.window import Window
+from tests.page.server import ROOT
+
+pytestmark = pytest.mark.browser
+FOLDER = ROOT / "docs" / "page"
+# The colour words of conftest.py know no people.
+WORDS = "a person" if os.environ.get("FASTSAM_TEST_TEXT_MODEL") else "something blue"
+
+
+def take(window: Window, name: str, width: int, leave: bool = True) -> None:
+    """Take a picture of the window, and write it where it is asked for; else see that the docs have one."""
+    if leave:
+        window.driver.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
+        window.leave()
+    with Image.open(io.BytesIO(window.driver.get_screenshot_as_png())) as shot:
+        high = round(shot.height * width / shot.width)
+        picture = shot.convert("RGB").resize((width, high), Image.Resampling.LANCZOS)
+    assert len(picture.getcolors(1 << 24) or ()) > 1000  # a photo is in it
+    if os.environ.get("FASTSAM_WRITE_DOCS"):
+        FOLDER.mkdir(exist_ok=True)
+        picture.save(FOLDER / f"{name}.jpg", quality=80, optimize=True)
+    with Image.open(FOLDER / f"{name}.jpg") as kept:
+        assert kept.size == picture.size
+
+
+def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -> None:
+    window = new_window(size=(1240, 1080))
+    take(window, "start", 720)
+    window.open(photo, SIZE)
+    window.hover(300, 600)
+    take(window, "everything", 720, leave=False)
+    window.click(150, 600)
+    window.click(160, 760, right=True)
+    take(window, "points", 720)
+    window.answered(lambda: window.press("[data-do=clear]"))
+    window.click(150, 600)
+    window.answered(lambda: window.press(".fs-levels [aria-checked=false]"))
+    take(window, "levels", 720)
+    window.answered(lambda: window.press("[data-do=clear]"))
+    window.drag((660, 385), (700, 700), (808, 878))
+    window.press(".fs-bar [data-tool=scribble]")
+    window.drag((270, 450), (300, 550), (280, 650), (300, 780))
+    window.press(".fs-bar [data-tool=outline]")
+    window.drag((80, 400), (150, 385), (215, 440), (240, 900), (40, 910), (60, 600))
+    take(window, "drawn", 720)
+    window.answered(lambda: window.press("[data-do=clear]"))
+    window.answered(lambda: window.find(".fs-ask input").send_keys(f"{WORDS}\n"))
+    take(window, "words", 720)
+    window.answered(lambda: window.press("[data-do=clear]"))
+    window.press(".fs-bar [data-tool=point]")
+    window.press(".fs-table summary")
+    window.press(".fs-table tbody tr:nth-child(2) td:nth-child(2)")
+    window.find(".fs-table").location_once_scrolled_into_view  # noqa: B018
+    take(window, "table", 720, leave=False)
+    window.press(".fs-table tbody tr:nth-child(2) td:nth-child(2)")
+    window.press(".fs-table summary")
+    window.click(150, 600)
+    for place, name in enumerate(("cutout", "blur", "replace", "erase"), start=1):
+        window.answered(window.all("#view input")[place].click)
+        take(window, name, 720)
+
+
+def test_pictures_on_a_phone(new_window: Callable[..., Window], photo: Path) -> None:
+    window = new_window(size=(390, 844), phone=True)
+    window.open(photo, SIZE)
+    window.click(150, 600)
+    take(window, "phone", 390)
