@@ -13,12 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
+from fastsam.errors import ConfigError, ExportError, FastSAMError, WeightsError
 from fastsam.export import FORMATS, Exporter, unique_names
 from fastsam.pipeline import FastSAM, Result
 from fastsam.sources import list_images, read_frame
 from prompts import Prompt
-from prompts.text import NO_MODEL, asks_text
 from prompts.vocabulary import read_vocabulary
 
 __all__ = ["BatchDone", "BatchJob", "run_batch"]
@@ -171,8 +170,6 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     names = unique_names([path or Path("stdin") for path in images])
-    if not model.answers_texts and (job.label is not None or asks_text(job.prompt)):
-        raise PromptError(f"{'labels' if job.label is not None else 'text'}: {NO_MODEL}")
     log = _Log(job, model.identity)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
     exporters = [Exporter(name, job.out) for name in formats if job.out is not None]

@@ -42,7 +42,9 @@ Weights = Annotated[
 ]
 TextModel = Annotated[
     str | None,
-    typer.Option(help="What answers texts: a folder in open_clip's format, MODEL:TAG or MODEL:FILE."),
+    typer.Option(
+        help="What answers texts, if not the embedded model: an open_clip folder, MODEL:TAG, MODEL:FILE."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError, RecordError
 from prompts.spec import as_share
-from prompts.text import NO_MODEL, ImageFeatures, probabilities
+from prompts.text import NO_FEATURES, ImageFeatures, probabilities
 from prompts.vocabulary import read_vocabulary
 
 __all__ = ["UNKNOWN", "Labels", "label"]
@@ -71,7 +71,7 @@ def label(
     names = read_vocabulary(vocabulary)
     threshold = as_share(threshold, "threshold")
     if features is None:
-        raise PromptError(f"labels: {NO_MODEL}")
+        raise PromptError(f"labels: {NO_FEATURES}")
     likely = probabilities(features, names, ensemble=templates, together=True)
     best = likely.argmax(axis=0) if likely.size else np.zeros(len(features), np.int64)
     scores = likely[best, np.arange(len(features))]

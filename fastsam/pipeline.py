@@ -144,8 +144,7 @@ class Session:
             handed out is refined first, where ``config`` asks for it.
         config: the options it was found with.
         times_ms: how long reading and the steps of stage one took.
-        features: the masks as the text-image model sees them, encoded at the first text and then kept; None
-            where no model is named.
+        features: the masks as the text-image model sees them, encoded at the first text and then kept.
         labels: a name for each mask, after :meth:`label`.
     """
 
@@ -170,7 +169,7 @@ class Session:
         """Return what the prompt means; the network does not run again.
 
         Raises:
-            PromptError: the prompt does not fit the image, or is a text and no text-image model is named.
+            PromptError: the prompt does not fit the image.
             WeightsError: that model cannot be had.
         """
         return self._result(select(self.masks, prompt, self.features), prompt)
@@ -191,7 +190,7 @@ class Session:
             templates: average each name over sentences such as ``"a photo of {}."``.
 
         Raises:
-            PromptError: no such vocabulary, or no text-image model is named.
+            PromptError: no such vocabulary.
             WeightsError: that model cannot be had.
         """
         return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
@@ -222,7 +221,8 @@ class FastSAM:
             embedded default.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         segmenter: use this stage one instead of loading weights.
-        text_model: what answers texts: a folder in open_clip's format, ``"MODEL:TAG"`` or ``"MODEL:FILE"``
+        text_model: what answers texts: None for the small model that comes with the package, a
+            folder in open_clip's format, ``"MODEL:TAG"`` or ``"MODEL:FILE"``
             (:func:`fastsam.text_models.open_text_model`), or an encoder; loaded at the first text.
         progress: is told of the bytes of a download.
 
@@ -244,7 +244,7 @@ class FastSAM:
         progress: Progress | None = None,
     ) -> None:
         self._embedder = open_text_model(text_model, device=device, progress=progress)
-        named = f"|{self._embedder.identity}" if self._embedder is not None else ""
+        named = f"|{self._embedder.identity}"
         if segmenter is not None:
             if not callable(getattr(segmenter, "segment", None)):
                 raise ConfigError(
@@ -261,11 +261,6 @@ class FastSAM:
         state = found.path.stat()
         self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
         self.defaults = SegmentConfig(**found.defaults)
-
-    @property
-    def answers_texts(self) -> bool:
-        """Whether a text-image model is named."""
-        return self._embedder is not None
 
     def open(self, source: Any, **options: Any) -> Session:
         """Read one image and find all its masks.
@@ -296,5 +291,5 @@ class FastSAM:
         masks = self.segmenter.segment(frame, config)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
-        features = None if self._embedder is None else ImageFeatures(frame, masks, self._embedder)
+        features = ImageFeatures(frame, masks, self._embedder)
         return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms}, features)

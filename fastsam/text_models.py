@@ -23,7 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DownloadError, WeightsError
-from fastsam.weights import Progress, WeightsEntry, cache_folder, download, local_path
+from fastsam.weights import (
+    Progress,
+    WeightsEntry,
+    cache_folder,
+    download,
+    embedded_path,
+    local_path,
+    text_model,
+)
 from prompts.encoder import (
     CONFIG_NAME,
     WEIGHTS_NAMES,
@@ -46,13 +54,14 @@ _KEPT_FILES = 200  # of vectors of texts; the oldest go
 
 def open_text_model(
     model: str | Path | Encoder | None, *, device: str = "auto", progress: Progress | None = None
-) -> Embedder | None:
-    """Return what answers texts, or None where no model is named. Nothing is loaded or downloaded yet.
+) -> Embedder:
+    """Return what answers texts. Nothing is loaded or downloaded yet.
 
     Args:
-        model: an encoder; a folder with ``open_clip_config.json`` and weights (also after ``local-dir:``);
-            ``MODEL:TAG``, weights that open_clip knows, such as ``"ViT-B-32:laion2b_s34b_b79k"``, or
-            ``MODEL`` where it knows only one; or ``MODEL:FILE``, a checkpoint of that architecture.
+        model: None for the small model that comes with the package; an encoder; a folder with
+            ``open_clip_config.json`` and weights (also after ``local-dir:``); ``MODEL:TAG``, weights that
+            open_clip knows, such as ``"ViT-B-32:laion2b_s34b_b79k"``, or ``MODEL`` where it knows only one;
+            or ``MODEL:FILE``, a checkpoint of that architecture.
         device: where the network runs.
         progress: is told of the bytes of a download.
 
@@ -61,7 +70,9 @@ def open_text_model(
         ConfigError: it is nothing of that; ``hf-hub:`` names are not.
     """
     if model is None:
-        return None
+        file = local_path(text_model())
+        encoder = NamedEncoder(str(file.parent), file=file, device=device, embedded=True)
+        return Embedder(encoder, _TextFiles(lambda: encoder.content))
     if not isinstance(model, (str, os.PathLike)):
         return Embedder(model)
     encoder = NamedEncoder.of(str(model), device, progress)
@@ -85,6 +96,7 @@ class NamedEncoder:
         model: open_clip's name of the architecture, or a folder.
         tag: which weights of it, where open_clip knows them.
         file: which weights of it, where they are a file.
+        embedded: it came with the package, and is verified before it is used.
     """
 
     model: str
@@ -92,6 +104,7 @@ class NamedEncoder:
     file: Path | None = None
     device: str = "auto"
     progress: Progress | None = None
+    embedded: bool = False
     _lock: Any = field(default_factory=threading.Lock, repr=False)
     _loaded: Encoder | None = field(default=None, repr=False)
     _content: str = field(default="", repr=False)
@@ -127,6 +140,8 @@ class NamedEncoder:
     @property
     def identity(self) -> str:
         """Names the model, and the state of its file; nothing is loaded for it."""
+        if self.embedded:
+            return f"{text_model().name}|{text_model().sha256}"
         if self.file is None:
             return f"{self.model}:{self.tag}"
         state = self.file.stat()
@@ -144,6 +159,8 @@ class NamedEncoder:
             return self._content
 
     def _hashed(self) -> str:
+        if self.embedded:
+            embedded_path(text_model())
         digest = hashlib.sha256()
         with suppress(PackageNotFoundError):  # where it is not installed, loading says so
             digest.update(f"open_clip {version('open_clip_torch')}\n".encode())
@@ -203,6 +220,8 @@ class NamedEncoder:
         from fastsam.everything.torch_backend import pick_device  # torch loads only when it is needed
 
         device = pick_device(self.device)
+        if self.embedded:
+            embedded_path(text_model())
         if self._in_folder:
             return OpenClipEncoder(self.model, device=device)
         file, known = self._located()

@@ -41,9 +41,11 @@ __all__ = [
     "WeightsEntry",
     "cache_folder",
     "download",
+    "embedded_path",
     "local_path",
     "resolve",
     "table",
+    "text_model",
 ]
 
 
@@ -56,7 +58,7 @@ class WeightsEntry:
 
     Attributes:
         name: how it is asked for; case does not matter, and ``.pt`` may follow.
-        file: its file name.
+        file: its file name, of an embedded one after its folder's, if it has one.
         url: where its publisher has it; empty for embedded ones.
         sha256: what the file must have; empty where nobody told us.
         size_bytes: its size, where known.
@@ -85,12 +87,17 @@ class WeightsEntry:
     def __post_init__(self) -> None:
         """Check what would otherwise fail far from here."""
         wrong = [
-            "file: expected a bare name" if Path(self.file).name != self.file else "",
+            "file: expected a bare name, of an embedded one FOLDER/NAME at most" if self._astray() else "",
             "sha256: expected 64 hex digits" if not re.fullmatch(r"([0-9a-f]{64})?", self.sha256) else "",
             "url: expected one unless embedded" if self.embedded == bool(self.url) else "",
         ]
         if any(wrong):
             raise WeightsError(f"weights table, {self.name!r}: {'; '.join(filter(None, wrong))}")
+
+    def _astray(self) -> bool:
+        """Tell whether the file would be outside the folder that it belongs to."""
+        parts = self.file.replace("\\", "/").split("/")
+        return len(parts) > 1 + self.embedded or any(part in ("", ".", "..") for part in parts)
 
 
 @dataclass(frozen=True)
@@ -119,19 +126,28 @@ def _embedded_folder() -> Path:
     )
 
 
+@dataclass(frozen=True)
+class _Manifest:
+    """What manifest.toml says."""
+
+    default: str
+    entries: tuple[WeightsEntry, ...]
+    text_model: WeightsEntry
+
+
 @lru_cache(maxsize=1)
-def _manifest() -> tuple[str, tuple[WeightsEntry, ...]]:
-    """Return the default's name and the table."""
+def _manifest() -> _Manifest:
+    """Return the default's name, the table, and the text-image model that comes with the package."""
     path = _embedded_folder() / "manifest.toml"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = tuple(WeightsEntry(**row) for row in content["weights"])
-        default = str(content["default"])
+        found = _Manifest(str(content["default"]), entries, WeightsEntry(**content["text_model"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"weights table {path}: cannot be read ({error}); reinstall fastsam") from error
-    return default, entries
+    return found
 
 
 def table() -> tuple[WeightsEntry, ...]:
@@ -140,18 +156,48 @@ def table() -> tuple[WeightsEntry, ...]:
     >>> [entry.name for entry in table()][:3]
     ['fastsam-nano', 'FastSAM-s', 'FastSAM-x']
     """
-    return _manifest()[1]
+    return _manifest().entries
 
 
 def _find(name: str) -> WeightsEntry | None:
     """Return the entry of a name, in any case, with or without ``.pt``."""
-    default, entries = _manifest()
+    manifest = _manifest()
     wanted = name.strip().lower().removesuffix(".pt")
-    wanted = default.lower() if wanted == "default" else wanted
-    for entry in entries:
+    wanted = manifest.default.lower() if wanted == "default" else wanted
+    for entry in manifest.entries:
         if wanted in (entry.name.lower(), entry.file.lower().removesuffix(".pt")):
             return entry
     return None
+
+
+def text_model() -> WeightsEntry:
+    """Return the text-image model that comes with the package.
+
+    >>> text_model().name
+    'fastsam-nano-text'
+    """
+    return _manifest().text_model
+
+
+def embedded_path(entry: WeightsEntry) -> Path:
+    """Return the file of an entry that comes with the package, verified.
+
+    Raises:
+        WeightsError: it is missing.
+        ChecksumError: its bytes are not the ones that the table says.
+    """
+    path = local_path(entry)
+    if not path.is_file():
+        raise WeightsError(
+            f"weights {entry.name}: {path} is missing, though it should come with the package; reinstall "
+            "fastsam, or pass another name or a path"
+        )
+    if entry.sha256 and (found := _sha256(path)) != entry.sha256:
+        raise ChecksumError(
+            f"weights {entry.name}: {path} has sha256 {found}, expected {entry.sha256}; reinstall fastsam "
+            "(in a git checkout: git lfs pull, if the file is a pointer)"
+        )
+    return path
 
 
 def cache_folder() -> Path:
@@ -204,7 +250,7 @@ def resolve(name_or_path: str | Path | None = None, *, progress: Progress | None
     entry = _find(asked)
     if entry is None:
         raise UnknownWeightsError(_unknown(asked, path))
-    return ResolvedWeights(_embedded(entry) if entry.embedded else download(entry, progress), entry)
+    return ResolvedWeights(embedded_path(entry) if entry.embedded else download(entry, progress), entry)
 
 
 def _unknown(asked: str, path: str) -> str:
@@ -219,22 +265,6 @@ def _unknown(asked: str, path: str) -> str:
         f"weights {asked!r}: no such file, and no such name in the table; {hint} "
         "The path of a .pt file would do too"
     )
-
-
-def _embedded(entry: WeightsEntry) -> Path:
-    """Return the checkpoint that comes with the package, verified."""
-    path = local_path(entry)
-    if not path.is_file():
-        raise WeightsError(
-            f"weights {entry.name}: {path} is missing, though it should come with the package; reinstall "
-            "fastsam, or pass another name or a path"
-        )
-    if entry.sha256 and (found := _sha256(path)) != entry.sha256:
-        raise ChecksumError(
-            f"weights {entry.name}: {path} has sha256 {found}, expected {entry.sha256}; reinstall fastsam "
-            "(in a git checkout: git lfs pull, if the file is a pointer)"
-        )
-    return path
 
 
 def download(entry: WeightsEntry, progress: Progress | None = None) -> Path:

@@ -23,7 +23,7 @@ from prompts.spec import AllOf, AnyOf, ButNot, CropStyle, Position, Prompt, Text
 from prompts.vocabulary import background, share_a_word, templates
 
 __all__ = [
-    "NO_MODEL",
+    "NO_FEATURES",
     "Embedder",
     "ImageFeatures",
     "TextCache",
@@ -35,9 +35,8 @@ __all__ = [
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
-NO_MODEL = (
-    "no text-image model is named; name one with FastSAM(text_model=...) or --text-model, such as "
-    "ViT-B-32:laion2b_s34b_b79k or a folder in open_clip's format; beside the facade: "
+NO_FEATURES = (
+    "expected the masks' photo with them; ask FastSAM().open(photo).select(...), or "
     "select(masks, prompt, ImageFeatures(frame, masks, encoder))"
 )
 _CROPS_AT_ONCE = 32  # pictures in memory at a time
@@ -286,7 +285,7 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
         WeightsError: the encoder's weights cannot be had.
     """
     if features is None:
-        raise PromptError(f"text {prompt.texts[0]!r}: {NO_MODEL}")
+        raise PromptError(f"text {prompt.texts[0]!r}: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
             f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"

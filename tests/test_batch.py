@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam import FastSAM, Points, Text, any_of
+from fastsam import FastSAM, Points, Text
 from fastsam.batch import BatchDone, BatchJob, run_batch
 from fastsam.errors import ConfigError, DownloadError, ExportError, PromptError
 from fastsam.export import load_npz
@@ -144,10 +144,7 @@ def test_a_format_named_twice_is_written_once(run: Run) -> None:
     assert len(done.files) == 1
 
 
-def test_texts_and_labels_need_a_model_before_anything_runs(run: Run, photos: Path) -> None:
-    for options in ({"prompt": Text("a dog")}, {"label": {}}, {"prompt": any_of(Points((1, 1)), Text("x"))}):
-        with pytest.raises(PromptError, match="no text-image model is named"):
-            run("a", **options)
+def test_a_vocabulary_is_looked_for_before_anything_runs(run: Run, photos: Path) -> None:
     with pytest.raises(PromptError, match="vocabulary 'lvis'"):
         run("a", label={"vocabulary": "lvis"})
     assert not (photos / "out" / LOG).exists()

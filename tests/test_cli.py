@@ -278,15 +278,6 @@ def test_labels_from_a_file(photos: Path, tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (
-            ["--text", "a dog"],
-            "no text-image model is named; name one with FastSAM(text_model=...) or --text",
-        ),
-        (["--label"], "labels: no text-image model is named"),
-        (
-            ["--prompt", '{"position": "leftmost", "of": {"text": "a dog"}}'],
-            "text: no text-image model is named",
-        ),
         (["--label", "--vocabulary", "lvis"], "expected one of coco, everyday, stuff"),
         (["--threshold", "0.5"], "expected a --text or --label"),
         (["--text", " "], "expected words"),
@@ -338,7 +329,6 @@ def test_eval_texts_prints_a_table_or_json(annotated: Path, tiny: Path, tmp_path
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "no text-image model is named"),
         (["--crops", "blured", "--text-model", "ViT-B-32:openai"], "expected some of masked, blurred"),
         (["--names", "nowhere.txt"], "nowhere.txt: cannot be read"),
     ],

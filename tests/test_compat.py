@@ -699,12 +699,8 @@ def test_text_prompt_gives_the_best_mask_as_casia_does() -> None:
         process.text_prompt(["a dog"])  # type: ignore[arg-type]
 
 
-def test_text_prompt_without_masks_or_without_a_model() -> None:
+def test_text_prompt_without_masks() -> None:
     model = fastsam.FastSAM(segmenter=FixedSegmenter(NOTHING), text_model=ColourWordEncoder())
     assert FastSAMPrompt(PHOTO, FastSAM(model)(PHOTO)).text_prompt("a dog").shape == (0, *SIZE)
-    with pytest.raises(PromptError, match="no text-image model is named"):
-        prompted().text_prompt("a dog")
     with pytest.raises(ConfigError, match="text_model"):
         FastSAM(core(), text_model=ColourWordEncoder())
-    named = FastSAM(text_model=ColourWordEncoder())
-    assert named.model.answers_texts

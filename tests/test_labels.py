@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastsam import FastSAM, Points, Session, Text, any_of
+from fastsam import FastSAM, Points, Session, Text, any_of, select
 from fastsam.errors import PromptError, RecordError
 from fastsam.labels import UNKNOWN, Labels, label
 from fastsam.records import MaskSet
@@ -98,14 +98,12 @@ def test_names_go_into_files(session: Session, tmp_path: Path) -> None:
     assert "red brick" not in mine.read_text()
 
 
-def test_without_a_model_the_message_names_the_way_out() -> None:
-    frame, masks = scene()
-    session = FastSAM(segmenter=FixedSegmenter(np.asarray(masks))).open(frame)
-    assert session.features is None
-    with pytest.raises(PromptError, match=r"labels: no text-image model is named.*FastSAM\(text_model"):
-        session.label("coco")
-    with pytest.raises(PromptError, match=r"'a dog': no text-image model is named"):
-        session.select(Text("a dog"))
+def test_without_the_photo_the_message_names_the_way_out() -> None:
+    _, masks = scene()
+    with pytest.raises(PromptError, match=r"labels: expected the masks' photo.*ImageFeatures"):
+        label(None, "coco")
+    with pytest.raises(PromptError, match=r"'a dog': expected the masks' photo.*open\(photo\)"):
+        select(masks, Text("a dog"))
 
 
 @pytest.mark.parametrize(

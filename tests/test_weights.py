@@ -119,9 +119,10 @@ def site(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 def pin(monkeypatch: pytest.MonkeyPatch, sha256: str) -> None:
     """Give the table's FastSAM-s a hash."""
-    default, entries = weights._manifest()
-    changed = tuple(replace(e, sha256=sha256) if e.file == FILE else e for e in entries)
-    monkeypatch.setattr(weights, "_manifest", lambda: (default, changed))
+    manifest = weights._manifest()
+    entries = tuple(replace(e, sha256=sha256) if e.file == FILE else e for e in manifest.entries)
+    changed = replace(manifest, entries=entries)
+    monkeypatch.setattr(weights, "_manifest", lambda: changed)
 
 
 def sent(site: Site, number: int, header: str) -> str | None:
@@ -511,7 +512,8 @@ def test_the_table_is_found_in_a_wheel_and_in_a_checkout(
 def test_an_embedded_file_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     body = archive()
     entry = replace(table()[0], sha256=hashlib.sha256(body).hexdigest())
-    monkeypatch.setattr(weights, "_manifest", lambda: (entry.name, (entry,)))
+    manifest = replace(weights._manifest(), default=entry.name, entries=(entry,))
+    monkeypatch.setattr(weights, "_manifest", lambda: manifest)
     monkeypatch.setattr(weights, "_embedded_folder", lambda: tmp_path)
     with pytest.raises(WeightsError, match=r"missing.*reinstall"):
         resolve()

@@ -255,7 +255,7 @@ class FastSAMPrompt:
         best mask answers however badly it fits; :class:`fastsam.Text` gives all that fit, or none.
 
         Raises:
-            PromptError: the text is empty, or no text-image model is named.
+            PromptError: the text is empty.
             WeightsError: that model cannot be had.
         """
         if not isinstance(text, str):

@@ -34,7 +34,7 @@ from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
 from fastsam.text_models import open_text_model, vectors_identity
 from prompts.spec import CropStyle
-from prompts.text import NO_MODEL, Embedder, ImageFeatures, probabilities
+from prompts.text import Embedder, ImageFeatures, probabilities
 from prompts.vocabulary import background, templates
 
 if TYPE_CHECKING:
@@ -146,11 +146,9 @@ def _embedders(text_models: Mapping[str, Any] | Sequence[Any]) -> dict[str, Embe
     found: dict[str, Embedder] = {}
     for name, model in named:
         opened = model if isinstance(model, Embedder) else open_text_model(model)
-        if opened is None:
-            raise ConfigError(f"text models: {NO_MODEL}")
         found[name or (str(model) if isinstance(model, (str, Path)) else opened.identity)] = opened
     if not found:
-        raise ConfigError(f"text models: {NO_MODEL}")
+        raise ConfigError("text models: expected at least one, or [None] for the one that comes with fastsam")
     return found
 
 

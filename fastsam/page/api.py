@@ -11,7 +11,7 @@ from typing import Any
 
 from fastsam.errors import FastSAMError, PromptError
 from fastsam.page.steps import read_photo
-from fastsam.page.visit import NO_TEXT_MODEL, Visit
+from fastsam.page.visit import Visit
 from fastsam.page.visitors import SharedModel, Visitor
 from fastsam.pipeline import Result
 from prompts import Box, Points, Prompt, Text
@@ -92,8 +92,6 @@ def connect_api(
         """Select all masks that show a text, or one of several."""
 
         def prompt() -> Prompt:
-            if who.visit.opened.features is None:
-                raise PromptError(NO_TEXT_MODEL)
             return Text(texts, threshold)
 
         return answer(who, prompt)

@@ -97,10 +97,7 @@ def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
                 save = gr.Button("Download", elem_id="save")
                 saved = gr.File(label="Saved", interactive=False, visible="hidden", elem_id="saved")
             with gr.Accordion("Names and words", open=False):
-                vocabulary = gr.Dropdown(
-                    _VOCABULARIES, value="", label="Name every mask", interactive=shared.answers_texts,
-                    info=None if shared.answers_texts else "This page runs without a text model.",
-                )  # fmt: skip
+                vocabulary = gr.Dropdown(_VOCABULARIES, value="", label="Name every mask")
                 threshold = gr.Slider(
                     0, 1, value=0.5, step=0.01, label="threshold", info="least probability of a text"
                 )

@@ -13,7 +13,7 @@ from fastsam.config import RenderConfig
 from fastsam.errors import ImageError, PromptError
 from fastsam.page.effects import View
 from fastsam.page.scene import answer_message, closed_message, scene_message
-from fastsam.page.visit import NO_TEXT_MODEL, Answer, Combine, Mark, Sign, Visit, answer_of
+from fastsam.page.visit import Answer, Combine, Mark, Sign, Visit, answer_of
 from fastsam.page.visitors import SharedModel, Visitor
 from fastsam.records import Frame
 from fastsam.sources import read_frame
@@ -181,10 +181,8 @@ def ask(visitor: Visitor, what: Mapping[str, Any]) -> str:
     """Look for a text.
 
     Raises:
-        PromptError: there is no photo, or no text model.
+        PromptError: there is no photo, or no word.
     """
-    if visitor.visit.opened.features is None:
-        raise PromptError(NO_TEXT_MODEL)
     text = " ".join(str(what.get("text", "")).split())[:200]
     if not text:
         raise PromptError("Type what to look for, such as: a person")
@@ -197,11 +195,8 @@ def name_masks(visitor: Visitor, vocabulary: str) -> str:
     """Name every mask out of a vocabulary, or none where it is empty.
 
     Raises:
-        PromptError: there is no photo, no text model, or no such vocabulary.
+        PromptError: there is no photo, or no such vocabulary.
     """
-    if visitor.visit.opened.features is None:
-        raise PromptError(NO_TEXT_MODEL)
-
     session = visitor.visit.opened
     named = session.label(vocabulary) if vocabulary else replace(session, labels=None)  # takes seconds
 

@@ -14,7 +14,7 @@ from fastsam.page.effects import View
 from fastsam.pipeline import Result, Session
 from prompts import Box, MaskLike, Points, Prompt, Text, all_of, any_of, but_not
 
-__all__ = ["NO_TEXT_MODEL", "Combine", "Mark", "MarkKind", "Sign", "Visit", "answer_of", "prompt_of"]
+__all__ = ["Combine", "Mark", "MarkKind", "Sign", "Visit", "answer_of", "prompt_of"]
 
 MarkKind = Literal["point", "box", "scribble", "outline", "text", "remove"]
 Sign = Literal["add", "take"]
@@ -22,10 +22,6 @@ Combine = Literal["any", "all"]
 MAX_MARKS = 200  # of one visit
 _MAX_XY = 500  # of one stroke
 _LEVELS = ("whole", "part", "subpart")
-NO_TEXT_MODEL = (
-    "This page has no text model, so it cannot look for words. Whoever runs it can name one: "
-    "fastsam app --text-model ..."
-)
 
 
 @dataclass(frozen=True)
@@ -232,11 +228,9 @@ def answer_of(visit: Visit) -> Answer:
     """Return what the marks mean among the masks of the photo.
 
     Raises:
-        PromptError: no photo is open, or a text is asked for and there is no text model.
+        PromptError: no photo is open.
     """
     session = visit.opened
-    if session.features is None and any(mark.kind == "text" for mark in visit.marks):
-        raise PromptError(NO_TEXT_MODEL)
     prompt = prompt_of(visit)
     everything = prompt is None
     result = session.everything() if prompt is None else session.select(prompt)

@@ -25,7 +25,6 @@ class SharedModel:
 
     Attributes:
         defaults: the options that go with the weights.
-        answers_texts: whether there is a text-image model.
 
     Args:
         weights: a checkpoint's path or name; None for the embedded default.
@@ -45,9 +44,8 @@ class SharedModel:
         model: FastSAM | None = None,
     ) -> None:
         self.defaults = model.defaults if model else SegmentConfig(**resolve(weights).defaults)
-        self.answers_texts = (
-            model.answers_texts if model else open_text_model(text_model, device=device) is not None
-        )
+        if model is None:
+            open_text_model(text_model, device=device)  # a name that is none is told at once
         self._load: Callable[[], FastSAM] = lambda: FastSAM(weights, device=device, text_model=text_model)
         self._model = model
         self._lock = threading.Lock()

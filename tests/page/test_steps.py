@@ -307,13 +307,6 @@ def test_names_for_a_photo_that_was_closed_meanwhile_are_dropped(monkeypatch: py
     assert page.visitor.visit.opened.labels is None
 
 
-def test_without_a_text_model_that_is_said_in_plain_words() -> None:
-    page = Page()
-    for attempt in (lambda: page.ask("a dog"), lambda: steps.name_masks(page.visitor, "everyday")):
-        with pytest.raises(PromptError, match="This page has no text model"):
-            attempt()
-
-
 # ---- options and views ---------------------------------------------------------------------------------
 
 

@@ -206,14 +206,14 @@ def test_other_prompts_need_no_features() -> None:
     assert named(select(masks, Points((10, 10)))) == ["red left"]
 
 
-def test_texts_without_features_say_how_to_name_a_model() -> None:
+def test_texts_without_the_photo_say_how_to_ask() -> None:
     _, masks = scene()
     for prompt in (
         Text("a dog"),
         any_of(Points((1, 1)), Text("a dog")),
         Position("largest", of=Text("a dog")),
     ):
-        with pytest.raises(PromptError, match=r"'a dog'.*FastSAM\(text_model=\.\.\.\) or --text-model"):
+        with pytest.raises(PromptError, match=r"'a dog'.*open\(photo\).*ImageFeatures"):
             select(masks, prompt)
 
 
