@@ -101,7 +101,7 @@ def segment(
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="Least probability of a text (0.5 if not given), or of a label (0.3).", min=0.0, max=1.0
+            help="Least score of a text, or probability of a label (0.3 if not given).", min=0.0, max=1.0
         ),
     ] = None,
     label: Annotated[bool, typer.Option("--label", help="Name each mask from the vocabulary.")] = False,

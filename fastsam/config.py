@@ -229,7 +229,7 @@ class EvalConfig(CheckedConfig):
 class TextEvalConfig(CheckedConfig):
     """The protocol of an evaluation of texts."""
 
-    threshold: float = option(0.5, "least probability of an answer", min=0.0, max=1.0, step=0.01)
+    threshold: float = option(0.3, "least score of an answer", min=0.0, max=1.0, step=0.01)
     label_threshold: float = option(0.3, "least probability of a label", min=0.0, max=1.0, step=0.01)
     absent: int | None = option(
         None, "ask each image for so many categories that it does not show; all if not given", min=0

@@ -191,8 +191,8 @@ class Text:
 
     Args:
         texts: what to look for, such as ``"a red car"``; a list asks several at once, each as if alone.
-        threshold: least probability of an answer. The text competes with ``negatives`` and with a
-            vocabulary of anything else, so 0.5 means: more probable than all of them together.
+        threshold: least score of an answer: the probability that the mask shows the text, in competition with
+            ``negatives`` and with a vocabulary of anything else, times the mask's own score.
         negatives: what it must not be taken for.
         templates: average each text over sentences such as ``"a photo of {}."``.
         crops: how a mask is shown to the encoder: ``"masked"`` (grey around it), ``"blurred"`` (its
@@ -206,7 +206,7 @@ class Text:
     """
 
     texts: tuple[str, ...]
-    threshold: float = 0.5
+    threshold: float = 0.3
     negatives: tuple[str, ...] = ()
     templates: bool = True
     crops: CropStyle = "masked"
@@ -214,7 +214,7 @@ class Text:
     def __init__(
         self,
         texts: Any,
-        threshold: float = 0.5,
+        threshold: float = 0.3,
         negatives: Any = (),
         templates: bool = True,
         crops: CropStyle = "masked",

@@ -278,7 +278,10 @@ def asks_text(prompt: Prompt | None) -> bool:
 
 
 def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> FloatArray:
-    """Return (texts, N): the probability of each text for each mask.
+    """Return (texts, N): the probability that a mask shows a text, times the mask's own score.
+
+    The mask's score says how well it should fit an object: a part, or a patch cut across things, may well
+    look like the text. Measured in docs/experiments.md.
 
     Raises:
         PromptError: there are no features, or they are of other masks.
@@ -290,13 +293,14 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
         raise PromptError(
             f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
         )
-    return probabilities(
+    likely = probabilities(
         features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
     )
+    return likely * masks.scores
 
 
 def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Selection:
-    """Return every mask that shows a text, most probable first; ``groups`` tell which text.
+    """Return every mask that shows a text, best score first; ``groups`` tell which text.
 
     A mask that shows two of the texts has two rows. A text that nothing shows has none; ``reason`` says so.
     """
@@ -309,9 +313,9 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         best = likely.max(initial=0)
         if chosen.any():
             count = np.count_nonzero(chosen)
-            notes.append(f"text {text!r}: {count} mask{'s' * int(count != 1)}, best probability {best:.2f}")
+            notes.append(f"text {text!r}: {count} mask{'s' * int(count != 1)}, best score {best:.2f}")
         elif len(masks):
-            notes.append(f"text {text!r}: absent, best probability {best:.2f} is under {prompt.threshold:g}")
+            notes.append(f"text {text!r}: absent, best score {best:.2f} is under {prompt.threshold:g}")
         else:
             notes.append(f"text {text!r}: no masks")
     rows.sort(key=lambda pair: -values[pair[1], pair[0]])  # stable: equals stay in the order of the ranking

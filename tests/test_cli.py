@@ -253,7 +253,7 @@ def test_texts_and_their_threshold(photos: Path, tiny: Path) -> None:
     assert scores == sorted(scores, reverse=True)
     none = json.loads(run("segment", photo, *flags, "--threshold", "1").stdout)
     assert none["masks"] == []
-    assert "text 'a bus': absent, best probability" in none["reason"]
+    assert "text 'a bus': absent, best score" in none["reason"]
 
 
 def test_labels_from_a_file(photos: Path, tiny: Path, tmp_path: Path) -> None:

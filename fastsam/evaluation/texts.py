@@ -271,7 +271,7 @@ class _Scene:
         spent_ms = 1e3 * (time.perf_counter() - start)
         crowds, crowd_texts = _regions(self.image, self.image.crowds, self.index)
         return arrays | {
-            "mask_likely": probabilities(seen, texts, ensemble=ensemble, crops=style),
+            "mask_likely": probabilities(seen, texts, ensemble=ensemble, crops=style) * masks.scores,
             "ious": rle_iou_matrix(given, self.objects[0]).astype(np.float32),
             "covered": _covered(given, crowds),
             "crowds": np.array(crowd_texts, np.int64),

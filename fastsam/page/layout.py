@@ -99,7 +99,7 @@ def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
             with gr.Accordion("Names and words", open=False):
                 vocabulary = gr.Dropdown(_VOCABULARIES, value="", label="Name every mask")
                 threshold = gr.Slider(
-                    0, 1, value=0.5, step=0.01, label="threshold", info="least probability of a text"
+                    0, 1, value=0.3, step=0.01, label="threshold", info="least score of a text"
                 )
             with gr.Accordion("What to find", open=False):
                 segment = {spec.name: _control(gr, spec, shared.defaults) for spec in SegmentConfig.options()}

@@ -94,7 +94,7 @@ class Visit:
     marks: tuple[Mark, ...] = ()
     combine: Combine = "any"
     level: str = ""
-    threshold: float = 0.5
+    threshold: float = 0.3
     look: RenderConfig = field(default_factory=RenderConfig)
     view: View = field(default_factory=View)
     put_away: bool = False
