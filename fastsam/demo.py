@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastsam.optional import require
 from fastsam.pipeline import FastSAM
-from prompts import Box, Points, Prompt
+from prompts import Box, Points, Prompt, Text
 
 __all__ = ["demo_photo", "run_demo"]
 
@@ -22,7 +22,7 @@ def demo_photo() -> Path:
 
 
 def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
-    """Segment the photo, answer three prompts, write overlays and masks; yield lines to print."""
+    """Segment the photo, answer some prompts, write overlays and masks; yield lines to print."""
     photo = demo_photo()
     session = FastSAM(weights, device=device).open(photo)
     everything = session.everything()
@@ -35,6 +35,7 @@ def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
         "click": Points(_CLICK),
         "add-subtract": Points(_TWO, [1, 0]),
         "box": Box(_BOX),
+        "text": Text(["a bus", "a person", "an elephant"]),
     }
     for name, prompt in asked.items():
         answer = session.select(prompt)

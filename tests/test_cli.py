@@ -186,7 +186,7 @@ def test_help_and_version_are_quick_and_plain() -> None:
 def test_demo_prints_what_and_where(tmp_path: Path) -> None:
     done = run("demo", "--out", str(tmp_path))
     assert done.exit_code == 0, done.output
-    for name in ("everything.png", "click.png", "add-subtract.png", "box.png"):
+    for name in ("everything.png", "click.png", "add-subtract.png", "box.png", "text.png"):
         assert str(tmp_path / name) in done.stdout
         assert (tmp_path / name).is_file()
     assert len(list((tmp_path / "masks").rglob("*.png"))) > 3
