@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
@@ -23,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DownloadError, WeightsError
+from fastsam.export.files import replacing
 from fastsam.weights import (
     Progress,
     WeightsEntry,
     cache_folder,
     download,
     embedded_path,
+    file_sha256,
     local_path,
     text_model,
 )
@@ -72,10 +73,10 @@ def open_text_model(
     if model is None:
         file = local_path(text_model())
         encoder = NamedEncoder(str(file.parent), file=file, device=device, embedded=True)
-        return Embedder(encoder, _TextFiles(lambda: encoder.content))
-    if not isinstance(model, (str, os.PathLike)):
+    elif isinstance(model, (str, os.PathLike)):
+        encoder = NamedEncoder.of(str(model), device, progress)
+    else:
         return Embedder(model)
-    encoder = NamedEncoder.of(str(model), device, progress)
     return Embedder(encoder, _TextFiles(lambda: encoder.content))
 
 
@@ -159,21 +160,18 @@ class NamedEncoder:
             return self._content
 
     def _hashed(self) -> str:
-        if self.embedded:
-            embedded_path(text_model())
+        file, known = self._located()
         digest = hashlib.sha256()
         with suppress(PackageNotFoundError):  # where it is not installed, loading says so
             digest.update(f"open_clip {version('open_clip_torch')}\n".encode())
         if self._in_folder:
             about = sorted(p for p in Path(self.model).iterdir() if p.suffix in _ABOUT and p.is_file())
             for part in about:
-                digest.update(f"{part.name} {_sha256(part)}\n".encode())
-            file = self.file
+                digest.update(f"{part.name} {file_sha256(part)}\n".encode())
         else:
-            file, known = self._located()
             options = (known.preprocess, known.quick_gelu) if known else None
             digest.update(json.dumps([self.model, options], default=list).encode())
-        digest.update(f"weights {_sha256(file)}".encode() if file else b"")
+        digest.update(f"weights {file_sha256(file)}".encode())
         return digest.hexdigest()
 
     @property
@@ -181,7 +179,9 @@ class NamedEncoder:
         return self.file is not None and self.file.parent == Path(self.model)
 
     def _located(self) -> tuple[Path, Pretrained | None]:
-        """Return the file of the weights, downloaded if need be, and what open_clip knows of them."""
+        """Return the file of the weights, downloaded or verified, and what open_clip knows of them."""
+        if self.embedded:
+            return embedded_path(text_model()), None
         if self.file is not None:
             return self.file, None
         known = find_pretrained(self.model, self.tag)
@@ -219,16 +219,11 @@ class NamedEncoder:
     def _load(self) -> Encoder:
         from fastsam.everything.torch_backend import pick_device  # torch loads only when it is needed
 
-        device = pick_device(self.device)
-        if self.embedded:
-            embedded_path(text_model())
-        if self._in_folder:
-            return OpenClipEncoder(self.model, device=device)
         file, known = self._located()
         return OpenClipEncoder(
             self.model,
-            file,
-            device=device,
+            None if self._in_folder else file,
+            device=pick_device(self.device),
             preprocess=known.preprocess if known else None,
             quick_gelu=known.quick_gelu if known else False,
         )
@@ -276,11 +271,6 @@ def _entry(known: Pretrained, url: str) -> WeightsEntry:
     )
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 class _TextFiles:
     """Vectors of lists of phrases in a folder of their own, a file a list.
 
@@ -311,14 +301,8 @@ class _TextFiles:
         if path is None:
             return
         with suppress(OSError):  # a read-only home, a full disk: as if there were no cache
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as stream:
-                try:
-                    np.savez(stream, vectors=vectors)
-                    stream.close()
-                    os.replace(stream.name, path)
-                finally:
-                    Path(stream.name).unlink(missing_ok=True)
+            with replacing(path) as stream:
+                np.savez(stream, vectors=vectors)
             newest = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
             for old in newest[_KEPT_FILES:]:
                 old.unlink(missing_ok=True)

@@ -42,6 +42,7 @@ __all__ = [
     "cache_folder",
     "download",
     "embedded_path",
+    "file_sha256",
     "local_path",
     "resolve",
     "table",
@@ -192,7 +193,7 @@ def embedded_path(entry: WeightsEntry) -> Path:
             f"weights {entry.name}: {path} is missing, though it should come with the package; reinstall "
             "fastsam, or pass another name or a path"
         )
-    if entry.sha256 and (found := _sha256(path)) != entry.sha256:
+    if entry.sha256 and (found := file_sha256(path)) != entry.sha256:
         raise ChecksumError(
             f"weights {entry.name}: {path} has sha256 {found}, expected {entry.sha256}; reinstall fastsam "
             "(in a git checkout: git lfs pull, if the file is a pointer)"
@@ -321,7 +322,8 @@ def _by_hand(entry: WeightsEntry, target: Path, reason: str) -> str:
     )
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the hash of a file's bytes, hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -348,7 +350,7 @@ def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
         CheckpointError: no hash is known, and it is no sound archive.
     """
     pin = _pin_file(target)
-    digest = _sha256(path)
+    digest = file_sha256(path)
     what = str(path) if path == target else f"the file from {_url(entry)}"
     wanted, whose = entry.sha256, "the weights table"
     if not wanted and pin.is_file():

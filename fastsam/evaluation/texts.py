@@ -33,8 +33,8 @@ from fastsam.evaluation.shards import Arrays, Shards, file_sha256, model_identit
 from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
 from fastsam.text_models import open_text_model, vectors_identity
-from prompts.spec import CropStyle
-from prompts.text import Embedder, ImageFeatures, probabilities
+from prompts.spec import CropStyle, Text
+from prompts.text import Embedder, ImageFeatures, probabilities, score
 from prompts.vocabulary import background, templates
 
 if TYPE_CHECKING:
@@ -271,7 +271,7 @@ class _Scene:
         spent_ms = 1e3 * (time.perf_counter() - start)
         crowds, crowd_texts = _regions(self.image, self.image.crowds, self.index)
         return arrays | {
-            "mask_likely": probabilities(seen, texts, ensemble=ensemble, crops=style) * masks.scores,
+            "mask_likely": score(masks, Text(list(texts), templates=ensemble, crops=style), seen),
             "ious": rle_iou_matrix(given, self.objects[0]).astype(np.float32),
             "covered": _covered(given, crowds),
             "crowds": np.array(crowd_texts, np.int64),

@@ -88,7 +88,7 @@ def connect_api(
         """Select the mask that fits each box [x1, y1, x2, y2] best."""
         return answer(who, lambda: Box(boxes))
 
-    def text(who: Visitor, texts: Any, threshold: float = 0.3) -> Any:
+    def text(who: Visitor, texts: Any, threshold: float = Text.threshold) -> Any:
         """Select all masks that show a text, or one of several."""
 
         def prompt() -> Prompt:
@@ -108,7 +108,7 @@ def connect_api(
     points, labels = gr.JSON(label="points", **hidden), gr.JSON(label="labels", value=None, **hidden)
     multimask = gr.Checkbox(label="multimask", value=False, **hidden)
     boxes, texts = gr.JSON(label="boxes", **hidden), gr.JSON(label="texts", **hidden)
-    threshold = gr.Number(label="threshold", value=0.3, **hidden)
+    threshold = gr.Number(label="threshold", value=Text.threshold, **hidden)
     quick = {"concurrency_id": "quick", "concurrency_limit": 2}
     for function, inputs, outputs, how in (
         (everything, [photo, *segment.values()], [visitor, facts], network),

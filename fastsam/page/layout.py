@@ -21,6 +21,7 @@ from fastsam.page.takehome import CHOICES, take_home
 from fastsam.page.visitors import SharedModel, Shelf, Visitor
 from fastsam.pipeline import FastSAM
 from fastsam.sources import read_frame
+from prompts import Text
 
 __all__ = ["MEMORY_MB", "build", "photo_of"]
 
@@ -99,7 +100,7 @@ def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
             with gr.Accordion("Names and words", open=False):
                 vocabulary = gr.Dropdown(_VOCABULARIES, value="", label="Name every mask")
                 threshold = gr.Slider(
-                    0, 1, value=0.3, step=0.01, label="threshold", info="least score of a text"
+                    0, 1, value=Text.threshold, step=0.01, label="threshold", info="least score of a text"
                 )
             with gr.Accordion("What to find", open=False):
                 segment = {spec.name: _control(gr, spec, shared.defaults) for spec in SegmentConfig.options()}

@@ -82,7 +82,7 @@ class Visit:
         marks: prompts and removals, oldest first.
         combine: how prompts of several kinds combine.
         level: which answer to an ambiguous click; empty for the best one.
-        threshold: least probability of a text.
+        threshold: least score of a text.
         look: how masks are drawn.
         view: what is made of the selection.
         put_away: the photo was let go because others needed the memory.
@@ -94,7 +94,7 @@ class Visit:
     marks: tuple[Mark, ...] = ()
     combine: Combine = "any"
     level: str = ""
-    threshold: float = 0.3
+    threshold: float = Text.threshold
     look: RenderConfig = field(default_factory=RenderConfig)
     view: View = field(default_factory=View)
     put_away: bool = False

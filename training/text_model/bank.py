@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from prompts.vocabulary import background, share_a_word, templates
+from prompts.vocabulary import background, read_vocabulary, share_a_word, templates
 from training.text_model import tower
-from training.text_model.phrases import COLOURS, imagenet_names, preset, with_article
+from training.text_model.phrases import COLOURS, imagenet_names, with_article
 
 _NEAR = 0.5  # cosine above which two names may both be true of a mask
 _FORMS = ("{}", "a {}", "a photo of a {}.", "a close-up photo of a {}.", "all {}s", "the {} in the scene")
@@ -82,9 +82,9 @@ def build(encode: Encode, categories: Sequence[Sequence[str]]) -> Bank:
     """Return the bank; names of one source in ``categories`` exclude each other."""
     extra = [
         *(name for names in categories for name in names),
-        *preset("coco"),
-        *preset("everyday"),
-        *preset("stuff"),
+        *read_vocabulary("coco"),
+        *read_vocabulary("everyday"),
+        *read_vocabulary("stuff"),
     ]
     first = imagenet_names()
     names = (*first, *dict.fromkeys(name for name in extra if name not in first))

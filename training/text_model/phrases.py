@@ -6,6 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 from importlib import resources
 
+from prompts.vocabulary import background, read_vocabulary
+
 COLOURS = (
     "black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown",
 )  # fmt: skip
@@ -46,12 +48,6 @@ def imagenet_definitions() -> list[str]:
     return list(_table("imagenet_synset_to_definition.txt").values())
 
 
-def preset(name: str) -> list[str]:
-    """Return a vocabulary of prompts/presets."""
-    text = (resources.files("prompts") / "presets" / f"{name}.txt").read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-
-
 def with_article(name: str) -> str:
     """Return a name after "a" or "an".
 
@@ -83,19 +79,18 @@ def corpus(captions: Sequence[str], names: Sequence[str], seed: int = 0) -> list
 
 
 def _sentences(captions: Sequence[str], names: Sequence[str], rng: random.Random) -> Iterator[str]:
-    common = list(
-        dict.fromkeys([*names, *preset("everyday"), *preset("stuff"), *preset("coco"), *imagenet_names()])
-    )
-    yield from preset("background")
+    vocabularies = [*read_vocabulary("everyday"), *read_vocabulary("stuff"), *read_vocabulary("coco")]
+    common = list(dict.fromkeys([*names, *vocabularies, *imagenet_names()]))
+    yield from background()
     yield from common
     for name in common:
         for sentence in SENTENCES:
             yield sentence.format(name)
         for _ in range(12):
             yield rng.choice(SENTENCES[:8]).format(described(name, rng))
-    for background in preset("background"):
+    for other in background():
         for sentence in SENTENCES:
-            yield sentence.format(background)
+            yield sentence.format(other)
     for name in imagenet_lemmas():
         yield name
         yield rng.choice(SENTENCES[1:]).format(name)

@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 
 from fastsam import FastSAM, read_frame
 from fastsam.datasets import CocoImage, annotation_mask, heldout_names, read_coco
+from prompts.vocabulary import read_vocabulary
 from training.text_model import sources
-from training.text_model.phrases import COLOURS, preset
+from training.text_model.phrases import COLOURS
 
 SIDE = 288
 MOST_A_NAME = 450  # drawn masks of one category of one source
@@ -180,7 +181,7 @@ def detected(path: Path, source: str, detector: Any) -> Iterator[Picture]:
     if result.masks is None:
         return
     rgb = read_frame(path).rgb
-    names = [sources.spoken(name) for name in preset("coco")]
+    names = [sources.spoken(name) for name in read_vocabulary("coco")]
     for mask, kind in zip(result.masks.data.numpy() > 0.5, result.boxes.cls.int().tolist(), strict=True):
         row = cut(rgb, mask)
         if row:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
-from fastsam.datasets import heldout_names, read_coco
+from fastsam.datasets import read_captions, read_coco
 
 NAMES = {
     "piring": "plate", "tahu goreng": "fried tofu", "tempe goreng": "fried tempeh", "nasi": "rice",
@@ -42,16 +41,11 @@ def train_captions(data: Path) -> list[str]:
 
 def captioned(data: Path) -> list[tuple[Path, list[str]]]:
     """Return the training photos with captions."""
-    found = []
-    for source in CAPTIONED:
-        held = heldout_names(data / source, "heldout")
-        captions = json.loads((data / source / "captions.json").read_text(encoding="utf-8"))
-        found += [
-            (data / source / "images" / photo, sentences)
-            for photo, sentences in captions.items()
-            if photo not in held
-        ]
-    return found
+    return [
+        (image.path, list(image.captions))
+        for source in CAPTIONED
+        for image in read_captions(data / source, "train")
+    ]
 
 
 def category_names(data: Path) -> list[str]:
