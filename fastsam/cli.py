@@ -379,7 +379,9 @@ def evaluate_texts(
     ],
     text_model: Annotated[
         list[str] | None,
-        typer.Option(help="A folder in open_clip's format, MODEL:TAG or MODEL:FILE; several are compared."),
+        typer.Option(
+            help="The embedded one (if not given), a folder, MODEL:TAG, MODEL:FILE; several are compared."
+        ),
     ] = None,
     crops: Annotated[
         list[str] | None,
