@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastsam.errors import ImageError, RecordError
 from fastsam.geometry import Region, check_points
 from fastsam.masks import Rle, box_from_mask, encode_rle
+from fastsam.pyramid import Pyramid, coarser, coverage, pool
 from fastsam.stores import Crop, CropStore, GridStore, MaskStore
 
 __all__ = ["Frame", "MaskSet", "Selection"]
@@ -110,6 +111,8 @@ class MaskSet:
             that came from elsewhere.
         scores: (N,) float32 in 0..1, the confidence of each mask.
         store: where the pixels live.
+        pyramid: the network's feature maps of the image, where the masks come from a network; shared by
+            all its masks.
 
     Index it as an array: ``masks[masks.scores > 0.5]``, ``masks[3]``, ``masks[[2, 0]]``.
     ``np.asarray(masks)`` is the (N, H, W) boolean stack.
@@ -124,6 +127,7 @@ class MaskSet:
     boxes_xyxy: FloatArray
     scores: FloatArray
     store: MaskStore
+    pyramid: Pyramid | None = None
 
     def __post_init__(self) -> None:
         """Check that the parallel arrays fit together."""
@@ -143,9 +147,9 @@ class MaskSet:
         return cls.from_crops([], size_hw)
 
     @classmethod
-    def from_grid(cls, store: GridStore, scores: FloatArray) -> MaskSet:
+    def from_grid(cls, store: GridStore, scores: FloatArray, pyramid: Pyramid | None = None) -> MaskSet:
         """Return masks that stay on the prototype grid."""
-        return cls(store.grid.letterbox.image_hw, store.boxes_xyxy, scores, store)
+        return cls(store.grid.letterbox.image_hw, store.boxes_xyxy, scores, store, pyramid)
 
     @classmethod
     def from_crops(cls, crops: Sequence[Crop], size_hw: tuple[int, int], scores: Any = None) -> MaskSet:
@@ -214,7 +218,8 @@ class MaskSet:
     def __getitem__(self, key: Any) -> MaskSet:
         """Return the chosen masks as a new set; an int gives a set of one."""
         index = _index(key, len(self))
-        chosen = MaskSet(self.size_hw, self.boxes_xyxy[index], self.scores[index], self.store.take(index))
+        store = self.store.take(index)
+        chosen = MaskSet(self.size_hw, self.boxes_xyxy[index], self.scores[index], store, self.pyramid)
         if "areas_px" in self.__dict__:  # known areas travel along
             chosen.__dict__["areas_px"] = _read_only(self.areas_px[index])
         return chosen
@@ -285,6 +290,31 @@ class MaskSet:
         if not offset > 0:
             raise RecordError(f"stability offset: expected a number above 0, got {offset!r}")
         return np.array([self.store.stability(i, offset) for i in range(len(self))], np.float32)
+
+    def embeddings(self) -> FloatArray:
+        """Return (N, C) unit vectors: what the network saw under each mask, level by level.
+
+        The feature maps are averaged over the mask, each level is made a unit vector, and they are put side
+        by side, so that the dot product of two masks, of one image or of two, is the mean cosine of their
+        levels. Rows of masks that cover nothing are zeros.
+
+        Raises:
+            RecordError: the masks carry no feature maps: they did not come from a network.
+        """
+        if self.pyramid is None:
+            raise RecordError(
+                "embeddings: expected masks with feature maps, these have none; "
+                "take them from FastSAM().open(image).masks"
+            )
+        parts: list[FloatArray] = []
+        first_hw = self.pyramid.maps[0].shape[1:]
+        finest = coverage(self.store, self.pyramid.letterbox, (first_hw[0], first_hw[1]))
+        for values in self.pyramid.maps:
+            shares = [coarser(cells, (values.shape[1], values.shape[2])) for cells in finest]
+            vectors = pool(values, np.array(shares, np.float32).reshape(len(self), *values.shape[1:]))
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True) * np.sqrt(len(self.pyramid.maps))
+            parts.append(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
+        return np.concatenate(parts, axis=1)
 
     def hits(self, points_xy: NDArray[np.float64]) -> BoolArray:
         """Return (N, P): whether each mask holds the pixel under each (x, y) point.

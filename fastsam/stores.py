@@ -149,6 +149,33 @@ class GridStore:
         everywhere = self.coefficients[i] @ self.prototypes.reshape(len(self.prototypes), -1)
         return np.asarray(everywhere.reshape(height, width)[g0:g1, h0:h1])
 
+    @cached_property
+    def windows_on_grid(self) -> NDArray[np.int64]:
+        """(N, 4) x0, y0, x1, y1 of the boxes in grid cells: at least one each, within the image."""
+        x0, y0, x1, y1 = self.content_on_grid
+        scale = self.grid.grid_hw[0] / self.grid.letterbox.net_hw[0]
+        windows = np.rint(self.grid.letterbox.boxes_to_net(self.boxes_xyxy) * scale).astype(np.int64)
+        windows[:, :2] = np.clip(windows[:, :2], (x0, y0), (x1 - 1, y1 - 1))
+        windows[:, 2:] = np.clip(windows[:, 2:], windows[:, :2] + 1, (x1, y1))
+        return np.asarray(windows)
+
+    @cached_property
+    def content_on_grid(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 of the whole image in grid cells."""
+        letterbox = self.grid.letterbox
+        scale = self.grid.grid_hw[0] / letterbox.net_hw[0]
+        whole = np.array([[0, 0, letterbox.image_hw[1], letterbox.image_hw[0]]], np.float32)
+        x0, y0, x1, y1 = (int(v) for v in np.rint(letterbox.boxes_to_net(whole)[0] * scale))
+        return x0, y0, x1, y1
+
+    def cells(self, index: NDArray[np.int64]) -> BoolArray:
+        """Return (K, grid height, grid width): the cells with a positive logit, inside each mask's box."""
+        flat = self.prototypes.reshape(len(self.prototypes), -1)
+        signs = (self.coefficients[index] @ flat > 0).reshape(len(index), *self.grid.grid_hw)
+        for sign, (x0, y0, x1, y1) in zip(signs, self.windows_on_grid[index].tolist(), strict=True):
+            sign[:y0], sign[y1:], sign[:, :x0], sign[:, x1:] = False, False, False, False
+        return np.asarray(signs)
+
     def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
         """Evaluate every mask at (P, 2) pixels: a few grid cells each, nothing is decoded."""
         x, y = pixels_xy[:, 0], pixels_xy[:, 1]

@@ -10,6 +10,7 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
 from fastsam.everything.quality import QualityModel, mask_features, mask_scores
 from fastsam.geometry import GridMap, Letterbox
+from fastsam.pyramid import Pyramid
 from fastsam.records import MaskSet
 from fastsam.stores import GridStore
 
@@ -52,6 +53,7 @@ def decode(
     letterbox: Letterbox,
     config: SegmentConfig,
     quality: QualityModel | None = None,
+    pyramid: Pyramid | None = None,
 ) -> MaskSet:
     """Turn one image's raw outputs of a YOLO segmentation head into masks on the grid.
 
@@ -62,6 +64,7 @@ def decode(
         letterbox: how the image lies in the net frame.
         config: thresholds; ``conf`` is the least confidence.
         quality: calibration of the network, if it has one.
+        pyramid: the feature maps of the pass, which the masks carry along.
 
     Returns:
         The masks, best score first; none is decoded to pixels. The score is the confidence, or
@@ -90,8 +93,8 @@ def decode(
     )
     confidences = scores[chosen[kept]]
     if quality is None or not config.quality or len(store) == 0:
-        return MaskSet.from_grid(store, confidences)
+        return MaskSet.from_grid(store, confidences, pyramid)
     expected = quality.predict(mask_features(store, confidences))
     values = mask_scores(confidences, expected, store.boxes_xyxy)
     order = np.argsort(-values, kind="stable")
-    return MaskSet.from_grid(store.take(order), values[order])
+    return MaskSet.from_grid(store.take(order), values[order], pyramid)

@@ -58,7 +58,7 @@ def mask_features(store: GridStore, confidences: FloatArray) -> FloatArray:
         return features
     odds = np.clip(confidences.astype(np.float64), 1e-6, 1 - 1e-6)
     features[:, 0] = np.log(odds / (1 - odds))
-    windows, content = _grid_windows(store)
+    windows, content = store.windows_on_grid, store.content_on_grid
     cells = store.prototypes.reshape(len(store.prototypes), -1)
     for start in range(0, len(store), _AT_ONCE):
         part = store.coefficients[start : start + _AT_ONCE] @ cells
@@ -92,20 +92,6 @@ def _overlap_with_surer(boxes_xyxy: FloatArray) -> NDArray[np.float64]:
         shared = np.maximum(high - low, 0).prod(axis=1)
         highest[k] = (shared / np.maximum(areas[k] + areas[:k] - shared, 1e-9)).max()
     return highest
-
-
-def _grid_windows(store: GridStore) -> tuple[NDArray[np.int64], tuple[int, int, int, int]]:
-    """Return (N, 4) x0, y0, x1, y1 of the boxes in grid cells, and those of the whole image."""
-    height = store.grid.grid_hw[0]
-    letterbox = store.grid.letterbox
-    scale = height / letterbox.net_hw[0]
-    whole = np.array([[0, 0, letterbox.image_hw[1], letterbox.image_hw[0]]], np.float32)
-    limits = np.rint(letterbox.boxes_to_net(whole)[0] * scale).astype(np.int64)
-    windows = np.rint(letterbox.boxes_to_net(store.boxes_xyxy) * scale).astype(np.int64)
-    windows[:, :2] = np.clip(windows[:, :2], limits[:2], limits[2:] - 1)
-    windows[:, 2:] = np.clip(windows[:, 2:], windows[:, :2] + 1, limits[2:])
-    x0, y0, x1, y1 = (int(edge) for edge in limits)
-    return windows, (x0, y0, x1, y1)
 
 
 def _measured(

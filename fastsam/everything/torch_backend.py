@@ -16,9 +16,12 @@ from fastsam.everything.decode import decode
 from fastsam.everything.encode import network_input
 from fastsam.geometry import Letterbox
 from fastsam.optional import require
+from fastsam.pyramid import Pyramid
 from fastsam.records import Frame, MaskSet
 
 __all__ = ["TorchBackend", "pick_device"]
+
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32], tuple[NDArray[np.float16], ...]]
 
 
 def pick_device(device: str = "auto") -> str:
@@ -68,6 +71,9 @@ class TorchBackend:
         self._model = model.fuse(verbose=False).to(self.device)
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
+        self._maps: list[Any] = []
+        # What the head sees of the image is kept: masks are compared by it.
+        self._model.model[-1].register_forward_pre_hook(lambda _, given: self._maps.extend(given[0]))
         self.stride = int(max(model.stride))
         self.times_ms: dict[str, float] = {}
 
@@ -77,9 +83,9 @@ class TorchBackend:
         letterbox = Letterbox.fit(frame.size_hw, config.imgsz, stride=self.stride)
         image = network_input(frame.rgb, letterbox)
         prepared = time.perf_counter()
-        predictions, prototypes = self.forward(image)
+        predictions, prototypes, maps = self.forward(image)
         passed = time.perf_counter()
-        masks = decode(predictions, prototypes, letterbox, config, self.quality)
+        masks = decode(predictions, prototypes, letterbox, config, self.quality, Pyramid(maps, letterbox))
         done = time.perf_counter()
         self.times_ms = {
             "prepare": 1e3 * (prepared - start),
@@ -88,13 +94,17 @@ class TorchBackend:
         }
         return masks
 
-    def forward(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def forward(self, image: NDArray[np.float32]) -> Outputs:
         """Run the bare network on a (1, 3, H, W) input in 0..1.
 
         Returns:
-            predictions (4 + classes + C, anchors) and prototypes (C, H / 4, W / 4), float32.
+            predictions (4 + classes + C, anchors) float32, prototypes (C, H / 4, W / 4) float32, and the
+            feature maps (C, h, w) float16 that the head saw, finest first.
         """
+        self._maps.clear()
         with self._torch.inference_mode():
             outputs = self._model(self._torch.from_numpy(image).to(self.device))
             predictions, prototypes = outputs[0] if isinstance(outputs[0], tuple) else outputs[:2]
-            return predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy()
+            maps = tuple(values[0].half().cpu().numpy() for values in self._maps)
+            self._maps.clear()
+            return predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy(), maps
