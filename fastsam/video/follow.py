@@ -1,0 +1,239 @@
+"""Following what a user pointed at: from one mask in one frame to the object's mask in each frame after it.
+
+For each frame there are two opinions on where the object is: its last mask moved along with the optical flow,
+and a classifier of its looks (:mod:`fastsam.video.looks`). Together they give each cell a probability. The
+everything mask, or the union of several, that fits it best is the object; where none fits, the probability
+itself is cut at one half. An object of which neither is left is lost; the looks find it again.
+
+Masks that were seen beside the object, at a place of their own, are known not to be it: their ids
+(:mod:`fastsam.video.ids`) tell when two cross.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.records import MaskSet
+from fastsam.stores import Crop
+from fastsam.video.looks import Basis, TargetModel
+from fastsam.video.scene import FloatArray, Scene, follow_flow, to_size
+
+__all__ = ["Followed", "Follower", "Sight"]
+
+BoolArray = NDArray[np.bool_]
+# Chosen on clips made from training photographs (docs/experiments.md), never on the clips of the evaluation.
+_BLUR = 4.0  # cells by which the moved mask is uncertain
+_LEAST, _LEAST_LOST, _MOST = 0.02, 0.15, 0.98  # prior probability anywhere; of a lost object; at most
+_LOOKS = 4.0  # log odds of a sure look
+_MOTION_SHARE = 0.3  # of the overlap with the moved mask in a candidate's score
+_OTHER_FACTOR, _OTHER_FRAMES = 0.2, 3  # a candidate that was seen beside the object in so many frames
+_SAME_ID = 0.1  # added to the candidate that continues the object's id
+_PART = 0.55  # a mask joins a union when so much of it is probable
+_GAIN = 0.15  # and the union fits so much better
+_ACCEPT = 0.4  # least score of a candidate
+_TRUST = 0.5  # from which on a candidate is believed whatever it looks like, and learnt from
+_MASK_ODDS = 2.0  # log odds of a cell inside the chosen candidate, -2 outside
+_LEAST_CELLS = 8
+_UNIONS = 40  # candidates tried for a union
+_OTHERS_KEPT = 512  # ids of neighbours that are remembered
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """An object in one frame.
+
+    Attributes:
+        crop: its pixels.
+        score: in 0..1, how well masks, motion and looks agree.
+    """
+
+    crop: Crop
+    score: float
+
+
+@dataclass(eq=False)
+class Followed:
+    """What is known of one object.
+
+    Attributes:
+        object_id: its number.
+        soft: (rows, columns) where it was, in 0..1.
+        missing: frames since it was seen.
+    """
+
+    object_id: int
+    soft: FloatArray
+    model: TargetModel
+    missing: int = 0
+    track_id: int = 0
+    others: OrderedDict[int, int] = field(default_factory=OrderedDict)
+
+    def note(self, cells: BoolArray, scene: Scene, ids: NDArray[np.int64]) -> None:
+        """Remember which track the object is, and which are others: those that lie beside it."""
+        mask = cells.reshape(-1).astype(np.float32)
+        shared, own = scene.flat_cells @ mask, float(mask.sum())
+        union = scene.areas + own - shared
+        overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+        inside = shared / np.maximum(np.minimum(scene.areas, own), 1)
+        if len(overlap) and overlap.max() > 0.6 and ids[int(overlap.argmax())]:
+            self.track_id = int(ids[int(overlap.argmax())])
+        for other in ids[(ids > 0) & (inside < 0.1)].tolist():
+            self.others[other] = self.others.get(other, 0) + 1
+            self.others.move_to_end(other)
+        self.others.pop(self.track_id, None)
+        while len(self.others) > _OTHERS_KEPT:
+            self.others.popitem(last=False)
+
+
+class Follower:
+    """Follows objects from frame to frame; each frame is told with :meth:`step`, in order.
+
+    Attributes:
+        objects: by id.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[int, Followed] = {}
+        self._basis: Basis | None = None
+        self._features: tuple[Scene, FloatArray] | None = None
+
+    def start(self, object_id: int, mask: MaskSet, scene: Scene, ids: NDArray[np.int64] | None = None) -> None:
+        """Follow an object from this frame on, or correct one that is followed.
+
+        Args:
+            object_id: its number.
+            mask: its mask, the first of the set.
+            scene: the frame that the mask is of.
+            ids: (N,) the ids of all masks of the frame, where they are known.
+        """
+        there = Scene(scene.frame, MaskSet.concatenate([mask[0]], scene.frame.size_hw))
+        soft = to_size(there.cells[0].astype(np.float32), scene.grid_hw)
+        if not soft.any():  # smaller than half a cell
+            x1, y1, x2, y2 = mask.boxes_xyxy[0] * np.tile(np.array(scene.grid_hw[::-1]), 2)
+            height, width = scene.frame.size_hw
+            row = min(int((y1 + y2) / 2 / height), scene.grid_hw[0] - 1)
+            soft[row, min(int((x1 + x2) / 2 / width), scene.grid_hw[1] - 1)] = 1
+        known = self.objects.get(object_id)
+        if known is None:
+            known = self.objects[object_id] = Followed(object_id, soft, TargetModel(object_id))
+        known.soft, known.missing = soft, 0
+        known.model.learn(self._project(scene), soft, scene.coarse_hw, shown=True)
+        known.note(soft > 0.5, scene, np.zeros(len(scene.masks), np.int64) if ids is None else ids)
+
+    def stop(self, object_id: int) -> None:
+        """Follow an object no longer."""
+        self.objects.pop(object_id, None)
+
+    def step(self, scene: Scene, flow: FloatArray | None, ids: NDArray[np.int64]) -> dict[int, Sight]:
+        """Return where the objects are in the next frame; those that are lost are left out.
+
+        Args:
+            scene: the frame.
+            flow: from it to the frame before.
+            ids: (N,) the id of each mask of the frame, 0 for none.
+        """
+        found = {}
+        for object_id, known in self.objects.items():
+            sight = self._find(known, scene, flow, ids)
+            if sight is not None:
+                found[object_id] = sight
+        return found
+
+    def move(self, scene: Scene, flow: FloatArray | None) -> dict[int, Sight]:
+        """Return where the flow takes the objects in a frame whose masks were not looked for."""
+        found = {}
+        for object_id, known in self.objects.items():
+            known.soft = follow_flow(known.soft, flow, scene.grid_hw)
+            if known.missing == 0 and np.count_nonzero(known.soft > 0.5):
+                found[object_id] = Sight(_pixels(known.soft - 0.5, scene), float(known.soft.max()))
+        return found
+
+    def _find(
+        self, known: Followed, scene: Scene, flow: FloatArray | None, ids: NDArray[np.int64]
+    ) -> Sight | None:
+        moved = follow_flow(known.soft, flow, scene.grid_hw)
+        blurred = cv2.GaussianBlur(moved, (0, 0), _BLUR)
+        looks = known.model.score(self._project(scene), scene.coarse_hw, scene.grid_hw)
+        least = _LEAST if known.missing == 0 else min(_LEAST_LOST, _LEAST * (1 + known.missing))
+        prior = np.clip(blurred, least, _MOST)
+        odds = np.asarray(np.log(prior / (1 - prior)) + _LOOKS * looks, np.float32)
+        chosen, score = self._choose(known, scene, moved > 0.5, odds, ids)
+        trusted = chosen is not None and score >= _ACCEPT
+        if trusted and chosen is not None:
+            odds = odds + _MASK_ODDS * (2 * scene.soft_cells(chosen) - 1)
+        cells = odds > 0
+        area = np.count_nonzero(cells)
+        if area < _LEAST_CELLS or (score <= _TRUST and looks[cells].mean() < 0):
+            known.missing += 1
+            known.soft = np.asarray(0.9 * blurred, np.float32)
+            return None
+        known.missing = 0
+        known.soft = cells.astype(np.float32)
+        if score > _TRUST:
+            known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=False)
+            known.note(cells, scene, ids)
+        certainty = score if trusted else float(np.clip(looks[cells].mean(), 0, 1)) * _ACCEPT
+        return Sight(_pixels(odds, scene), float(np.clip(certainty, 0, 1)))
+
+    def _choose(
+        self, known: Followed, scene: Scene, moved: BoolArray, odds: FloatArray, ids: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64] | None, float]:
+        """Return the rows of the masks that together are the object, and how well they fit; None for none."""
+        if len(scene.masks) == 0:
+            return None, 0.0
+        probable = (1 / (1 + np.exp(-odds))).reshape(-1)
+        before = moved.reshape(-1).astype(np.float32)
+        shared = scene.flat_cells @ np.stack([probable, before], axis=1)
+        totals = np.array([probable.sum(), before.sum()])
+        fits = shared / np.maximum(scene.areas[:, None] + totals - shared, 1e-6)
+        ranks = (1 - _MOTION_SHARE) * fits[:, 0] + _MOTION_SHARE * fits[:, 1]
+        beside = np.array([known.others.get(int(i), 0) >= _OTHER_FRAMES for i in ids], bool)
+        ranks = np.where(beside, _OTHER_FACTOR, 1) * ranks
+        ranks = ranks + _SAME_ID * ((ids == known.track_id) & (ids > 0) & (ranks > 0.2))
+        best = int(ranks.argmax())
+        rows, union, fit, rank = [best], scene.cells[best].reshape(-1), float(fits[best, 0]), float(ranks[best])
+        share = shared[:, 0] / np.maximum(scene.areas, 1e-6)
+        for row in np.argsort(-fits[:, 0])[:_UNIONS].tolist():
+            if share[row] < _PART or row == best or beside[row]:
+                continue
+            joined = union | scene.cells[row].reshape(-1)
+            both = np.array([probable[joined].sum(), before[joined].sum()])
+            together = both / np.maximum(joined.sum() + totals - both, 1e-6)
+            joined_rank = float((1 - _MOTION_SHARE) * together[0] + _MOTION_SHARE * together[1])
+            if together[0] > fit + _GAIN and joined_rank > rank:
+                rows.append(row)
+                union, fit, rank = joined, float(together[0]), joined_rank
+        return np.array(rows, np.int64), rank
+
+    def _project(self, scene: Scene) -> FloatArray:
+        """Return the features of a frame, found once for all objects."""
+        if self._basis is None or not self._basis.fits(scene):
+            self._basis = Basis.of(scene)
+        if self._features is None or self._features[0] is not scene:
+            self._features = (scene, self._basis.project(scene))
+        return self._features[1]
+
+
+def _pixels(values: FloatArray, scene: Scene) -> Crop:
+    """Return the pixels of a grid's positive part: bilinear, cut at 0, within the cells around it."""
+    rows, columns = np.nonzero(values > 0)
+    grid_h, grid_w = values.shape
+    height, width = scene.frame.size_hw
+    scale_y, scale_x = height / grid_h, width / grid_w
+    y0, y1 = int(max(rows.min() - 1, 0) * scale_y), min(int(np.ceil((rows.max() + 2) * scale_y)), height)
+    x0, x1 = int(max(columns.min() - 1, 0) * scale_x), min(int(np.ceil((columns.max() + 2) * scale_x)), width)
+    # from a pixel of the window to its place on the grid, both counted from the middles
+    to_grid = np.array(
+        [
+            [1 / scale_x, 0, (x0 + 0.5) / scale_x - 0.5],
+            [0, 1 / scale_y, (y0 + 0.5) / scale_y - 0.5],
+        ]
+    )
+    way = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(values, to_grid, (x1 - x0, y1 - y0), flags=way, borderMode=cv2.BORDER_REPLICATE)
+    return Crop(x0, y0, np.asarray(patch > 0))

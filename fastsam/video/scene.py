@@ -1,0 +1,178 @@
+"""One frame as tracking sees it: masks as cells of a grid over the image, and where the pixels came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.geometry import Letterbox
+from fastsam.pyramid import Pyramid, coverage
+from fastsam.records import Frame, MaskSet
+from fastsam.stores import GridStore
+
+__all__ = ["Scene", "flow_between", "follow_flow", "to_size"]
+
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+_NET_PX = 640  # longer side of the frame that masks without feature maps are laid on
+_CELL_PX = 4  # net pixels a cell: that of the prototypes
+_CHANNELS_AT_ONCE = 64  # OpenCV takes 128 at most
+_SOFT_LOGIT = 2.0  # from which on a cell is as sure as can be
+_GREY_PER_CELL = 2  # pixels of the grey picture that motion is found on
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One frame with all its masks.
+
+    Attributes:
+        frame: the image.
+        masks: N masks of it.
+
+    The grid covers exactly the image; a cell is 4 pixels of the network's input.
+    """
+
+    frame: Frame
+    masks: MaskSet
+
+    @cached_property
+    def letterbox(self) -> Letterbox:
+        """How the image lies in the frame of the grid."""
+        pyramid = self.masks.pyramid
+        return pyramid.letterbox if pyramid is not None else Letterbox.fit(self.frame.size_hw, _NET_PX)
+
+    @cached_property
+    def window(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 of the image on the letterbox's grid."""
+        height, width = self.frame.size_hw
+        whole = self.letterbox.boxes_to_net(np.array([[0, 0, width, height]], np.float32))[0]
+        x0, y0, x1, y1 = (int(v) for v in np.rint(whole / _CELL_PX))
+        return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+
+    @property
+    def grid_hw(self) -> tuple[int, int]:
+        """Rows and columns of the grid over the image."""
+        x0, y0, x1, y1 = self.window
+        return y1 - y0, x1 - x0
+
+    @property
+    def _on_own_grid(self) -> bool:
+        """Whether the masks lie on the very grid that this is a window of."""
+        store = self.masks.store
+        if not isinstance(store, GridStore) or store.grid.letterbox != self.letterbox:
+            return False
+        return store.grid.grid_hw[0] * _CELL_PX == self.letterbox.net_hw[0]
+
+    @cached_property
+    def cells(self) -> BoolArray:
+        """(N, rows, columns): the cells that each mask holds."""
+        x0, y0, x1, y1 = self.window
+        store = self.masks.store
+        if self._on_own_grid and isinstance(store, GridStore):
+            return np.ascontiguousarray(store.cells(np.arange(len(store)))[:, y0:y1, x0:x1])
+        net = self.letterbox.net_hw
+        covered = coverage(store, self.letterbox, (net[0] // _CELL_PX, net[1] // _CELL_PX))
+        return np.ascontiguousarray(covered[:, y0:y1, x0:x1] > 0.5)
+
+    def soft_cells(self, rows: NDArray[np.int64]) -> FloatArray:
+        """Return (rows, columns) in 0..1 the union of some masks, soft at its edge where logits are known."""
+        inside = self.cells[rows]
+        store = self.masks.store
+        if not self._on_own_grid or not isinstance(store, GridStore):
+            return inside.any(axis=0).astype(np.float32)
+        x0, y0, x1, y1 = self.window
+        flat = store.prototypes.reshape(len(store.prototypes), -1)
+        logits = (store.coefficients[rows] @ flat).reshape(len(rows), *store.grid.grid_hw)[:, y0:y1, x0:x1]
+        soft = np.clip(logits / (2 * _SOFT_LOGIT) + 0.5, 0, 1)
+        # A mask ends at its box, whatever its logits say beyond.
+        return np.asarray(np.where(inside | (logits <= 0), soft, 0).max(axis=0), np.float32)
+
+    @cached_property
+    def flat_cells(self) -> FloatArray:
+        """(N, rows x columns) float32 :attr:`cells`, for products."""
+        return self.cells.reshape(len(self.masks), int(np.prod(self.grid_hw))).astype(np.float32)
+
+    @cached_property
+    def areas(self) -> FloatArray:
+        """(N,) float32, in cells."""
+        return np.asarray(self.flat_cells.sum(axis=1))
+
+    @cached_property
+    def grey(self) -> NDArray[np.uint8]:
+        """The photo's brightness, two pixels a cell."""
+        rows, columns = (_GREY_PER_CELL * side for side in self.grid_hw)
+        small = cv2.resize(self.frame.rgb, (columns, rows), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    @cached_property
+    def maps(self) -> FloatArray:
+        """(rows of coarse cells, columns, C) float32: what the network saw, and colours, of 2 x 2 cells each."""
+        rows, columns = self.coarse_hw
+        small = cv2.resize(self.frame.rgb, (columns, rows), interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / 64 - 2
+        parts = [lab, lab * lab]
+        if self.masks.pyramid is not None:
+            parts += [self._level(self.masks.pyramid, k) for k in range(min(2, len(self.masks.pyramid.maps)))]
+        return np.concatenate(parts, axis=2)
+
+    @property
+    def coarse_hw(self) -> tuple[int, int]:
+        """Rows and columns of :attr:`maps`."""
+        rows, columns = self.grid_hw
+        return max(rows // 2, 1), max(columns // 2, 1)
+
+    def _level(self, pyramid: Pyramid, k: int) -> FloatArray:
+        """Return one feature map over the image, unit vectors times 8, at the size of the coarse grid."""
+        values = pyramid.maps[k].astype(np.float32).transpose(1, 2, 0)
+        share = np.array(pyramid.letterbox.net_hw) / values.shape[:2] / _CELL_PX  # grid cells a cell of the map
+        x0, y0, x1, y1 = self.window
+        rows = slice(int(y0 / share[0]), max(int(np.ceil(y1 / share[0])), 1))
+        columns = slice(int(x0 / share[1]), max(int(np.ceil(x1 / share[1])), 1))
+        part = values[rows, columns]
+        part = part * (8 / (np.linalg.norm(part, axis=2, keepdims=True) + 1e-6))
+        height, width = self.coarse_hw
+        if part.shape[:2] == (height, width):
+            return np.asarray(part)
+        parts = [part[..., k : k + _CHANNELS_AT_ONCE] for k in range(0, part.shape[2], _CHANNELS_AT_ONCE)]
+        grown = [cv2.resize(some, (width, height), interpolation=cv2.INTER_LINEAR) for some in parts]
+        return np.concatenate([values.reshape(height, width, -1) for values in grown], axis=2)
+
+
+def to_size(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+    """Return a grid at another size: averaged where it shrinks, bilinear where it grows."""
+    if values.shape == tuple(size_hw):
+        return values
+    way = cv2.INTER_AREA if size_hw[0] < values.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (size_hw[1], size_hw[0]), interpolation=way), np.float32)
+
+
+def flow_between(before: Scene, after: Scene) -> FloatArray | None:
+    """Return (rows, columns, 2): from each cell of ``after``, how many cells to the right and down its content
+    was in ``before``; None where the frames have different shapes, as after a change of resolution.
+
+    Dense inverse search (Kroeger et al., ECCV 2016), as OpenCV has it.
+    """
+    if before.grid_hw != after.grid_hw:
+        return None
+    rows, columns = after.grid_hw
+    if min(rows, columns) < 8:  # smaller than the search's patches
+        return np.zeros((rows, columns, 2), np.float32)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    # its stub asks for the array to fill, which it makes itself
+    flow = search.calc(after.grey, before.grey, None)  # type: ignore[call-overload]
+    small = cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / _GREY_PER_CELL
+
+
+def follow_flow(values: FloatArray, flow: FloatArray | None, grid_hw: tuple[int, int]) -> FloatArray:
+    """Return a (rows, columns) grid of the frame before as it lies in the frame after."""
+    if flow is None:
+        return to_size(values, grid_hw)
+    rows, columns = grid_hw
+    x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+    moved = cv2.remap(values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
+    return np.asarray(moved, np.float32)
