@@ -25,7 +25,7 @@ from fastsam.geometry import Region, check_boxes, check_points
 from fastsam.records import Frame, MaskSet
 from fastsam.stores import Crop
 
-__all__ = ["colours", "cutout", "overlay", "save_image"]
+__all__ = ["colours", "colours_of", "cutout", "overlay", "save_image"]
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -48,11 +48,11 @@ def colours(count: int, seed: int = 0) -> Picture:
     >>> bool((colours(3) == colours(300)[:3]).all())
     True
     """
-    return _colours_of(np.arange(count), seed)
+    return colours_of(np.arange(count), seed)
 
 
-def _colours_of(rows: NDArray[np.int64], seed: int) -> Picture:
-    """Return the colours of some rows of the endless list."""
+def colours_of(rows: NDArray[np.int64], seed: int) -> Picture:
+    """Return the colours of some rows of the list that :func:`colours` begins, (K, 3) uint8 RGB."""
     hue = (seed * 0.7548776662 + 0.58 + rows * _GOLDEN) % 1
     # Lightness and chroma change in another rhythm than the hue, so that a hue that comes back after
     # many rows comes back lighter or darker.
@@ -114,7 +114,7 @@ def overlay(
     _check(frame, masks, labels, rows)
     canvas = np.array(frame.rgb)
     colour_rows = np.arange(len(masks)) if rows is None else np.asarray(rows, np.int64)
-    chosen = [cast(Colour, tuple(colour)) for colour in _colours_of(colour_rows, config.seed).tolist()]
+    chosen = [cast(Colour, tuple(colour)) for colour in colours_of(colour_rows, config.seed).tolist()]
     areas, crop = _decoded(masks)
     order = np.argsort(-areas, kind="stable")
     line = _line_width(frame.size_hw)
