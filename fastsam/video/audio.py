@@ -61,7 +61,8 @@ class AudioTrack:
 
     def packets(self) -> Iterator[Any]:
         """Yield the packets of the span, in order, their time counted from its start."""
-        self._source.seek(int(max(self._start, 0) * 1_000_000), backward=True)
+        if self._from > 0:
+            self._source.seek(int(self._from * 1_000_000), backward=True)
         return self._copies() if self.copied else self._encoded()
 
     def _copies(self) -> Iterator[Any]:
@@ -74,7 +75,7 @@ class AudioTrack:
                 return
             if begin >= self._from:
                 packet.pts -= shift
-                packet.dts -= shift
+                packet.dts = packet.pts if packet.dts is None else packet.dts - shift
                 packet.stream = self.stream
                 yield packet
 

@@ -58,7 +58,7 @@ class Trails:
 
     def draw(self, canvas: Picture, seed: int) -> None:
         """Draw the lines in place; each has its object's colour."""
-        thickness = max(round(min(canvas.shape[:2]) / 250), 1)
+        thickness = max(round(min(canvas.shape[:2]) / 180), 1)
         ids = np.array(list(self._points), np.int64)
         for colour, points in zip(colours_of(ids, seed).tolist(), self._points.values(), strict=True):
             for (_, x0, y0), (when, x1, y1) in zip(points, list(points)[1:], strict=False):

@@ -32,7 +32,8 @@ TICKS = 90_000  # a second: whole for the usual frame rates, 3003 for 29.97
 _FOLDER = "segments"
 _BT709 = 1
 _CODECS: dict[str, tuple[str, dict[str, str]]] = {
-    "h264": ("libx264", {"preset": "veryfast", "bf": "0"}),
+    # force-cfr: the stream's own header states the frame rate; time stamps stay as they are.
+    "h264": ("libx264", {"preset": "veryfast", "bf": "0", "x264-params": "force-cfr=1"}),
     "vp9": (
         "libvpx-vp9",
         {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "lag-in-frames": "0", "b": "0"},
@@ -284,13 +285,13 @@ def _write_gif(name: str, paths: Sequence[Path], starts: Sequence[int]) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(av.open(str(paths[0]))).streams.video[0]
         size = {"width": first.codec_context.width, "height": first.codec_context.height}
-    making, source, sink = _graph(size, "palettegen")
+    making, source, sink = _graph(size, "palettegen", "")
     for picture in _pictures(paths, starts):
         source.push(picture)
     source.push(None)
     palette = sink.pull()
     del making
-    using, source, sink = _graph(size, "paletteuse", palette)
+    using, source, sink = _graph(size, "paletteuse", "dither=bayer:bayer_scale=4", palette)
     with av.open(name, "w", format="gif", options={"loop": "0"}) as output:
         stream = output.add_stream("gif", rate=100)
         stream.width, stream.height, stream.pix_fmt = size["width"], size["height"], "pal8"
@@ -304,18 +305,16 @@ def _write_gif(name: str, paths: Sequence[Path], starts: Sequence[int]) -> None:
     del using
 
 
-def _graph(size: dict[str, int], kind: str, palette: Any = None) -> tuple[Any, Any, Any]:
+def _graph(size: dict[str, int], kind: str, options: str, palette: Any = None) -> tuple[Any, Any, Any]:
     """Return a filter graph with its entry and its exit."""
     av = load_av()
     graph = av.filter.Graph()
     source = graph.add_buffer(**size, format="yuv420p", time_base=Fraction(1, 100))
-    work, sink = graph.add(kind), graph.add("buffersink")
+    work, sink = graph.add(kind, options), graph.add("buffersink")
     source.link_to(work, 0, 0)
     work.link_to(sink)
     if palette is not None:
-        colours = graph.add_buffer(
-            template=None, width=16, height=16, format="rgb32", time_base=Fraction(1, 100)
-        )
+        colours = graph.add_buffer(width=16, height=16, format="rgb32", time_base=Fraction(1, 100))
         colours.link_to(work, 0, 1)
     graph.configure()
     if palette is not None:
