@@ -161,7 +161,8 @@ def test_sound_that_the_container_does_not_take_is_encoded_again(
 
 
 @pytest.mark.parametrize(
-    ("suffix", "container"), [(".mp4", "source.mp4"), (".webm", "source.mp4"), (".mkv", "source.mkv"), (".mp4", "source.ts")]
+    ("suffix", "container"),
+    [(".mp4", "source.mp4"), (".webm", "source.mp4"), (".mkv", "source.mkv"), (".mp4", "source.ts")],
 )
 def test_sound_is_cut_to_the_part_that_was_processed(suffix: str, container: str, tmp_path: Path) -> None:
     source = write_source(tmp_path / container, 90)
