@@ -19,6 +19,7 @@ __all__ = [
     "AnnotateConfig",
     "CheckedConfig",
     "EvalConfig",
+    "OutputConfig",
     "RenderConfig",
     "SegmentConfig",
     "TextEvalConfig",
@@ -238,3 +239,16 @@ class TextEvalConfig(CheckedConfig):
     masks: bool = option(True, "ask also about the masks that are found, not only about the true ones")
     captions: bool = option(True, "match photos and captions where the folder has captions.json")
     seed: int = option(0, "random seed of the choice of absent categories", min=0)
+
+
+@dataclass(frozen=True)
+class OutputConfig(CheckedConfig):
+    """How the results of a video are written."""
+
+    suffix: str = option(".mp4", "the overlay video is a .mp4, .mov, .mkv (H.264), .webm (VP9) or .gif")
+    crf: int = option(20, "loss of the video: 0 none, 51 most; +6 makes about half the file", min=0, max=51)
+    audio: bool = option(True, "keep the sound of the source")
+    trail: int = option(0, "draw the way of each object over so many past frames", min=0, max=1000, step=1)
+    segment_s: float = option(
+        4.0, "a run that breaks off loses at most so many seconds of video", min=0.1, max=600.0, step=0.5
+    )

@@ -128,14 +128,17 @@ def encode_crop(patch: BoolArray, x0: int, y0: int, size_hw: tuple[int, int]) ->
     [0, 0, 0, 1, 1, 0]
     """
     height, width = size_hw
-    columns = np.pad(patch.T.astype(np.int8), ((0, 0), (1, 1)))
-    edges = np.diff(columns, axis=1)
-    origin = np.array([x0 * height + y0], np.int64)
-    starts, ends = (np.argwhere(edges == sign) @ np.array([height, 1]) + origin for sign in (1, -1))
-    apart = starts[1:] != ends[:-1]  # a run that goes on at the top of the next column is one run
-    starts = starts[np.concatenate([[True], apart])[: len(starts)]]
-    ends = ends[np.concatenate([apart, [True]])[: len(ends)]]
-    turns = np.stack([starts, ends], axis=1).ravel()
+    rows = patch.shape[0]
+    columns = np.zeros((patch.shape[1], rows + 1), bool)  # a false one after each column ends its last run
+    columns[:, :rows] = patch.T
+    flat = columns.ravel()
+    turns = np.flatnonzero(flat[1:] != flat[:-1]) + 1  # a run's start, its end, the next one's start, ...
+    if flat.size and flat[0]:
+        turns = np.concatenate([[0], turns])
+    turns = turns // (rows + 1) * height + turns % (rows + 1) + (x0 * height + y0)
+    joined = np.flatnonzero(turns[1:-1:2] == turns[2::2]) * 2 + 1
+    if len(joined):  # a run that goes on at the top of the next column is one run
+        turns = np.delete(turns, np.concatenate([joined, joined + 1]))
     counts = np.diff(turns, prepend=0, append=height * width).tolist()
     if counts[-1] == 0:
         counts.pop()

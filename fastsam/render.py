@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -23,8 +23,9 @@ from fastsam.config import RenderConfig
 from fastsam.errors import ExportError, PromptError, RecordError
 from fastsam.geometry import Region, check_boxes, check_points
 from fastsam.records import Frame, MaskSet
+from fastsam.stores import Crop
 
-__all__ = ["colours", "cutout", "overlay", "save_image"]
+__all__ = ["colours", "colours_of", "cutout", "overlay", "save_image"]
 
 Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -36,6 +37,7 @@ _SYSTEM_FONTS = (
     "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "DejaVuSans.ttf", "NotoSans-Regular.ttf",
 )  # fmt: skip
 _ROWS_AT_ONCE = 256  # bounds what is tinted at a time
+_HELD_PX = 8_000_000  # decoded pixels that are held for drawing; beyond that masks are decoded again
 _GOLDEN = 0.6180339887498949  # turns of the hue circle: neighbours in the list are never alike
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 
@@ -46,7 +48,11 @@ def colours(count: int, seed: int = 0) -> Picture:
     >>> bool((colours(3) == colours(300)[:3]).all())
     True
     """
-    rows = np.arange(count)
+    return colours_of(np.arange(count), seed)
+
+
+def colours_of(rows: NDArray[np.int64], seed: int) -> Picture:
+    """Return the colours of some rows of the list that :func:`colours` begins, (K, 3) uint8 RGB."""
     hue = (seed * 0.7548776662 + 0.58 + rows * _GOLDEN) % 1
     # Lightness and chroma change in another rhythm than the hue, so that a hue that comes back after
     # many rows comes back lighter or darker.
@@ -108,16 +114,14 @@ def overlay(
     _check(frame, masks, labels, rows)
     canvas = np.array(frame.rgb)
     colour_rows = np.arange(len(masks)) if rows is None else np.asarray(rows, np.int64)
-    palette = colours(int(colour_rows.max()) + 1 if len(colour_rows) else 0, config.seed)
-    chosen = [cast(Colour, tuple(int(v) for v in palette[row])) for row in colour_rows]
-    order = np.argsort(-masks.areas_px, kind="stable")
+    chosen = [cast(Colour, tuple(colour)) for colour in colours_of(colour_rows, config.seed).tolist()]
+    areas, crop = _decoded(masks)
+    order = np.argsort(-areas, kind="stable")
     line = _line_width(frame.size_hw)
     outlines: list[tuple[int, Sequence[Any]]] = []
     anchors: dict[int, tuple[int, int]] = {}
-    for i in order.tolist():
-        x0, y0, patch = masks.crop(i)
-        if not patch.any():
-            continue
+    for i in order[areas[order] > 0].tolist():
+        x0, y0, patch = crop(i)
         _tint(canvas[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]], patch, chosen[i], config.alpha)
         if config.contours:
             outlines.append((i, _outline(patch, x0, y0)))
@@ -146,6 +150,16 @@ def _check(frame: Frame, masks: MaskSet, labels: Sequence[str] | None, rows: Seq
         raise RecordError(f"rows: expected colour numbers of at least 0, got {min(rows)}")
 
 
+def _decoded(masks: MaskSet) -> tuple[NDArray[np.int64], Callable[[int], Crop]]:
+    """Return the areas of masks and what gives their pixels: decoded once where they fit into memory."""
+    sides = np.maximum(masks.boxes_xyxy[:, 2:] - masks.boxes_xyxy[:, :2], 0) + 1
+    if sides.prod(axis=1).sum() > _HELD_PX:
+        return masks.areas_px, masks.crop
+    crops = [masks.crop(i) for i in range(len(masks))]
+    areas = [np.count_nonzero(crop.patch) for crop in crops]
+    return np.array(areas, np.int64), crops.__getitem__
+
+
 def _line_width(size_hw: tuple[int, int]) -> int:
     """Return a line width that looks alike on small and large images."""
     return max(round(min(size_hw) / 500), 1)
@@ -153,12 +167,19 @@ def _line_width(size_hw: tuple[int, int]) -> int:
 
 def _tint(region: Picture, patch: NDArray[np.bool_], colour: Colour, alpha: float) -> None:
     """Mix a colour into a part of the canvas, in place."""
-    levels = np.arange(256)[:, None]
-    mixed = np.rint(levels * (1 - alpha) + np.array(colour) * alpha).astype(np.uint8)
+    table = _mixtures(colour, alpha)
     for start in range(0, len(patch), _ROWS_AT_ONCE):
         strip = region[start : start + _ROWS_AT_ONCE]
-        tinted = cv2.LUT(strip, mixed.reshape(256, 1, 3))
+        tinted = cv2.LUT(strip, table)
         cv2.copyTo(tinted, patch[start : start + _ROWS_AT_ONCE].view(np.uint8), strip)
+
+
+@lru_cache(maxsize=256)
+def _mixtures(colour: Colour, alpha: float) -> Picture:
+    """Return what each level of each channel becomes under a colour, (256, 1, 3)."""
+    levels = np.arange(256)[:, None]
+    mixed = np.rint(levels * (1 - alpha) + np.array(colour) * alpha).astype(np.uint8)
+    return mixed.reshape(256, 1, 3)
 
 
 def _outline(patch: NDArray[np.bool_], x0: int, y0: int) -> Sequence[Any]:
@@ -224,7 +245,8 @@ def _anchor(patch: NDArray[np.bool_], x0: int, y0: int) -> tuple[int, int]:
     if not small.any():
         rows, columns = np.nonzero(patch)
         return x0 + int(columns[len(columns) // 2]), y0 + int(rows[len(rows) // 2])
-    distance = cv2.distanceTransform(np.pad(small.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    padded = cv2.copyMakeBorder(small.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = np.unravel_index(int(distance.argmax()), small.shape)
     return x0 + int(x) * step, y0 + int(y) * step
 
@@ -250,20 +272,25 @@ def _rasterise(text: str, size_px: int) -> NDArray[np.float32]:
     return np.asarray(image, np.float32)[..., None] / np.float32(255)
 
 
+@lru_cache(maxsize=256)  # a video writes the same words on every frame
+def _plate(text: str, size_px: int, colour: Colour) -> Picture:
+    """Return a line of text on a plate of a colour, (h, w, 3)."""
+    opacity = _rasterise(text, size_px)
+    dark = np.dot(colour, (0.299, 0.587, 0.114)) < 128
+    ink = np.array(_WHITE if dark else (0, 0, 0), np.float32)
+    return np.rint(np.array(colour, np.float32) * (1 - opacity) + ink * opacity).astype(np.uint8)
+
+
 def _write(canvas: Picture, text: str, at_xy: tuple[int, int], colour: Colour) -> None:
     """Write a line of text on a plate of the mask's colour, centred at a point, inside the image."""
     if not text:
         return
     height, width = canvas.shape[:2]
-    size_px = max(round(min(height, width) / 55), 9)
-    opacity = _rasterise(text, size_px)
-    x = min(max(at_xy[0] - opacity.shape[1] // 2, 0), max(width - opacity.shape[1], 0))
-    y = min(max(at_xy[1] - opacity.shape[0] // 2, 0), max(height - opacity.shape[0], 0))
-    region = canvas[y : y + opacity.shape[0], x : x + opacity.shape[1]]
-    opacity = opacity[: region.shape[0], : region.shape[1]]
-    dark = np.dot(colour, (0.299, 0.587, 0.114)) < 128
-    ink = np.array(_WHITE if dark else (0, 0, 0), np.float32)
-    region[:] = np.rint(np.array(colour, np.float32) * (1 - opacity) + ink * opacity).astype(np.uint8)
+    plate = _plate(text, max(round(min(height, width) / 55), 9), colour)
+    x = min(max(at_xy[0] - plate.shape[1] // 2, 0), max(width - plate.shape[1], 0))
+    y = min(max(at_xy[1] - plate.shape[0] // 2, 0), max(height - plate.shape[0], 0))
+    region = canvas[y : y + plate.shape[0], x : x + plate.shape[1]]
+    region[:] = plate[: region.shape[0], : region.shape[1]]
 
 
 # --- single pictures --------------------------------------------------------------------------------

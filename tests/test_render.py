@@ -101,6 +101,26 @@ def test_a_selection_keeps_the_colours_of_the_set(nested: MaskSet) -> None:
     assert np.array_equal(alone[7, 7], colours(2)[1])
 
 
+def test_colours_of_far_rows_are_those_of_the_list(nested: MaskSet) -> None:
+    picture = overlay(grey(), nested[[1]], RenderConfig(contours=False, alpha=1, seed=4), rows=[4321])
+    assert np.array_equal(picture[7, 7], colours(4322, 4)[-1])
+
+
+def test_masks_that_are_not_held_in_memory_are_drawn_alike(
+    nested: MaskSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = RenderConfig(scores=True, boxes=True)
+    held = overlay(grey(), nested, everything, labels=["a", "b", "c"])
+    monkeypatch.setattr("fastsam.render._HELD_PX", 0)
+    assert np.array_equal(overlay(grey(), nested, everything, labels=["a", "b", "c"]), held)
+
+
+def test_words_look_the_same_every_time(nested: MaskSet) -> None:
+    fresh = overlay(grey(), nested, labels=["again", "and", "again"])
+    for _ in range(2):
+        assert np.array_equal(overlay(grey(), nested, labels=["again", "and", "again"]), fresh)
+
+
 def test_only_pixels_of_masks_change(nested: MaskSet) -> None:
     frame = read_frame(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8))
     picture = overlay(frame, nested, PLAIN)

@@ -16,7 +16,10 @@ from pathlib import Path
 
 from fastsam.errors import ExportError, FastSAMError
 
-__all__ = ["replacing", "replacing_folder", "safe_name", "unique_names", "writable_folder", "write_bytes"]
+__all__ = [
+    "as_export_errors", "replacing", "replacing_folder", "safe_name", "unique_names", "writable_folder",
+    "write_bytes",
+]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
@@ -34,7 +37,7 @@ _REASONS = {
 
 
 @contextmanager
-def _as_export_errors(path: Path) -> Iterator[None]:
+def as_export_errors(path: Path) -> Iterator[None]:
     """Turn what the file system says into an ExportError."""
     try:
         yield
@@ -47,7 +50,7 @@ def _as_export_errors(path: Path) -> Iterator[None]:
 
 def writable_folder(path: Path) -> Path:
     """Make a folder where there is none, and make sure that files can be written into it."""
-    with _as_export_errors(path):
+    with as_export_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{uuid.uuid4().hex[:12]}.part"
         probe.touch()
@@ -59,7 +62,7 @@ def writable_folder(path: Path) -> Path:
 def replacing(path: Path) -> Iterator[io.BufferedWriter]:
     """Give a file to write that becomes ``path`` when all went well."""
     partial = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
-    with _as_export_errors(path):
+    with as_export_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("xb") as stream:
@@ -74,7 +77,7 @@ def replacing(path: Path) -> Iterator[io.BufferedWriter]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill that takes the place of ``path`` when all went well."""
     partial, old = (path.with_name(f".{uuid.uuid4().hex[:12]}.{kind}") for kind in ("part", "old"))
-    with _as_export_errors(path):
+    with as_export_errors(path):
         partial.mkdir(parents=True)
         try:
             yield partial
