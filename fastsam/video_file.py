@@ -6,6 +6,7 @@ damaged packet. Local cameras are OpenCV's (:mod:`fastsam.video.live`).
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -83,10 +84,11 @@ class VideoFile:
         self.shown = shown or repr(os.fspath(location))
         self._options, self._timeout_s, self._max_pixels = options or {}, timeout_s, max_pixels
         self._lock = threading.Lock()
-        self.trouble = ""
+        self.trouble = self._last_words = ""
         self._container, self._stream = self._open()
         stream, container = self._stream, self._container
-        self.fps = _rate(stream)
+        # A network stream that does not tell is not of 25 frames a second, as FFmpeg guesses.
+        self.fps = _rate(stream.average_rate) or (None if timeout_s else _rate(stream.guessed_rate))
         self.frame_count = int(stream.frames) or None
         self.has_audio = len(container.streams.audio) > 0
         self.size_bytes = int(container.size)
@@ -169,7 +171,9 @@ class VideoFile:
             last_ms = self._time_ms(raw, index, last_ms)
             yield Picture(self, raw, index, last_ms)
         if not shown:
-            raise VideoError(self._no_frame(self.trouble or "not one that can be decoded"))
+            raise VideoError(
+                self._no_frame(self.trouble or self._last_words or "not one that can be decoded")
+            )
 
     def _time_ms(self, raw: Any, index: int, last_ms: float) -> float:
         """Return when a frame is shown; times never run backwards."""
@@ -240,7 +244,9 @@ class VideoFile:
                     break
                 continue
             except (self._av.error.FFmpegError, OSError) as error:
-                self.trouble = _reason(error)
+                self._last_words = _reason(error)
+                if not (self._timeout_s and error.errno == errno.EIO):  # so ends a stream of JPEGs
+                    self.trouble = self._last_words
                 break
             failed = 0
             if packet.pts is not None:
@@ -295,12 +301,9 @@ def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield from rest
 
 
-def _rate(stream: Any) -> float | None:
-    """Return the announced frames a second, where they are possible ones."""
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0.01 <= float(rate) <= 1000:
-            return float(rate)
-    return None
+def _rate(announced: Any) -> float | None:
+    """Return frames a second, where they are possible ones."""
+    return float(announced) if announced and 0.01 <= float(announced) <= 1000 else None
 
 
 def _is_cover(stream: Any) -> bool:
