@@ -95,6 +95,8 @@ class VideoFile:
         self.duration_s: float | None = None
         if stream.duration is not None:
             self.duration_s = float(stream.duration * stream.time_base)
+            if container.format.name == "avi" and self.fps:  # FFmpeg shortens it to what is left of the file
+                self.duration_s = max(self.duration_s, stream.frames / self.fps)
         elif container.duration is not None and container.duration > 0:
             self.duration_s = container.duration / 1e6
         if self.frame_count is None and self.fps and self.duration_s:
@@ -179,7 +181,7 @@ class VideoFile:
         """Return when a frame is shown; times never run backwards."""
         step_ms = 1000 / (self.fps or 25.0)
         if raw.pts is None or raw.time_base is None:
-            return max(index * step_ms, last_ms + step_ms)
+            return max(index * step_ms, last_ms + step_ms if last_ms >= 0 else 0.0)
         t_ms = 1000 * float((raw.pts - (self._stream.start_time or 0)) * raw.time_base)
         return t_ms if t_ms > last_ms else last_ms + step_ms
 

@@ -67,18 +67,18 @@ class LiveFeed(Feed):
         """Yield frames numbered from 0, timed by their arrival, across broken connections."""
         if start:
             raise ConfigError(f"start: a live source begins now, expected 0, got {start!r}")
-        began = last = time.monotonic()
-        index, wait_s, lost = 0, _WAITS_S[0], False
+        began, lost_at = 0.0, None
+        index, wait_s = 0, _WAITS_S[0]
         while not stop.is_set():
             trouble = "it ended"
             try:
                 for pixels in self._connect(stop, counts):
-                    last = time.monotonic()
-                    began = began if index else last
-                    if lost:
+                    now = time.monotonic()
+                    began = began if index else now
+                    if lost_at is not None:
                         counts.reconnects += 1
-                        wait_s, lost = _WAITS_S[0], False
-                    yield self._raw(pixels, index, 1000 * (last - began))
+                        wait_s, lost_at = _WAITS_S[0], None
+                    yield self._raw(pixels, index, 1000 * (now - began))
                     index += 1
             except VideoError as error:
                 if index == 0:
@@ -86,9 +86,9 @@ class LiveFeed(Feed):
                 trouble = str(error).partition(";")[0]
             if stop.is_set() or (self._reconnect_s == 0 and trouble == "it ended" and index):
                 return
-            if index == 0 or time.monotonic() - last >= self._reconnect_s:
+            lost_at = lost_at or time.monotonic()
+            if index == 0 or time.monotonic() - lost_at >= self._reconnect_s:
                 raise VideoError(self._lost(trouble, index))
-            lost = True
             stop.wait(wait_s)
             wait_s = min(2 * wait_s, _WAITS_S[1])
 
@@ -116,8 +116,8 @@ class LiveFeed(Feed):
 class UrlFeed(LiveFeed):
     """A stream, or a video file on a web server."""
 
-    def __init__(self, url: str, reconnect_s: float, max_pixels: int, answer_s: float = ANSWER_S) -> None:
-        self._url, self._max_pixels, self._answer_s = url, max_pixels, answer_s
+    def __init__(self, url: str, reconnect_s: float, max_pixels: int) -> None:
+        self._url, self._max_pixels = url, max_pixels
         name = shown_url(url)
         super().__init__(name, f"stream {name!r}", reconnect_s)
 
@@ -142,7 +142,7 @@ class UrlFeed(LiveFeed):
             max_pixels=self._max_pixels,
             shown=repr(self._name),
             options=dict(_OPTIONS),
-            timeout_s=self._answer_s,
+            timeout_s=ANSWER_S,
         )
 
     _first: VideoFile | None = None  # a connection that was opened to see what it is

@@ -37,6 +37,9 @@ Wanted: TypeAlias = "Callable[[int, float | None], bool]"
 
 _MOVING_IMAGES = frozenset({".gif", ".apng"})
 _JOIN_S = 1.0  # a thread that hangs in a camera's driver is left behind: it is a daemon
+_SILENCE_S = (
+    2 * ANSWER_S + 2
+)  # beside the time to reconnect: a source without a sign of life hangs in a driver
 _log = logging.getLogger(__name__)
 
 
@@ -88,8 +91,8 @@ def open_video(
     if fps is not None and not 0 < fps < float("inf"):
         raise ConfigError(f"fps: expected frames a second above 0, got {fps!r}")
     feed = _feed(source, fps, max_pixels, reconnect_s)
-    stall_s = ANSWER_S + reconnect_s
-    return VideoReader(feed, policy, int(queue_size), int(start), wanted, stall_s=stall_s)
+    silence_s = reconnect_s + _SILENCE_S
+    return VideoReader(feed, policy, int(queue_size), int(start), wanted, silence_s=silence_s)
 
 
 def _feed(source: VideoSource, fps: float | None, max_pixels: int, reconnect_s: float) -> Feed:
@@ -226,10 +229,10 @@ class VideoReader:
         start: int,
         wanted: Wanted | None,
         *,
-        stall_s: float,
+        silence_s: float,
     ) -> None:
         self._shared = _Shared(feed, policy, queue_size)
-        self._stall_s, self._skipped = stall_s, 0
+        self._silence_s, self._skipped = silence_s, 0
         self._thread = threading.Thread(
             target=_pump, args=(self._shared, start, wanted), name="fastsam-video", daemon=True
         )
@@ -338,7 +341,7 @@ class VideoReader:
     def _check_alive(self) -> None:
         """Raise if a live source hangs in a call that never returns."""
         silent_s = time.monotonic() - self._shared.alive_at
-        if self.info.live and silent_s > self._stall_s + 2 and not self._shared.stop.is_set():
+        if self.info.live and silent_s > self._silence_s and not self._shared.stop.is_set():
             self.close()
             raise VideoError(
                 f"{self.info.source}: has given no frame for {silent_s:.0f} s; check the cable, the network "

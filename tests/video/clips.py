@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ _BITS = 16
 @cache
 def _photo(name: str, short_side: int) -> Rgb:
     """A photograph of ultralytics' assets, its shorter side ``short_side`` pixels."""
-    from ultralytics.utils import ASSETS
-
-    with Image.open(ASSETS / name) as image:
+    spec = find_spec("ultralytics")  # not imported: that takes seconds
+    assert spec is not None
+    assert spec.submodule_search_locations
+    with Image.open(Path(spec.submodule_search_locations[0], "assets", name)) as image:
         rgb = np.asarray(image.convert("RGB"))
     scale = short_side / min(rgb.shape[:2])
     width, height = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
@@ -84,10 +86,12 @@ def panned_clip(
     *,
     codec: str = "libx264",
     audio: bool = False,
+    options: dict[str, str] | None = None,
     **pan: Any,
 ) -> Path:
     """Write a clip of :func:`panned_frames` (its ``pan`` options), with a 440 Hz tone if ``audio``."""
-    return write_clip(path, panned_frames(frames, size_hw, **pan), fps, codec=codec, audio=audio)
+    shots = panned_frames(frames, size_hw, **pan)
+    return write_clip(path, shots, fps, codec=codec, audio=audio, options=options)
 
 
 def write_clip(
