@@ -51,13 +51,14 @@ def resident_mb() -> float:
 
 
 @contextlib.contextmanager
-def opened(source: str, policy: Any, frames: int, folder: Path) -> Iterator[VideoReader]:
+def opened(source: str, policy: Any, frames: int) -> Iterator[VideoReader]:
     """Open a generated clip of ``frames`` frames as a file, a stream over HTTP, or an iterator."""
     if source == "file":
-        path = panned_clip(folder / "long.mp4", frames, SIZE_HW, codec="mpeg4", numbered=True)
-        print(json.dumps({"clip_mb": round(path.stat().st_size / 1e6, 1)}), flush=True)
-        with open_video(path, policy=policy) as reader:
-            yield reader
+        with tempfile.TemporaryDirectory() as folder:
+            path = panned_clip(Path(folder, "long.mp4"), frames, SIZE_HW, codec="mpeg4", numbered=True)
+            print(json.dumps({"clip_mb": round(path.stat().st_size / 1e6, 1)}), flush=True)
+            with open_video(path, policy=policy) as reader:
+                yield reader
     elif source == "iterator":
         with open_video(panned_frames(frames, SIZE_HW, numbered=True), policy=policy) as reader:
             yield reader
@@ -83,21 +84,18 @@ def main() -> None:
     options = parser.parse_args()
     readings: dict[int, float] = {}
     taken = wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
-        with opened(options.source, options.policy, options.frames, Path(folder)) as reader:
-            began = time.perf_counter()
-            next_reading = 0
-            for result in STAGES[options.stage](reader):
-                frame = getattr(result, "frame", result)
-                taken += 1
-                wrong += number_of(frame.rgb) != frame.index % _WRAP
-                if frame.index >= next_reading:
-                    readings[frame.index] = round(resident_mb(), 1)
-                    print(
-                        json.dumps({"frame": frame.index, "resident_mb": readings[frame.index]}), flush=True
-                    )
-                    next_reading += 1000
-            seconds = time.perf_counter() - began
+    with opened(options.source, options.policy, options.frames) as reader:
+        began = time.perf_counter()
+        next_reading = 0
+        for result in STAGES[options.stage](reader):
+            frame = getattr(result, "frame", result)
+            taken += 1
+            wrong += number_of(frame.rgb) != frame.index % _WRAP
+            if frame.index >= next_reading:
+                readings[frame.index] = round(resident_mb(), 1)
+                print(json.dumps({"frame": frame.index, "resident_mb": readings[frame.index]}), flush=True)
+                next_reading += 1000
+        seconds = time.perf_counter() - began
     settled = [mb for index, mb in readings.items() if index >= 1000] or list(readings.values())
     summary = {
         "stage": options.stage,
