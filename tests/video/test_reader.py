@@ -265,6 +265,31 @@ def test_all_reads_ahead_no_further_than_the_queue() -> None:
     assert len(made) == 100
 
 
+@pytest.mark.parametrize("count", [3000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_no_frame_is_kept(count: int) -> None:
+    """However long the source: at most the queue, what both sides hold in their hands, and nothing else."""
+    alive: weakref.WeakSet[Frame] = weakref.WeakSet()
+
+    def shots() -> Iterator[Frame]:
+        for k in range(count):
+            frame = Frame(small(k), f"shot{k}")
+            alive.add(frame)
+            yield frame
+
+    most = seen = 0
+    with open_video(shots(), queue_size=4) as video:
+        for frame in video:
+            alive.add(frame)
+            seen += frame.index == seen
+            most = max(most, len(alive))
+    del frame
+    assert seen == count
+    assert most <= 2 * (4 + 4)  # each as it was given, and as it was numbered
+    assert ended(video)
+    gc.collect()
+    assert len(alive) == 0
+
+
 # --- leaving ---------------------------------------------------------------------------------------
 
 
