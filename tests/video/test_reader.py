@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -459,6 +460,24 @@ def main():
 
 main()
 """
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process there")
+def test_ctrl_c_while_a_server_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        command = [sys.executable, "-c", f"from fastsam.video.reader import open_video\nopen_video({url!r})"]
+        with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                connection, _ = server.accept()  # and never answer
+                with connection:
+                    assert connection.recv(3) == b"GET"
+                    process.send_signal(signal.SIGINT)
+                    _, err = process.communicate(timeout=30)
+            finally:
+                process.kill()
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT cannot be sent to one process there")
