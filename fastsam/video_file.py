@@ -310,7 +310,7 @@ def _rate(announced: Any) -> float | None:
 
 def _is_cover(stream: Any) -> bool:
     """Whether a track is the picture on the sleeve of a song."""
-    return bool(int(stream.disposition) & 0x0400)  # AV_DISPOSITION_ATTACHED_PIC
+    return bool(stream.disposition.value & 0x0400)  # AV_DISPOSITION_ATTACHED_PIC
 
 
 def _reason(error: BaseException) -> str:
