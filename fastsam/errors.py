@@ -5,6 +5,7 @@ The tree (each also is the built-in that callers would expect to catch)::
     FastSAMError
         InputError (ValueError)           a value that the caller passed is unusable
             ImageError                    an image cannot be read or has no pixels
+                VideoError (OSError)      a video has no frame, or a camera or stream is lost
             PromptError                   a prompt does not fit the image or contradicts itself
             RecordError                   parallel arrays of a record do not fit together
             ConfigError                   an option is outside its range
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingError",
     "UnknownWeightsError",
     "UnsafeCheckpointError",
+    "VideoError",
     "WeightsError",
 ]
 
@@ -54,6 +56,10 @@ class InputError(FastSAMError, ValueError):
 
 class ImageError(InputError):
     """An image cannot be read or has no pixels."""
+
+
+class VideoError(ImageError, OSError):
+    """A video has no frame that can be read, or a camera or stream is lost."""
 
 
 class PromptError(InputError):

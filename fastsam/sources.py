@@ -22,7 +22,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,6 +29,7 @@ from PIL import Image
 from fastsam.errors import ConfigError, ImageError
 from fastsam.optional import require
 from fastsam.records import Frame
+from fastsam.video_file import video_frames
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -273,38 +273,13 @@ def _numbered(parts: Iterable[Any], max_pixels: int) -> Iterator[Frame]:
     index = 0
     for part in parts:
         if isinstance(part, Path) and part.suffix.lower() in VIDEO_EXTENSIONS:
-            for frame in _video_frames(part):
+            for frame in video_frames(part, max_pixels):
                 yield replace(frame, index=index)
                 index += 1
         else:
             frame = read_frame(part, max_pixels=max_pixels)
             yield frame if isinstance(part, Frame) else replace(frame, index=index)
             index += 1
-
-
-def _video_frames(path: Path) -> Iterator[Frame]:
-    """Yield the frames of a video file, upright, with their time."""
-    capture = cv2.VideoCapture(str(path))
-    try:
-        number = 0
-        rate = capture.get(cv2.CAP_PROP_FPS) if capture.isOpened() else 0.0
-        while True:
-            more, bgr = capture.read()
-            if not more:
-                break
-            t_ms = float(capture.get(cv2.CAP_PROP_POS_MSEC))
-            if number and t_ms <= 0 < rate:  # some containers carry no time stamps
-                t_ms = 1000 * number / rate
-            rgb = cast(NDArray[np.uint8], cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
-            yield Frame(rgb, f"{path.stem}_{number:06d}", str(path), number, t_ms)
-            number += 1
-    finally:
-        capture.release()
-    if number == 0:
-        raise ImageError(
-            f"video {_shown(path)}: OpenCV finds no frame in it; it is damaged, not a video, or of a codec "
-            f"that this OpenCV lacks. Try: ffmpeg -i {path.name} -c:v libx264 converted.mp4"
-        )
 
 
 def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
