@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,6 @@ class Actor:
     waves: NDArray[np.float64]
     flip: bool = False
     followed: int = 0
-    fade: dict[str, Any] = field(default_factory=dict)
 
 
 def smooth(
