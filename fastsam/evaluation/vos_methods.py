@@ -303,7 +303,7 @@ def our_method(model: FastSAM) -> Follower:
     )
 
 
-def _tracker(name: str) -> Callable[[FastSAM, Clip], Follower]:
+def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
     def made(model: FastSAM, clip: Clip) -> Follower:
         checkpoint = getattr(model.segmenter, "checkpoint", None)
         if checkpoint is None or not Path(checkpoint).is_file():
@@ -312,7 +312,7 @@ def _tracker(name: str) -> Callable[[FastSAM, Clip], Follower]:
                 f"got stage one without one; leave the method out"
             )
         return TrackFollower(
-            Path(checkpoint), model.defaults, getattr(model.segmenter, "device", "cpu"), name
+            Path(checkpoint), model.defaults, getattr(model.segmenter, "device", "cpu"), tracker
         )
 
     return made
@@ -322,8 +322,8 @@ def _tracker(name: str) -> Callable[[FastSAM, Clip], Follower]:
 METHODS: Mapping[str, Callable[[FastSAM, Clip], Follower]] = {
     "ours": lambda model, _: our_method(model),
     "box": lambda model, _: BoxFollower(model),
-    "track": _tracker("bytetrack"),
-    "botsort": _tracker("botsort"),
+    "track": _tracker("track", "bytetrack"),
+    "botsort": _tracker("botsort", "botsort"),
     "oracle": OracleFollower,
 }
 DEFAULT_METHODS = ("box", "track", "oracle")

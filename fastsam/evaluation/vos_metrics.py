@@ -93,8 +93,8 @@ def contour_accuracy(found: BoolArray, truth: BoolArray, tolerance: float = TOLE
     if count == 0 or wanted == 0:
         return float(count == wanted)
     near = _disk(math.ceil(tolerance * math.hypot(*found.shape)))
-    matched = np.count_nonzero(found_edge & _dilated(truth_edge, near))
-    covered = np.count_nonzero(truth_edge & _dilated(found_edge, near))
+    matched = int(np.count_nonzero(found_edge & _dilated(truth_edge, near)))
+    covered = int(np.count_nonzero(truth_edge & _dilated(found_edge, near)))
     precision, recall = matched / count, covered / wanted
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
