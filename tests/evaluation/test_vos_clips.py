@@ -31,9 +31,7 @@ def write_clip(frames: Path, masks: Path, values: list[int], count: int = 4) -> 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name, values in (("b-two", [1, 2]), ("a-one", [1])):
-        write_clip(
-            tmp_path / "clips" / name / "frames", tmp_path / "clips" / name / "masks", values, mode="L"
-        )
+        write_clip(tmp_path / "clips" / name / "frames", tmp_path / "clips" / name / "masks", values)
     return tmp_path / "clips"
 
 
@@ -56,9 +54,7 @@ def test_one_clip_is_its_own_folder(root: Path) -> None:
 
 def test_davis_layout(tmp_path: Path) -> None:
     for name, values in (("swan", [255]), ("dogs", [1, 3, 255])):
-        write_clip(
-            tmp_path / "JPEGImages/480p" / name, tmp_path / "Annotations/480p" / name, values, mode="L"
-        )
+        write_clip(tmp_path / "JPEGImages/480p" / name, tmp_path / "Annotations/480p" / name, values)
     dogs, swan = read_clips(tmp_path)
     assert swan.ids == (255,)  # DAVIS 2016: white is the object
     assert dogs.ids == (1, 3)  # beside others 255 is nobody's
