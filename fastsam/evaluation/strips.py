@@ -56,6 +56,6 @@ def _tile(frame: Frame, masks: BoolArray, text: str) -> Picture:
     drawn = overlay(frame, MaskSet.from_dense(masks[rows]), _LOOK, rows=rows.tolist())
     height = max(round(frame.size_hw[0] * _TILE_WIDTH / frame.size_hw[1]), 1)
     small = np.ascontiguousarray(cv2.resize(drawn, (_TILE_WIDTH, height), interpolation=cv2.INTER_AREA))
-    for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
         cv2.putText(small, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
     return np.asarray(small, np.uint8)

@@ -283,9 +283,9 @@ def panned(tmp_path: Path) -> Path:
     return tmp_path / "street"
 
 
-def test_ultralytics_tracker_follows_with_the_same_checkpoint(panned: Path, embedded_weights: Path) -> None:
+def test_ultralytics_tracker_follows_with_the_same_checkpoint(panned: Path) -> None:
     lap = sys.modules.get("lap")
-    model = FastSAM(embedded_weights, device="cpu")
+    model = FastSAM(device="cpu")
     found = by_method(evaluate_vos(panned, model, methods=["track", "oracle"]))
     assert found["track"]["J_mean"] > 0.5  # the truth is a box
     assert found["track"]["J_mean"] <= found["oracle"]["J_mean"] + 0.05
