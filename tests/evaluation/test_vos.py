@@ -22,6 +22,7 @@ from ultralytics.utils import ASSETS
 from fastsam import cli
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, FastSAMError, InputError
+from fastsam.evaluation import vos_methods
 from fastsam.evaluation.clips import Clip, read_clips
 from fastsam.evaluation.report import VOS_LABELS, clip_table, table
 from fastsam.evaluation.shards import Shards
@@ -284,13 +285,18 @@ def panned(tmp_path: Path) -> Path:
 
 
 def test_ultralytics_tracker_follows_with_the_same_checkpoint(panned: Path) -> None:
-    lap = sys.modules.get("lap")
     model = FastSAM(device="cpu")
     found = by_method(evaluate_vos(panned, model, methods=["track", "oracle"]))
     assert found["track"]["J_mean"] > 0.5  # the truth is a box
     assert found["track"]["J_mean"] <= found["oracle"]["J_mean"] + 0.05
     assert found["track"]["time_ms"]["network"] > 0
-    assert sys.modules.get("lap") is lap  # what was lent for the import is taken back
+
+
+def test_a_solver_is_lent_where_lap_is_missing_and_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lap", None)  # as if it were not installed
+    with vos_methods._assignment_at_hand():
+        assert sys.modules["lap"].lapjv is lapjv
+    assert "lap" not in sys.modules
 
 
 def test_command(panned: Path, tmp_path: Path) -> None:
