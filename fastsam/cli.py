@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from fastsam import __version__
-from fastsam.cli_options import collect, with_options
-from fastsam.cli_talk import bar, close_bars, fetched, load_model, load_text_models, talk
-from fastsam.config import (
-    AnnotateConfig,
-    EvalConfig,
-    RenderConfig,
-    SegmentConfig,
-    TextEvalConfig,
-    TrainConfig,
-)
+from fastsam.cli_eval import evaluate, evaluate_texts
+from fastsam.cli_options import Device, TextModel, Weights, collect, with_options
+from fastsam.cli_talk import bar, close_bars, fetched, load_model, talk
+from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.errors import ConfigError, FastSAMError
 
 __all__ = ["app", "main"]
@@ -33,20 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        help="A checkpoint's path or a name of `fastsam weights`; the embedded default if not given."
-    ),
-]
-TextModel = Annotated[
-    str | None,
-    typer.Option(
-        help="What answers texts, if not the embedded model: an open_clip folder, MODEL:TAG, MODEL:FILE."
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
 
 def main() -> None:
@@ -321,117 +300,8 @@ def page(
     run_page(host, port, memory_mb=memory_mb, weights=weights, text_model=text_model, device=device)
 
 
-@app.command("eval")
-@with_options(EvalConfig)
-def evaluate(
-    dataset: Annotated[
-        list[Path], typer.Argument(help="COCO-format folders: instances.json, images/, heldout.txt.")
-    ],
-    split: Annotated[Literal["heldout", "train", "all"], typer.Option(help="Which images.")] = "heldout",
-    out: Annotated[
-        Path | None, typer.Option(help="Keep the figures of each image here, and go on from there.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many images.", min=1)] = None,
-    worst: Annotated[
-        int, typer.Option(help="Draw the so many worst images into the output folder.", min=0)
-    ] = 0,
-    json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a dataset on stdout.")
-    ] = False,
-    weights: Weights = None,
-    device: Device = "auto",
-    **options: Any,
-) -> None:
-    """Measure recall, the selectors and the boundaries on annotated images."""
-    from fastsam.evaluation.report import table
-    from fastsam.evaluation.runner import evaluate as run
-
-    config = EvalConfig(**collect(EvalConfig, options))
-    model = load_model(weights, device)
-    found: list[dict[str, Any]] = []
-    for folder in dataset:
-        with bar(f"measuring {folder.name}") as update:
-            found.append(
-                run(
-                    folder,
-                    model,
-                    split=split,
-                    config=config,
-                    out=out,
-                    limit=limit,
-                    worst=worst,
-                    on_progress=update,
-                )
-            )
-        if json_lines:
-            typer.echo(json.dumps(found[-1]))
-    if not json_lines:
-        Console(highlight=False).print(table(found))
-
-
-@app.command("eval-texts")
-@with_options(TextEvalConfig)
-@with_options(SegmentConfig, optional=True)
-def evaluate_texts(
-    dataset: Annotated[
-        list[Path],
-        typer.Argument(help="Folders with images/, heldout.txt, and instances.json, captions.json or both."),
-    ],
-    text_model: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="The embedded one (if not given), a folder, MODEL:TAG, MODEL:FILE; several are compared."
-        ),
-    ] = None,
-    crops: Annotated[
-        list[str] | None,
-        typer.Option(help="masked (if not given), blurred or context; several are compared."),
-    ] = None,
-    names: Annotated[
-        Path | None, typer.Option(help="A file with lines CATEGORY = TEXT to ask for instead of its name.")
-    ] = None,
-    split: Annotated[Literal["heldout", "train", "all"], typer.Option(help="Which images.")] = "heldout",
-    out: Annotated[
-        Path | None, typer.Option(help="Keep the figures of each image here, and go on from there.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many images.", min=1)] = None,
-    json_lines: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON object a dataset, model and kind of crop on stdout."),
-    ] = False,
-    weights: Weights = None,
-    device: Device = "auto",
-    **options: Any,
-) -> None:
-    """Measure texts, labels and captions on annotated images."""
-    from fastsam.evaluation.category_names import read_names
-    from fastsam.evaluation.report import table
-    from fastsam.evaluation.texts import evaluate_texts as run
-
-    said = read_names(names, dataset) if names is not None else {}
-    text_models = load_text_models(text_model or [], device)
-    model = load_model(weights, device)
-    config, found = TextEvalConfig(**collect(TextEvalConfig, options)), []
-    for folder in dataset:
-        with bar(f"measuring {folder.name}") as update:
-            results = run(
-                folder,
-                model,
-                text_models,
-                crops=crops or ("masked",),
-                split=split,
-                config=config,
-                names=said,
-                segment=collect(SegmentConfig, options),
-                out=out,
-                limit=limit,
-                on_progress=update,
-            )
-        found += results
-        for result in results if json_lines else ():
-            typer.echo(json.dumps(result))
-    if not json_lines:
-        Console(highlight=False).print(table(found))
+app.command("eval")(evaluate)
+app.command("eval-texts")(evaluate_texts)
 
 
 @app.command("weights")

@@ -1,4 +1,6 @@
-"""Config dataclasses -> command-line flags, so that names, defaults, ranges and help cannot drift."""
+"""Config dataclasses -> command-line flags, so that names, defaults, ranges and help cannot drift; flags that
+several commands share.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,21 @@ import typer
 
 from fastsam.config import CheckedConfig
 
-__all__ = ["collect", "with_options"]
+__all__ = ["Device", "TextModel", "Weights", "collect", "with_options"]
+
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="A checkpoint's path or a name of `fastsam weights`; the embedded default if not given."
+    ),
+]
+TextModel = Annotated[
+    str | None,
+    typer.Option(
+        help="What answers texts, if not the embedded model: an open_clip folder, MODEL:TAG, MODEL:FILE."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

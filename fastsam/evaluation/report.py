@@ -11,7 +11,7 @@ from fastsam.errors import InputError
 from fastsam.evaluation.shards import write_atomic
 from fastsam.optional import require
 
-__all__ = ["LABELS", "TEXT_LABELS", "save_json", "table"]
+__all__ = ["LABELS", "TEXT_LABELS", "VOS_LABELS", "clip_table", "save_json", "table"]
 
 # Figure -> what it is, in the order of the table. Those that no result has are left out.
 LABELS: dict[str, str] = {
@@ -78,12 +78,30 @@ TEXT_LABELS: dict[str, str] = {
     "caption_to_photo_R@1": "captions whose best photo is theirs",
     "caption_to_photo_R@5": "one of the best five",
 }
+VOS_LABELS: dict[str, str] = {
+    "clips": "video clips",
+    "objects": "objects followed from their first mask",
+    "frames": "frames",
+    "J&F": "mean of the two below",
+    "J_mean": "IoU of the mask and the object (DAVIS)",
+    "J_recall": "frames where it is above .5",
+    "J_decay": "first quarter less last",
+    "F_mean": "F-measure of their contours (DAVIS)",
+    "F_recall": "frames where it is above .5",
+    "F_decay": "first quarter less last",
+    "switches": "times that it goes over to something else",
+    "lost_frames": "frames with the object and without a mask",
+    "fps": "frames a second, from file to masks",
+}
 _TIMES = {
+    "read": "ms: a frame read from its file",
     "crop": "ms: one mask cut out and encoded",
     "network": "ms: network",
     "decode": "ms: network outputs to masks that answer prompts",
     "pixels": "ms: all masks to full-size pixels",
     "prompt": "ms: one point or box prompt",
+    "follow": "ms: which masks are the objects, and their pixels",
+    "total": "ms: all of it",
 }
 
 
@@ -91,8 +109,9 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     """Return a rich table of one evaluation, or of several side by side.
 
     Args:
-        results: what :func:`fastsam.evaluation.runner.evaluate` or
-            :func:`fastsam.evaluation.texts.evaluate_texts` returned, once or a list.
+        results: what :func:`fastsam.evaluation.runner.evaluate`,
+            :func:`fastsam.evaluation.texts.evaluate_texts` or
+            :func:`fastsam.evaluation.vos.evaluate_vos` returned, once or a list.
 
     Raises:
         InputError: there are no results.
@@ -106,7 +125,7 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     for run in runs:
         made.add_column(_heading(run), justify="right", no_wrap=True)
     made.add_column("what it is")
-    for name, label in (LABELS | TEXT_LABELS).items():
+    for name, label in (LABELS | TEXT_LABELS | VOS_LABELS).items():
         if any(name in run for run in runs):
             made.add_row(name, *[_number(run.get(name)) for run in runs], label)
     for name, label in _TIMES.items():
@@ -116,12 +135,39 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     return made
 
 
+def clip_table(results: Sequence[Mapping[str, Any]], figure: str = "J&F") -> Any:
+    """Return a rich table of one figure of each clip, a column a method.
+
+    Args:
+        results: what :func:`fastsam.evaluation.vos.evaluate_vos` returned, of one folder or several.
+        figure: its name.
+
+    Raises:
+        InputError: there are no results.
+        MissingPackageError: rich is not installed.
+    """
+    if not results:
+        raise InputError("results: expected at least one evaluation, got none")
+    made = require("rich.table", "print tables").Table(title=f"{figure} of each clip")
+    made.add_column("clip", no_wrap=True)
+    methods = list(dict.fromkeys(run["method"] for run in results))
+    for method in methods:
+        made.add_column(method, justify="right", no_wrap=True)
+    for dataset in dict.fromkeys(run["dataset"] for run in results):
+        runs = {run["method"]: run["per_clip"] for run in results if run["dataset"] == dataset}
+        for clip in next(iter(runs.values())):
+            made.add_row(clip, *[_number(runs.get(m, {}).get(clip, {}).get(figure)) for m in methods])
+    return made
+
+
 def _heading(run: Mapping[str, Any]) -> str:
     r"""Return what a column is about, a line each; of a model's path the last part.
 
     >>> _heading({"dataset": "coco", "split": "all", "text_model": "models/mine", "crops": "masked"})
     'coco all\nmine\nmasked'
     """
+    if "method" in run:
+        return f"{run['dataset']}\n{run['method']}"
     lines = [f"{run['dataset']} {run['split']}", Path(run.get("text_model") or "").name, run.get("crops")]
     return "\n".join(line for line in lines if line)
 

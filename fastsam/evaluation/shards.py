@@ -94,8 +94,10 @@ class Shards:
             text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
             write_atomic(self.folder / "run.json", lambda stream: stream.write(text.encode()))
 
-    def path(self, inputs: Sequence[Path]) -> Path | None:
+    def path(self, inputs: Sequence[Path], name: str | None = None) -> Path | None:
         """Return the file of an image, given the files that its figures depend on (the image first).
+
+        ``name`` is the readable part of its name, the image's if not given.
 
         Raises:
             DatasetError: one of them is missing.
@@ -108,7 +110,9 @@ class Shards:
         if self.folder is None:
             return None
         digests = "".join([inputs[0].name, *[file_sha256(source) for source in inputs]])
-        return self.folder / f"{inputs[0].stem}.{hashlib.sha256(digests.encode()).hexdigest()[:16]}.npz"
+        return (
+            self.folder / f"{name or inputs[0].stem}.{hashlib.sha256(digests.encode()).hexdigest()[:16]}.npz"
+        )
 
     @staticmethod
     def load(path: Path | None) -> Arrays | None:
