@@ -24,6 +24,7 @@ __all__ = [
     "SegmentConfig",
     "TextEvalConfig",
     "TrainConfig",
+    "VideoConfig",
     "option",
 ]
 
@@ -116,6 +117,24 @@ class RenderConfig(CheckedConfig):
     boxes: bool = option(False, "draw the box of each mask")
     scores: bool = option(False, "write the score of each mask")
     seed: int = option(0, "which colours", min=0)
+
+
+@dataclass(frozen=True)
+class VideoConfig(CheckedConfig):
+    """How masks are followed from frame to frame."""
+
+    every: int = option(1, "run the network on each n-th frame; motion fills those between", min=1, step=1)
+    target_fps: float | None = option(
+        None, "run the network only as often as so many frames a second leave time for", min=0.1, max=1000.0
+    )
+    candidates: float = option(
+        0.1, "least confidence of masks that objects are followed among", min=0.0, max=1.0, step=0.01
+    )
+    lost_after: int = option(
+        90, "frames for which an object out of sight keeps its number in everything", min=1, step=1
+    )
+    crops: int = option(8, "masks that a text or reference looks at in one frame, at most", min=1, step=1)
+    history: int = option(64, "places that are remembered of each object", min=0, step=1)
 
 
 @dataclass(frozen=True)

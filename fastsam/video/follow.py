@@ -23,7 +23,7 @@ from fastsam.stores import Crop
 from fastsam.video.looks import Basis, TargetModel
 from fastsam.video.scene import FloatArray, Scene, follow_flow, to_size
 
-__all__ = ["Followed", "Follower", "Sight"]
+__all__ = ["Followed", "Follower", "Sight", "pixels"]
 
 BoolArray = NDArray[np.bool_]
 # Chosen on clips made from training photographs (docs/experiments.md), never on the clips of the evaluation.
@@ -150,7 +150,7 @@ class Follower:
         for object_id, known in self.objects.items():
             known.soft = follow_flow(known.soft, flow, scene.grid_hw)
             if known.missing == 0 and np.count_nonzero(known.soft > 0.5):
-                found[object_id] = Sight(_pixels(known.soft - 0.5, scene), float(known.soft.max()))
+                found[object_id] = Sight(pixels(known.soft - 0.5, scene), float(known.soft.max()))
         return found
 
     def _find(
@@ -178,7 +178,7 @@ class Follower:
             known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=False)
             known.note(cells, scene, ids)
         certainty = score if trusted else float(np.clip(looks[cells].mean(), 0, 1)) * _ACCEPT
-        return Sight(_pixels(odds, scene), float(np.clip(certainty, 0, 1)))
+        return Sight(pixels(odds, scene), float(np.clip(certainty, 0, 1)))
 
     def _choose(
         self, known: Followed, scene: Scene, moved: BoolArray, odds: FloatArray, ids: NDArray[np.int64]
@@ -219,7 +219,7 @@ class Follower:
         return self._features[1]
 
 
-def _pixels(values: FloatArray, scene: Scene) -> Crop:
+def pixels(values: FloatArray, scene: Scene) -> Crop:
     """Return the pixels of a grid's positive part: bilinear, cut at 0, within the cells around it."""
     rows, columns = np.nonzero(values > 0)
     grid_h, grid_w = values.shape

@@ -7,6 +7,7 @@ features pooled over the masks. Everything masks are nested: boxes alone confuse
 
 from __future__ import annotations
 
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +74,32 @@ class MaskTracker:
         return ids
 
 
+    def move(self, flow: FloatArray | None, grid_hw: tuple[int, int]) -> None:
+        """Move what is remembered of the masks along, past a frame whose masks were not looked for."""
+        self._tracker.carry(flow, grid_hw)
+
+    @property
+    def alive(self) -> set[int]:
+        """Ids that are seen, or may come back."""
+        tracks = (*self._tracker.tracked_stracks, *self._tracker.lost_stracks)
+        return {int(track.track_id) for track in tracks}
+
+    def rename(self, names: dict[int, int]) -> None:
+        """Give tracks the ids that they had in an earlier run.
+
+        Args:
+            names: id now -> id then; other tracks get ids that are in neither.
+        """
+        tracks = [*self._tracker.tracked_stracks, *self._tracker.lost_stracks]
+        after = max([*names.values(), *(int(track.track_id) for track in tracks), 0]) + 1
+        for track in tracks:
+            then = names.get(int(track.track_id))
+            if then is None:
+                then, after = after, after + 1
+            track.track_id = then
+        self._tracker._ids = itertools.count(after)
+
+
 class _Found:
     """Boxes as ultralytics' trackers take them."""
 
@@ -98,7 +125,11 @@ def _tracker_class() -> Any:
         def look_at(self, scene: Scene, flow: FloatArray | None) -> None:
             """Take the next frame, and move the masks of the tracks there."""
             self.scene = scene
-            index = _moved_index(flow, scene.grid_hw) if flow is not None else None
+            self.carry(flow, scene.grid_hw)
+
+        def carry(self, flow: FloatArray | None, grid_hw: tuple[int, int]) -> None:
+            """Move the masks of the tracks along with the flow."""
+            index = _moved_index(flow, grid_hw) if flow is not None else None
             for track in (*self.tracked_stracks, *self.lost_stracks):
                 if index is None:
                     track.cells = None

@@ -32,16 +32,20 @@ class Scene:
     Attributes:
         frame: the image.
         masks: N masks of it.
+        like: the letterbox of an earlier scene, whose grid to take over.
 
     The grid covers exactly the image; a cell is 4 pixels of the network's input.
     """
 
     frame: Frame
     masks: MaskSet
+    like: Letterbox | None = None
 
     @cached_property
     def letterbox(self) -> Letterbox:
         """How the image lies in the frame of the grid."""
+        if self.like is not None:
+            return self.like
         pyramid = self.masks.pyramid
         return pyramid.letterbox if pyramid is not None else Letterbox.fit(self.frame.size_hw, _NET_PX)
 
@@ -74,16 +78,22 @@ class Scene:
         store = self.masks.store
         if self._on_own_grid and isinstance(store, GridStore):
             return np.ascontiguousarray(store.cells(np.arange(len(store)))[:, y0:y1, x0:x1])
+        return np.asarray(self._covered > 0.5)
+
+    @cached_property
+    def _covered(self) -> FloatArray:
+        """(N, rows, columns) in 0..1: how much of each cell each mask covers."""
+        x0, y0, x1, y1 = self.window
         net = self.letterbox.net_hw
-        covered = coverage(store, self.letterbox, (net[0] // _CELL_PX, net[1] // _CELL_PX))
-        return np.ascontiguousarray(covered[:, y0:y1, x0:x1] > 0.5)
+        covered = coverage(self.masks.store, self.letterbox, (net[0] // _CELL_PX, net[1] // _CELL_PX))
+        return np.ascontiguousarray(covered[:, y0:y1, x0:x1])
 
     def soft_cells(self, rows: NDArray[np.int64]) -> FloatArray:
         """Return (rows, columns) in 0..1 the union of some masks, soft at its edge where logits are known."""
-        inside = self.cells[rows]
         store = self.masks.store
         if not self._on_own_grid or not isinstance(store, GridStore):
-            return inside.any(axis=0).astype(np.float32)
+            return np.asarray(self._covered[rows].max(axis=0))
+        inside = self.cells[rows]
         x0, y0, x1, y1 = self.window
         flat = store.prototypes.reshape(len(store.prototypes), -1)
         logits = (store.coefficients[rows] @ flat).reshape(len(rows), *store.grid.grid_hw)[:, y0:y1, x0:x1]

@@ -1,0 +1,355 @@
+"""Frames with all their masks, in order -> :class:`Tracked`: ids for everything, or the objects of prompts.
+
+No thread and no source: :mod:`fastsam.video.stream` brings the frames.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.config import VideoConfig
+from fastsam.errors import PromptError
+from fastsam.records import Frame, MaskSet, Selection
+from fastsam.stores import Crop
+from fastsam.video.follow import Follower, Sight, pixels
+from fastsam.video.ids import MaskTracker
+from fastsam.video.objects import ObjectLog
+from fastsam.video.scene import FloatArray, Scene, flow_between, follow_flow
+from fastsam.video.standing import Standing, stands
+from fastsam.video.tracked import Tracked
+from prompts import MaskLike, Points, Prompt, Text
+
+__all__ = ["Tracking", "View"]
+
+IntArray = NDArray[np.int64]
+_RENAME_IOU = 0.5  # masks of one frame, found twice, that are the same
+
+
+class View(Protocol):
+    """One frame with all its masks, as a session is."""
+
+    @property
+    def frame(self) -> Frame:
+        """The image."""
+
+    @property
+    def masks(self) -> MaskSet:
+        """All its masks."""
+
+    @property
+    def times_ms(self) -> dict[str, float]:
+        """What finding them took."""
+
+    def select(self, prompt: Prompt) -> Selection:
+        """Return what a prompt means."""
+
+    def only(self, rows: IntArray) -> Self:
+        """Return the same frame with some of the masks only."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Now:
+    """The current frame."""
+
+    view: View
+    scene: Scene
+    ids: IntArray
+
+
+class Tracking:
+    """Gives masks ids, and follows what prompts select; each frame is told once, in order.
+
+    Without prompts every mask is tracked; from the first prompt on, only what prompts selected.
+
+    Attributes:
+        log: what is known of the objects over time.
+
+    Args:
+        conf: least score of a mask that is shown, or becomes an object, by itself.
+        config: how masks are followed.
+    """
+
+    def __init__(self, conf: float, config: VideoConfig | None = None) -> None:
+        self.config = config or VideoConfig()
+        self.log = ObjectLog(self.config.history)
+        self._conf = conf
+        self._tracker = MaskTracker(conf, self.config.lost_after)
+        self._follower = Follower()
+        self._standing: list[Standing] = []
+        self._labels: dict[int, str] = {}
+        self._prompted = False
+        self._next_id = 1
+        self._now: _Now | None = None
+        self._scene: Scene | None = None  # of the last frame, whether its masks were looked for or not
+        self._last: Tracked | None = None
+        self._moved: dict[int, FloatArray] = {}  # softly, the masks of everything in such frames
+
+    @property
+    def current(self) -> Tracked | None:
+        """The last frame with what is known of it, prompts that came since included."""
+        return self._last
+
+    def step(self, view: View) -> Tracked:
+        """Return the ids and masks of the next frame."""
+        start = time.perf_counter()
+        scene = Scene(view.frame, view.masks)
+        flow = flow_between(self._scene, scene) if self._scene is not None else None
+        ids = self._tracker.update(scene, flow)
+        sights = self._follower.step(scene, flow, ids)
+        self._now, self._scene = _Now(view, scene, ids), scene
+        self._moved.clear()
+        tracked_ms = 1e3 * (time.perf_counter() - start)
+        start = time.perf_counter()
+        for standing in self._standing:
+            standing.look(view, scene, ids, self._conf, self.config.crops, self._new_id)
+        times = {**view.times_ms, "track": tracked_ms}
+        if self._standing:
+            times["prompts"] = 1e3 * (time.perf_counter() - start)
+        return self._answer(view.frame, sights, times)
+
+    def move(self, frame: Frame, times_ms: Mapping[str, float] | None = None) -> Tracked:
+        """Return where motion takes everything in a frame whose masks are not looked for."""
+        start = time.perf_counter()
+        before, last = self._scene, self._last
+        if before is None or last is None:
+            raise PromptError("tracking: expected a first frame with its masks (step) before one without")
+        scene = Scene(frame, MaskSet.none(frame.size_hw), before.letterbox if _alike(before, frame) else None)
+        flow = flow_between(before, scene)
+        self._tracker.move(flow, scene.grid_hw)
+        sights = self._follower.move(scene, flow)
+        if not self._moved:
+            shown = Scene(before.frame, last.masks, before.letterbox)
+            rows = {int(i): np.array([row]) for row, i in enumerate(last.ids)}
+            self._moved = {i: shown.soft_cells(row) for i, row in rows.items() if i not in self._labels_of_followed}
+        self._moved = {i: follow_flow(soft, flow, scene.grid_hw) for i, soft in self._moved.items()}
+        scores = dict(zip(last.ids.tolist(), last.scores.tolist(), strict=True))
+        for object_id, soft in self._moved.items():
+            if (soft > 0.5).any():
+                sights[object_id] = Sight(pixels(soft - 0.5, scene), scores.get(object_id, 0.0))
+        self._scene = scene
+        times = {**(times_ms or {}), "track": 1e3 * (time.perf_counter() - start)}
+        return self._shown(frame, sights, times)
+
+    def select(self, prompt: Prompt, object_id: int | None = None, label: str = "") -> tuple[int, ...]:
+        """Follow what a prompt selects in the current frame; return the ids of the objects.
+
+        Texts and references stand: they also select what comes into sight later. Other prompts are answered
+        once, and their objects are followed whatever they look like later. Points about an object that is
+        followed correct its mask.
+
+        Args:
+            prompt: what to follow.
+            object_id: the number of the object; one that is followed already is corrected. Only for prompts
+                that are answered once, with one answer.
+            label: what to call the objects.
+
+        Raises:
+            PromptError: there is no current frame, or the prompt selects nothing in it, or not one object
+                where an id is given.
+        """
+        if self._now is None:
+            raise PromptError("select: expected a current frame; take the first one from the stream before")
+        if stands(prompt):
+            return self._stand(prompt, object_id, label)
+        now = self._now
+        if isinstance(prompt, Points) and object_id in self._follower.objects and prompt.previous is None:
+            prompt = self._corrected(prompt, int(object_id))
+        answer = now.view.select(prompt)
+        best = [int(np.flatnonzero(answer.groups == group)[0]) for group in np.unique(answer.groups)]
+        joined = [answer.masks[answer.groups == group] for group in np.unique(answer.groups)]
+        if not best:
+            raise PromptError(f"select: nothing to follow in frame {now.view.frame.index}: {answer.reason}")
+        if object_id is not None and len(best) != 1:
+            raise PromptError(f"object {object_id}: expected a prompt with one answer, got {len(best)}")
+        made = []
+        for row, group in zip(best, joined, strict=True):
+            number = self._numbered(object_id)
+            whole = group if isinstance(prompt, MaskLike) else answer.masks[row]
+            self._follower.start(number, _union(whole), now.scene, now.ids)
+            self._labels[number] = label or self._labels.get(number, "")
+            made.append(number)
+        self._prompted = True
+        self._refresh(dict.fromkeys(made, 1.0))
+        return tuple(made)
+
+    def follow(self, mask: NDArray[np.bool_], object_id: int | None = None, label: str = "") -> int:
+        """Follow exactly the (H, W) pixels of a mask of the current frame, whatever the masks say.
+
+        Raises:
+            PromptError: there is no current frame, or the mask is empty or of another size.
+        """
+        now = self._now
+        if now is None or mask.shape != now.view.frame.size_hw or not mask.any():
+            wanted = "a current frame" if now is None else f"pixels of a {now.view.frame.size_hw} mask"
+            raise PromptError(f"follow: expected {wanted}, got shape {mask.shape}, {int(mask.sum())} pixels")
+        number = self._numbered(object_id)
+        self._follower.start(number, MaskSet.from_dense(mask[None]), now.scene, now.ids)
+        self._labels[number] = label or self._labels.get(number, "")
+        self._prompted = True
+        self._refresh({number: 1.0})
+        return number
+
+    def remove(self, object_id: int) -> None:
+        """Follow an object no longer.
+
+        Raises:
+            PromptError: there is no such object.
+        """
+        followed = object_id in self._follower.objects
+        if not followed and not any(standing.drop(object_id) for standing in self._standing):
+            known = sorted({*self._follower.objects, *(i for s in self._standing for i in s.tracks)})
+            raise PromptError(f"object {object_id}: expected one of {known}")
+        self._follower.stop(object_id)
+        self._labels.pop(object_id, None)
+        self._refresh({}, without=object_id)
+
+    def adopt(self, masks: MaskSet, ids: IntArray, labels: tuple[str, ...] | None, prompts: list[Prompt]) -> None:
+        """Go on from the last frame of an earlier run, which was just stepped through again.
+
+        Args:
+            masks: what the earlier run found in it.
+            ids: their ids.
+            labels: their labels.
+            prompts: those that stand; None were any but these.
+        """
+        now = self._now
+        if now is None:
+            raise PromptError("adopt: expected the last frame of the earlier run to be stepped through first")
+        self._next_id = max([*ids.tolist(), 0]) + 1
+        names = labels or ("",) * len(ids)
+        found = Scene(now.view.frame, masks, now.scene.letterbox)
+        shared = found.flat_cells @ now.scene.flat_cells.T
+        union = found.areas[:, None] + now.scene.areas[None] - shared
+        overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+        rows = overlap.argmax(axis=1) if overlap.size else np.zeros(0, np.int64)
+        same = {int(i): int(row) for i, row, k in zip(ids, rows, range(len(ids)), strict=True) if overlap[k, row] > _RENAME_IOU}
+        if not self._prompted and not prompts:
+            self._tracker.rename({int(now.ids[row]): i for i, row in same.items() if now.ids[row]})
+            return
+        for prompt in prompts:
+            self._stand(prompt, None, "")
+        for k, (object_id, label) in enumerate(zip(ids.tolist(), names, strict=True)):
+            self._follower.start(object_id, masks[k], now.scene, now.ids)
+            self._labels[object_id] = label
+        self._prompted = True
+
+    # --- inner parts ---------------------------------------------------------------------------------
+
+    @property
+    def _labels_of_followed(self) -> set[int]:
+        return set(self._follower.objects)
+
+    def _new_id(self) -> int:
+        number, self._next_id = self._next_id, self._next_id + 1
+        return number
+
+    def _numbered(self, object_id: int | None) -> int:
+        """Return the number for an object, a new one where none is given."""
+        if object_id is None:
+            return self._new_id()
+        if isinstance(object_id, bool) or not isinstance(object_id, (int, np.integer)) or object_id < 1:
+            raise PromptError(f"object_id: expected a whole number above 0, got {object_id!r}")
+        self._next_id = max(self._next_id, int(object_id) + 1)
+        return int(object_id)
+
+    def _stand(self, prompt: Prompt, object_id: int | None, label: str) -> tuple[int, ...]:
+        if object_id is not None:
+            raise PromptError(
+                f"object_id {object_id}: a text or reference selects objects as they come, each gets a "
+                "number of its own; leave object_id out"
+            )
+        standing = Standing(prompt, label)
+        self._standing.append(standing)
+        self._prompted = True
+        if self._now is not None:
+            now = self._now
+            standing.look(now.view, now.scene, now.ids, self._conf, len(now.ids), self._new_id)
+            self._refresh({})
+        return tuple(standing.tracks)
+
+    def _corrected(self, prompt: Points, object_id: int) -> Points:
+        """Return points that change the mask that an object has now."""
+        assert_now = self._last
+        mask = None if assert_now is None else assert_now.mask(object_id)
+        if mask is None or not mask.any():
+            return prompt  # lost: the points say where it is
+        return prompt.about(MaskLike(mask))
+
+    def _refresh(self, scores: dict[int, float], without: int | None = None) -> None:
+        """Make the current frame's answer again, now that prompts have changed."""
+        now, last = self._now, self._last
+        if now is None:
+            return
+        sights = self._follower.where(now.scene)
+        for object_id, score in {} if last is None else dict(zip(last.ids.tolist(), last.scores.tolist(), strict=True)).items():
+            if object_id in sights:
+                sights[object_id] = Sight(sights[object_id].crop, score)
+        for object_id, score in scores.items():
+            if object_id in sights:
+                sights[object_id] = Sight(sights[object_id].crop, score)
+        sights.pop(without or 0, None)
+        self._answer(now.view.frame, sights, {} if last is None else last.times_ms)
+
+    def _answer(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
+        """Return the frame's masks, where its masks were looked for."""
+        now = self._now
+        if now is None:
+            return self._shown(frame, sights, times)
+        rows: list[tuple[int, int, float, str]] = []  # id, row, score, label
+        if not self._prompted:
+            shown = np.flatnonzero((now.ids > 0) & (now.view.masks.scores >= self._conf))
+            rows = [(int(now.ids[k]), int(k), float(now.view.masks.scores[k]), "") for k in shown]
+            masks = now.view.masks[[row for _, row, _, _ in rows]]
+            tracked = Tracked(
+                frame, masks, np.array([i for i, *_ in rows], np.int64),
+                np.array([s for _, _, s, _ in rows], np.float32), times_ms=times,
+            )
+            self.log.note(tracked, self._tracker.alive)
+            self._last = tracked
+            return tracked
+        place = {int(i): k for k, i in enumerate(now.ids.tolist()) if i}
+        for standing in self._standing:
+            for object_id, known in standing.tracks.items():
+                if known.track_id in place:
+                    rows.append((object_id, place[known.track_id], known.score, known.label))
+        for object_id, row, score, label in rows:
+            sights[object_id] = Sight(now.view.masks.crop(row), score)
+            self._labels[object_id] = label
+        return self._shown(frame, sights, times)
+
+    def _shown(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
+        """Return a frame's objects as a record, and note them."""
+        order = sorted(sights)
+        known = set(self._follower.objects) | {i for s in self._standing for i in s.tracks}
+        masks = MaskSet.from_crops(
+            [sights[i].crop for i in order], frame.size_hw, [sights[i].score for i in order]
+        )
+        labels = tuple(self._labels.get(i, "") for i in order)
+        tracked = Tracked(
+            frame,
+            masks,
+            np.array(order, np.int64),
+            np.array([sights[i].score for i in order], np.float32),
+            labels=labels if any(labels) else None,
+            lost=tuple(sorted(known - set(order))) if self._prompted else (),
+            times_ms=times,
+        )
+        self.log.note(tracked, known if self._prompted else self._tracker.alive)
+        self._last = tracked
+        return tracked
+
+
+def _alike(before: Scene, frame: Frame) -> bool:
+    return before.frame.size_hw == frame.size_hw
+
+
+def _union(masks: MaskSet) -> MaskSet:
+    """Return one mask, the union of several."""
+    return masks if len(masks) == 1 else MaskSet.from_dense(masks.union()[None])
