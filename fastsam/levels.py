@@ -145,7 +145,7 @@ def overlaps(masks: MaskSet) -> Overlaps:
 
 
 def _look_closer(masks: MaskSet, few: IntArray, shares: FloatArray, areas: NDArray[np.float64]) -> None:
-    """Fill in rows of ``shares`` and ``areas`` from the pixels of masks that the lattice says little about."""
+    """Fill in rows of ``shares`` and ``areas`` from the pixels of masks that have few samples."""
     pixels, owners = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
     for i in few:
         x0, y0, patch = masks.crop(int(i))
@@ -165,7 +165,7 @@ def _shares(samples: NDArray[np.bool_], counts: IntArray) -> FloatArray:
     """Return the (N, N) share of the samples of mask i that lie in mask j."""
     shared = np.zeros((len(samples), len(samples)), np.int64)
     packed = np.packbits(samples, axis=2)
-    filled_rows, filled_columns = packed.any(axis=2), packed.any(axis=1)
+    filled_rows, filled_columns = (np.asarray(packed.any(axis=axis)) for axis in (2, 1))
     order = np.argsort(counts, kind="stable")
     for place, i in enumerate(order):
         rows, columns = np.flatnonzero(filled_rows[i]), np.flatnonzero(filled_columns[i])

@@ -254,6 +254,13 @@ class MaskSet:
             joined[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
         return joined
 
+    def front_to_back(self) -> IntArray:
+        """Return the rows in the order in which masks hide each other: the smallest first.
+
+        Of equally large masks the better scored is in front.
+        """
+        return np.lexsort((np.arange(len(self)), -self.scores, self.areas_px))
+
     def label_map(self) -> NDArray[np.int32]:
         """Return (H, W) int32: the row of the mask that holds a pixel, plus 1; 0 where none does.
 
@@ -264,7 +271,7 @@ class MaskSet:
         [[2, 1, 1, 0]]
         """
         labels = np.zeros(self.size_hw, np.int32)
-        for i in np.lexsort((-np.arange(len(self)), self.scores, -self.areas_px)):  # the last is in front
+        for i in self.front_to_back()[::-1]:
             x0, y0, patch = self.crop(int(i))
             labels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]][patch] = i + 1
         return labels

@@ -155,25 +155,24 @@ def partition(masks: MaskSet) -> tuple[MaskSet, NDArray[np.int64], NDArray[np.bo
     """Return the masks cut so that none overlap, each one's row among ``masks``, and which were cut.
 
     The smaller mask is in front, so that a part stays and its whole becomes the rest of it
-    (:meth:`MaskSet.label_map`). A mask of which less than a tenth would be left, seams between its parts, is
-    left out: that rest goes to the mask behind it.
+    (:meth:`MaskSet.front_to_back`). A mask of which less than a tenth would be left, seams between its
+    parts, is left out: that rest goes to the mask behind it.
     """
-    whole = CropStore.from_crops((masks.crop(i) for i in range(len(masks))), masks.size_hw)
-    decoded = replace(masks, store=whole, boxes_xyxy=whole.windows.astype(np.float32))
-    left = _pixels_in(decoded.label_map(), len(masks))
-    rows = np.flatnonzero((left > 0) & (left >= _LEAST_REST * decoded.areas_px))
-    decoded = decoded[rows]
-    labels = decoded.label_map()
-    crops = []
-    for k, (x0, y0, x1, y1) in enumerate(decoded.boxes_xyxy.astype(np.int64)):
-        crops.append(Crop(int(x0), int(y0), labels[y0:y1, x0:x1] == k + 1))
-    cut = _pixels_in(labels, len(rows)) < decoded.areas_px
-    return MaskSet.from_crops(crops, masks.size_hw, decoded.scores), rows, cut
-
-
-def _pixels_in(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """Return how many pixels of a label map each of ``count`` masks has."""
-    return np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    store = CropStore.from_crops((masks.crop(i) for i in range(len(masks))), masks.size_hw)
+    decoded = replace(masks, store=store)
+    free = np.ones(masks.size_hw, bool)
+    rests: dict[int, Crop] = {}
+    for i in decoded.front_to_back():
+        x0, y0, patch = decoded.crop(int(i))
+        here = free[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
+        rest = patch & here
+        if rest.any() and np.count_nonzero(rest) >= _LEAST_REST * decoded.areas_px[i]:
+            rests[int(i)] = Crop(x0, y0, rest)
+            here &= ~patch
+    rows = np.array(sorted(rests), np.int64)
+    crops = [rests[i] for i in sorted(rests)]
+    cut = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64) < decoded.areas_px[rows]
+    return MaskSet.from_crops(crops, masks.size_hw, masks.scores[rows]), rows, cut
 
 
 def follow_edges(crop: Crop, grey: NDArray[np.uint8], radius: int) -> NDArray[np.bool_]:
