@@ -16,7 +16,17 @@ from fastsam.errors import InputError, PromptError
 from fastsam.records import MaskSet
 from fastsam.stores import lattice
 
-__all__ = ["LEVELS", "SAME_IOU", "Level", "Levels", "Overlaps", "check_level", "containment_tree", "overlaps"]
+__all__ = [
+    "LEVELS",
+    "SAME_IOU",
+    "Level",
+    "Levels",
+    "Overlaps",
+    "check_level",
+    "containment_tree",
+    "overlaps",
+    "samples_of",
+]
 
 Level = Literal["whole", "part", "subpart"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -132,10 +142,21 @@ class Overlaps:
         return np.asarray(np.divide(smaller, union, out=np.zeros_like(smaller), where=union > 0), np.float32)
 
 
+def samples_of(masks: MaskSet) -> NDArray[np.bool_]:
+    """Return (N, rows, columns): the masks on a lattice of 192 pixels at most along the longer side.
+
+    Equal image sizes give the same pixels.
+    """
+    return lattice(masks.store, masks.size_hw, _step(masks.size_hw))
+
+
+def _step(size_hw: tuple[int, int]) -> int:
+    return max(1, -(-max(size_hw) // _SAMPLES))
+
+
 def overlaps(masks: MaskSet) -> Overlaps:
     """Return how much the masks of a set overlap each other, at the cost of a fraction of decoding them."""
-    step = max(1, -(-max(masks.size_hw) // _SAMPLES))
-    samples = lattice(masks.store, masks.size_hw, step)
+    step, samples = _step(masks.size_hw), samples_of(masks)
     counts = np.count_nonzero(samples, axis=(1, 2))
     shares = _shares(samples, counts)
     areas = counts * float(step * step)

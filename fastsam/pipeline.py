@@ -17,7 +17,7 @@ from fastsam.config import RenderConfig, SegmentConfig
 from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
-from fastsam.labels import Labels, label
+from fastsam.labels import UNKNOWN, Labels, label
 from fastsam.levels import Level, Levels, containment_tree
 from fastsam.records import Frame, MaskSet, Selection
 from fastsam.refine import containment_nms, drop_duplicates, grid_cell_px, partition, refine
@@ -51,7 +51,7 @@ class Result(Selection):
     def labels(self) -> tuple[str, ...] | None:
         """What each mask is: by the session's labels, else by the text that it answers; else None."""
         if self.known is not None:
-            return tuple(self.known.names[i] for i in self.indices)
+            return tuple(self.known.names[i] if i >= 0 else UNKNOWN for i in self.indices)
         if isinstance(self.prompt, Text):
             return tuple(self.prompt.texts[number] for number in self.groups)
         return None
@@ -72,7 +72,8 @@ class Result(Selection):
             point_labels=point_labels,
             boxes=boxes,
             labels=self.labels,
-            rows=self.indices.tolist(),  # a mask keeps the colour that it has among everything
+            # A mask keeps the colour that it has among everything.
+            rows=np.maximum(self.indices, 0).tolist(),
         )
 
     def save(self, path: str | Path, **options: Any) -> Path:
@@ -230,9 +231,15 @@ class Session:
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
-        cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
-        values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
+        if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
+            cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
+            values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
+
+
+def _is_iterated(prompt: Prompt | None) -> bool:
+    """Tell whether a prompt changes an earlier answer."""
+    return isinstance(prompt, Points) and prompt.previous is not None
 
 
 def _disjoint(result: Result) -> Result:
