@@ -3,8 +3,8 @@
 SAM's ``mask_input`` is the model, without a network: the answer is the earlier one,
 
 1. joined with what the foreground points outside it would select by themselves (:mod:`prompts.point`);
-2. cut by the mask under each background point inside it, one that spares all foreground points and is not
-   the answer itself (holds less than 0.8 of it);
+2. cut by the mask under each background point inside it: one that spares all foreground points and holds
+   less than half of the answer; if there is none, less than 0.8 (what holds more is the answer itself);
 3. unchanged where no mask can do either, and the reason says so.
 """
 
@@ -25,6 +25,7 @@ from prompts.spec import MaskLike, Points
 __all__ = ["answer"]
 
 Xy = NDArray[np.float64]
+_HALF = 0.5
 
 
 def answer(masks: MaskSet, prompt: Points, previous: MaskLike) -> Selection:
@@ -73,23 +74,27 @@ def _cut(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: 
     spares = ~masks.hits(foreground).any(axis=1)
     for point in inside:
         under = masks.hits(point[None])
-        prior = np.where(spares, click_prior(masks, point[None], under), np.float32(-1))
-        for row in ranked_rows(masks, prior):
-            if prior[row] < 0 or not under[row, 0]:
-                continue
-            crop = masks.crop(row)
-            if whole.shared_px(*crop) >= SAME_IOU * whole.area_px:
-                continue
-            left = pixels.copy()
-            erase(left, 0, 0, crop)
-            if left.any():
-                pixels[:] = left
+        prior = np.where(spares & under[:, 0], click_prior(masks, point[None], under), np.float32(-1))
+        cutters = [masks.crop(row) for row in ranked_rows(masks, prior) if prior[row] >= 0]
+        for most in (_HALF, SAME_IOU):
+            fits = [crop for crop in cutters if whole.shared_px(*crop) < most * whole.area_px]
+            if any(_erased(pixels, crop) for crop in fits):
                 break
     stuck = int(np.count_nonzero(_under(pixels, inside)))
     return [
         *([f"cut by the masks under {len(inside) - stuck} points"] if stuck < len(inside) else []),
         *([f"{stuck} background points are on no mask that can be cut away"] if stuck else []),
     ]
+
+
+def _erased(pixels: NDArray[np.bool_], crop: Crop) -> bool:
+    """Clear the pixels of a mask; False, and nothing is done, where none would be left."""
+    left = pixels.copy()
+    erase(left, 0, 0, crop)
+    if not left.any():
+        return False
+    pixels[:] = left
+    return True
 
 
 def _selection(masks: MaskSet, pixels: NDArray[np.bool_], score: float, reason: str) -> Selection:
