@@ -139,9 +139,7 @@ class Points:
         if level not in get_args(ClickLevel):
             raise PromptError(f"level: expected one of {', '.join(get_args(ClickLevel))}, got {level!r}")
         if multimask and level != "auto":
-            raise PromptError(
-                f"level: multimask gives the answers of all levels, got level {level!r} beside it"
-            )
+            raise PromptError(f"level: expected 'auto' with multimask, which gives all levels, got {level!r}")
         before = _previous(previous)
         if before is not None and (multimask or level != "auto" or len(objects) != 1):
             raise PromptError(

@@ -91,7 +91,7 @@ def test_large_images_are_estimated_well(size: tuple[int, int], seed: int) -> No
     assert abs(found.shares - shares).max() < 0.25
     assert abs(found.shares - shares).mean() < 0.01
     assert abs(found.ious() - iou_matrix(dense, dense)).max() < 0.1
-    assert np.allclose(found.areas_px, dense.sum(axis=(1, 2)), rtol=0.3, atol=60)
+    assert np.allclose(found.areas_px, dense.sum(axis=(1, 2)), rtol=0.3, atol=130)
 
 
 def test_samples_of_equal_sizes_are_of_the_same_pixels() -> None:
