@@ -4,8 +4,9 @@ what a region drawn over one, two or three objects finds, answered by one mask o
 python benchmarks/levels.py DATASET [DATASET ...] [--limit 40] [--split heldout] [--groups]
 
 The click is SAM's: the point of an object farthest from its edge. A level is an answer of its own: the
-object that the annotators meant may be a whole in one data set and a part in another. A drawn region is the objects' union with its
-edge moved by 6 % of its size, mostly outwards; objects of 400 pixels and more that do not overlap much.
+object that the annotators meant may be a whole in one data set and a part in another. A drawn region is the
+objects' union with its edge moved by 6 % of its size, mostly outwards; objects of 400 pixels and more that do
+not overlap much.
 """
 
 from __future__ import annotations
