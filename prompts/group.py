@@ -1,7 +1,7 @@
 """The group: masks that explain a drawn region together, where no single one does.
 
 A region drawn over three people is best answered by three masks. The numbers were chosen on training images
-(docs/prompts.md). Masks are compared on the lattice of
+(docs/evaluation.md). Masks are compared on the lattice of
 :mod:`fastsam.levels`, so a large region costs no more than a small one.
 """
 
