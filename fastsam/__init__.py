@@ -19,6 +19,7 @@ _OWNERS = {
     "FastSAM": "fastsam.pipeline",
     "FastSAMError": "fastsam.errors",
     "Frame": "fastsam.records",
+    "Levels": "fastsam.levels",
     "MaskLike": "prompts",
     "MaskSet": "fastsam.records",
     "Points": "prompts",
@@ -33,6 +34,7 @@ _OWNERS = {
     "all_of": "prompts",
     "any_of": "prompts",
     "but_not": "prompts",
+    "containment_tree": "fastsam.levels",
     "prompt_from_json": "prompts",
     "read_frame": "fastsam.sources",
     "select": "prompts",
@@ -41,6 +43,7 @@ _OWNERS = {
 if TYPE_CHECKING:
     from fastsam.config import RenderConfig, SegmentConfig, TrainConfig
     from fastsam.errors import FastSAMError
+    from fastsam.levels import Levels, containment_tree
     from fastsam.pipeline import FastSAM, Result, Session
     from fastsam.records import Frame, MaskSet, Selection
     from fastsam.sources import read_frame
@@ -68,6 +71,7 @@ __all__ = [
     "FastSAM",
     "FastSAMError",
     "Frame",
+    "Levels",
     "MaskLike",
     "MaskSet",
     "Points",
@@ -83,6 +87,7 @@ __all__ = [
     "all_of",
     "any_of",
     "but_not",
+    "containment_tree",
     "prompt_from_json",
     "read_frame",
     "select",

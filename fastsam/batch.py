@@ -13,11 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, ExportError, FastSAMError, WeightsError
+from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
 from fastsam.export import FORMATS, Exporter, unique_names
+from fastsam.levels import Level, check_level
 from fastsam.pipeline import FastSAM, Result
 from fastsam.sources import list_images, read_frame
-from prompts import Prompt
+from prompts import Points, Prompt
 from prompts.vocabulary import read_vocabulary
 
 __all__ = ["BatchDone", "BatchJob", "run_batch"]
@@ -37,6 +38,8 @@ class BatchJob:
         formats: ``"overlay"`` and names of ``fastsam.export.FORMATS``.
         segment: fields of SegmentConfig that differ from the weights' defaults.
         render: fields of RenderConfig that differ from its defaults.
+        level: of everything, only the masks of this level; None for all.
+        disjoint: cut everything so that each pixel has one mask at most.
         label: name the masks with these options of :meth:`fastsam.Session.label`; None leaves them unnamed.
         resume: skip images that an earlier run with the same settings has finished.
     """
@@ -49,6 +52,8 @@ class BatchJob:
     render: dict[str, Any] = field(default_factory=dict)
     resume: bool = True
     label: dict[str, Any] | None = None
+    level: Level | None = None
+    disjoint: bool = False
 
     @cached_property
     def images(self) -> list[Path | None]:
@@ -67,8 +72,12 @@ class BatchJob:
         Raises:
             ImageError: a source matches nothing.
             ExportError: unknown format, or the output folder cannot be used or holds the images.
-            PromptError: no such vocabulary.
+            PromptError: no such vocabulary or level, or a level or partition of what a prompt selects.
         """
+        if self.level is not None:
+            check_level(self.level)
+        if self.prompt is not None and (self.level is not None or self.disjoint):
+            raise PromptError("level, disjoint: expected no prompt beside them, they are about everything")
         known = ["overlay", *FORMATS]
         for name in self.formats:
             if name not in known:
@@ -146,9 +155,12 @@ class BatchDone:
             }
             for i in range(len(result))
         ]
+        if isinstance(result.prompt, Points) and result.level_names:
+            for found, stability in zip(masks, result.stability_scores(), strict=True):
+                found["stability"] = round(float(stability), 4)
         for i, label in enumerate(result.labels or ()):
             masks[i]["label"] = label
-            if result.known is not None:
+            if result.known is not None and result.indices[i] >= 0:
                 masks[i]["label_score"] = round(float(result.known.scores[result.indices[i]]), 4)
         times = {name: round(value, 1) for name, value in self.times_ms.items()}
         files = [str(path) for path in self.files]
@@ -202,7 +214,10 @@ def _one(
     session = model.open(read_frame(image, name), **job.segment)
     if job.label is not None:
         session = session.label(**job.label)
-    result = session.everything() if job.prompt is None else session.select(job.prompt)
+    if job.prompt is None:
+        result = session.everything(job.level, disjoint=job.disjoint)
+    else:
+        result = session.select(job.prompt)
     files: list[Path] = []
     if job.out is not None and "overlay" in job.formats:
         files.append(result.save(job.out / f"{name}.png", **job.render))
@@ -224,6 +239,8 @@ class _Log:
         settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
             settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
+        if job.level is not None or job.disjoint:
+            settings.append({"level": job.level, "disjoint": job.disjoint})
         self._settings = json.dumps(settings, sort_keys=True)
         self._files: dict[str, list[str]] = {}  # key -> files
         self._owner: dict[str, str] = {}  # file -> key of the last run that wrote it

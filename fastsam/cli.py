@@ -95,12 +95,20 @@ def segment(
     multimask: Annotated[
         bool, typer.Option(help="Up to three answers for the points: whole, part, subpart.")
     ] = False,
+    level: Annotated[
+        Literal["auto", "whole", "part", "subpart"],
+        typer.Option(help="Which answer to the points; without prompts, which masks of everything."),
+    ] = "auto",
+    disjoint: Annotated[
+        bool, typer.Option(help="Cut everything so that each pixel has one mask at most, parts in front.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="Output folder. [default: output; none with --json]", show_default=False),
     ] = None,
     format: Annotated[
-        list[str] | None, typer.Option(help="overlay, png, npz, coco, sam-json, yolo, labelme, csv, geojson.")
+        list[str] | None,
+        typer.Option(help="overlay, png, npz, coco, sam-json, yolo, labelme, csv, labelmap, geojson."),
     ] = None,
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object an image on stdout.")
@@ -117,7 +125,9 @@ def segment(
     naming = _naming(label, vocabulary, threshold)
     if threshold is not None and naming is None and not text:
         raise ConfigError("--threshold: expected a --text or --label, whose probability it is about")
-    wanted = _prompt(point, box, mask, text, threshold, prompt, combine, multimask)
+    wanted = _prompt(point, box, mask, text, threshold, prompt, combine, multimask, level)
+    if wanted is not None and disjoint:
+        raise ConfigError("--disjoint: expected no prompt beside it, it is about everything")
     formats = tuple(format or (() if json_lines and out is None else ("overlay",)))
     job = BatchJob(
         sources=tuple(images),
@@ -128,6 +138,8 @@ def segment(
         render=collect(RenderConfig, options),
         resume=resume,
         label=naming,
+        level=None if wanted is not None or level == "auto" else level,
+        disjoint=disjoint,
     )
     stdin = sys.stdin.buffer.read() if "-" in images else None
     job.check()
@@ -156,6 +168,7 @@ def _prompt(
     raw: list[str] | None,
     combine: str,
     multimask: bool,
+    level: Literal["auto", "whole", "part", "subpart"],
 ) -> Any:
     """Return the prompt that the flags ask for, or None for everything."""
     from fastsam.errors import PromptError
@@ -167,13 +180,15 @@ def _prompt(
     found: list[Any] = []
     if points:
         parsed = [parse_point(text) for text in points]
-        found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask))
+        found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask, level))
     if boxes:
         found.append(Box([parse_box(text) for text in boxes]))
     found += [MaskLike(read_mask(path)) for path in masks or ()]
     if texts:
         found.append(Text(texts) if threshold is None else Text(texts, threshold))
     found += [prompt_from_json(text) for text in raw or ()]
+    if level != "auto" and found and not points:
+        raise PromptError("--level: expected --point, or no prompt for a level of everything")
     if len(found) < 2:
         return found[0] if found else None
     return any_of(*found) if combine == "any" else all_of(*found)

@@ -106,6 +106,13 @@ class SegmentConfig(CheckedConfig):
         max=1.0,
         step=0.01,
     )
+    containment: float = option(
+        1.0,
+        "masks of which more than this share lies in a better one are dropped; 1 keeps all",
+        min=0.0,
+        max=1.0,
+        step=0.01,
+    )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +17,10 @@ from fastsam.config import RenderConfig, SegmentConfig
 from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
-from fastsam.labels import Labels, label
+from fastsam.labels import UNKNOWN, Labels, label
+from fastsam.levels import Level, Levels, containment_tree
 from fastsam.records import Frame, MaskSet, Selection
-from fastsam.refine import drop_duplicates, grid_cell_px, refine
+from fastsam.refine import containment_nms, drop_duplicates, grid_cell_px, partition, refine
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
 from fastsam.text_models import open_text_model
@@ -49,7 +51,7 @@ class Result(Selection):
     def labels(self) -> tuple[str, ...] | None:
         """What each mask is: by the session's labels, else by the text that it answers; else None."""
         if self.known is not None:
-            return tuple(self.known.names[i] for i in self.indices)
+            return tuple(self.known.names[i] if i >= 0 else UNKNOWN for i in self.indices)
         if isinstance(self.prompt, Text):
             return tuple(self.prompt.texts[number] for number in self.groups)
         return None
@@ -70,7 +72,8 @@ class Result(Selection):
             point_labels=point_labels,
             boxes=boxes,
             labels=self.labels,
-            rows=self.indices.tolist(),  # a mask keeps the colour that it has among everything
+            # A mask keeps the colour that it has among everything.
+            rows=np.maximum(self.indices, 0).tolist(),
         )
 
     def save(self, path: str | Path, **options: Any) -> Path:
@@ -159,11 +162,36 @@ class Session:
         """Return the image and how many masks it has."""
         return f"Session({self.frame!r}, {len(self.masks)} masks)"
 
-    def everything(self) -> Result:
-        """Return all masks."""
-        rows = np.arange(len(self.masks))
-        reason = f"everything: {len(rows)} masks above confidence {self.config.conf:g}"
-        return self._result(Selection.of(self.masks, rows, self.masks.scores, reason), None)
+    @cached_property
+    def levels(self) -> Levels:
+        """How the masks nest: the parent, the children and the level of each, found when first asked for."""
+        return containment_tree(self.masks)
+
+    def everything(self, level: Level | None = None, *, disjoint: bool = False) -> Result:
+        """Return all masks, or those of one level, or a partition of the image.
+
+        Args:
+            level: only the ``"whole"`` things (that lie in no other mask), their ``"part"`` or ``"subpart"``
+                masks; :attr:`levels` says how they nest.
+            disjoint: cut the masks so that each pixel has one at most: smaller ones are in front, so a part
+                stays and its whole becomes the rest of it; of masks of the same thing the best stays.
+                ``result.label_map()`` is the partition as one picture.
+
+        The result's ``levels`` are filled in where either is asked for.
+
+        Raises:
+            PromptError: no such level.
+        """
+        rows = np.arange(len(self.masks)) if level is None else self.levels.at(level)
+        if disjoint:
+            rows = rows[self.levels.twin[rows] == rows]
+        what = "masks" if level is None else f"masks of level {level}"
+        reason = f"everything: {len(rows)} {what} above confidence {self.config.conf:g}"
+        found = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
+        if level is None and not disjoint:
+            return found
+        named = replace(found, levels=tuple(self.levels.names[i] for i in rows))
+        return _disjoint(named) if disjoint else named
 
     def select(self, prompt: Prompt) -> Result:
         """Return what the prompt means; the network does not run again.
@@ -203,9 +231,23 @@ class Session:
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
-        cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
-        values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
+        if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
+            cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
+            values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
+
+
+def _is_iterated(prompt: Prompt | None) -> bool:
+    """Tell whether a prompt changes an earlier answer."""
+    return isinstance(prompt, Points) and prompt.previous is not None
+
+
+def _disjoint(result: Result) -> Result:
+    """Return the result cut so that no masks overlap."""
+    masks, rows, cut = partition(result.masks)
+    return replace(
+        result[rows], masks=masks, edited=cut, reason=f"{result.reason}; {len(rows)} of them apart"
+    )
 
 
 class FastSAM:
@@ -291,5 +333,7 @@ class FastSAM:
         masks = self.segmenter.segment(frame, config)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
+        if config.containment < 1:
+            masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
         return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms}, features)

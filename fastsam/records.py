@@ -259,6 +259,28 @@ class MaskSet:
             joined[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
         return joined
 
+    def front_to_back(self) -> IntArray:
+        """Return the rows in the order in which masks hide each other: the smallest first.
+
+        Of equally large masks the better scored is in front.
+        """
+        return np.lexsort((np.arange(len(self)), -self.scores, self.areas_px))
+
+    def label_map(self) -> NDArray[np.int32]:
+        """Return (H, W) int32: the row of the mask that holds a pixel, plus 1; 0 where none does.
+
+        Where masks overlap the smaller one is in front, of equally large ones the better scored.
+
+        >>> nested = np.zeros((2, 1, 4), bool); nested[0, 0, :3] = nested[1, 0, 0] = True
+        >>> MaskSet.from_dense(nested).label_map().tolist()
+        [[2, 1, 1, 0]]
+        """
+        labels = np.zeros(self.size_hw, np.int32)
+        for i in self.front_to_back()[::-1]:
+            x0, y0, patch = self.crop(int(i))
+            labels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]][patch] = i + 1
+        return labels
+
     def rle(self, i: int) -> Rle:
         """Return mask ``i`` as COCO's compressed RLE."""
         return encode_rle(self.mask(i))
@@ -403,7 +425,7 @@ class Selection:
     Attributes:
         masks: the K chosen masks.
         scores: (K,) float32, how well each fits the prompt (IoU, point score, probability).
-        indices: (K,) int64, the row of the everything set that each came from.
+        indices: (K,) int64, the row of the everything set that each came from; -1 for none of them.
         groups: (K,) int64, which box, object or text of the prompt each answers.
         levels: K names: ``"whole"``, ``"part"``, ``"subpart"``, or ``""`` where levels make no sense.
         edited: (K,) bool: the mask was cut or joined, so it is no longer row ``indices`` as it was.
@@ -481,6 +503,17 @@ class Selection:
     def level_names(self) -> tuple[str, ...] | None:
         """The levels, or None where they make no sense for any of the masks."""
         return self.levels if any(self.levels) else None
+
+    def label_map(self) -> NDArray[np.int32]:
+        """Return the answers as one picture, as :meth:`MaskSet.label_map`."""
+        return self.masks.label_map()
+
+    def stability_scores(self, offset: float = 1.0) -> FloatArray:
+        """Return (K,) how little each answer hangs on the threshold of its logits, as SAM defines it.
+
+        As :meth:`MaskSet.stability_scores`; with ``scores`` it is what SAM gives with its three masks.
+        """
+        return self.masks.stability_scores(offset)
 
     def group(self, number: int) -> Self:
         """Return the answers to one box, object or text of the prompt."""

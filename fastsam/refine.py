@@ -1,4 +1,4 @@
-"""MaskSet -> MaskSet: duplicates, edges that follow the photo, holes and islands.
+"""MaskSet -> MaskSet: duplicates, masks inside others, one mask a pixel, edges that follow the photo, holes.
 
 What each step is worth is measured (docs/evaluation.md); a checkpoint's defaults turn on what helps it.
 """
@@ -16,15 +16,26 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig
 from fastsam.errors import InputError
 from fastsam.geometry import Region
+from fastsam.levels import overlaps
 from fastsam.masks import clean, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
-from fastsam.stores import Bounds, Crop, GridStore, MaskStore, exact_bounds, lookup
+from fastsam.stores import Bounds, Crop, CropStore, GridStore, MaskStore, exact_bounds, lookup
 
-__all__ = ["RefinedStore", "drop_duplicates", "fill_and_drop", "follow_edges", "grid_cell_px", "refine"]
+__all__ = [
+    "RefinedStore",
+    "containment_nms",
+    "drop_duplicates",
+    "fill_and_drop",
+    "follow_edges",
+    "grid_cell_px",
+    "partition",
+    "refine",
+]
 
 FloatArray = NDArray[np.float32]
 
 _GUIDE_NOISE = 0.01  # std, of a 0..1 image, below which colour changes are noise (He et al.'s epsilon)
+_LEAST_REST = 0.1  # of a mask, for it to stay in a partition
 _WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
 
@@ -122,6 +133,46 @@ def drop_duplicates(masks: MaskSet, iou_threshold: float) -> MaskSet:
         if not kept or overlaps[k, kept].max() <= iou_threshold:
             kept.append(k)
     return masks[np.sort(order[kept])]
+
+
+def containment_nms(masks: MaskSet, threshold: float) -> MaskSet:
+    """Return the masks without those of which more than ``threshold`` lies in a better one.
+
+    What is better than the whole that it lies in stays, and so does the whole. Shares are those of
+    :func:`fastsam.levels.overlaps`; at 1 every mask stays.
+    """
+    if threshold >= 1:
+        return masks
+    shares = overlaps(masks).shares
+    kept: list[int] = []
+    for i in np.argsort(-masks.scores, kind="stable"):
+        if not kept or shares[i, kept].max() <= threshold:
+            kept.append(int(i))
+    return masks[np.sort(kept)]
+
+
+def partition(masks: MaskSet) -> tuple[MaskSet, NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the masks cut so that none overlap, each one's row among ``masks``, and which were cut.
+
+    The smaller mask is in front, so that a part stays and its whole becomes the rest of it
+    (:meth:`MaskSet.front_to_back`). A mask of which less than a tenth would be left, seams between its
+    parts, is left out: that rest goes to the mask behind it.
+    """
+    store = CropStore.from_crops((masks.crop(i) for i in range(len(masks))), masks.size_hw)
+    decoded = replace(masks, store=store)
+    free = np.ones(masks.size_hw, bool)
+    rests: dict[int, Crop] = {}
+    for i in decoded.front_to_back():
+        x0, y0, patch = decoded.crop(int(i))
+        here = free[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
+        rest = patch & here
+        if rest.any() and np.count_nonzero(rest) >= _LEAST_REST * decoded.areas_px[i]:
+            rests[int(i)] = Crop(x0, y0, rest)
+            here &= ~patch
+    rows = np.array(sorted(rests), np.int64)
+    crops = [rests[i] for i in sorted(rests)]
+    cut = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64) < decoded.areas_px[rows]
+    return MaskSet.from_crops(crops, masks.size_hw, masks.scores[rows]), rows, cut
 
 
 def follow_edges(crop: Crop, grey: NDArray[np.uint8], radius: int) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ coefficients and decodes a mask only when its pixels are needed, inside the mask
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastsam.errors import RecordError
 from fastsam.geometry import GridMap, Region
 
-__all__ = ["Bounds", "Crop", "CropStore", "GridStore", "MaskStore", "exact_bounds", "lookup"]
+__all__ = ["Bounds", "Crop", "CropStore", "GridStore", "MaskStore", "exact_bounds", "lattice", "lookup"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -176,21 +176,37 @@ class GridStore:
             sign[:y0], sign[y1:], sign[:, :x0], sign[:, x1:] = False, False, False, False
         return np.asarray(signs)
 
+    def lattice(self, step: int) -> BoolArray:
+        """Evaluate every mask at every step-th pixel: the prototypes are resampled once for all of them."""
+        rows, columns = _lattice_axes(self.grid.letterbox.image_hw, step)
+        across = self.grid.columns[columns]
+        down = np.tensordot(self.grid.rows[rows], self.prototypes, axes=(1, 1))  # (rows, C, grid width)
+        cells = np.ascontiguousarray((down @ across.T).transpose(0, 2, 1))  # (rows, columns, C)
+        found = np.zeros((len(self), len(rows), len(columns)), bool)
+        for i, (x0, y0, x1, y1) in enumerate(self._windows):
+            y, x = _between(rows, y0, y1), _between(columns, x0, x1)
+            np.greater(cells[y, x] @ self.coefficients[i], 0, out=found[i, y, x])
+        return found
+
     def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
         """Evaluate every mask at (P, 2) pixels: a few grid cells each, nothing is decoded."""
         x, y = pixels_xy[:, 0], pixels_xy[:, 1]
-        at_pixels = [self._prototypes_at(int(px), int(py)) for px, py in zip(x, y, strict=True)]
-        stacked = np.stack(at_pixels, axis=1) if at_pixels else np.zeros((self.prototypes.shape[0], 0))
+        stacked = self._prototypes_at(x, y)
         logits = self.coefficients @ stacked
         x0, y0, x1, y1 = (self._windows[:, k, None] for k in range(4))
         return np.asarray((logits > 0) & (x >= x0) & (x < x1) & (y >= y0) & (y < y1))
 
-    def _prototypes_at(self, x: int, y: int) -> FloatArray:
-        """Return the (C,) prototypes interpolated at one pixel."""
-        (r0, r1), (c0, c1) = self.grid.row_spans[y], self.grid.column_spans[x]
-        cells = self.prototypes[:, r0 : r1 + 1, c0 : c1 + 1]
-        weights = np.outer(self.grid.rows[y, r0 : r1 + 1], self.grid.columns[x, c0 : c1 + 1])
-        return np.asarray((cells * weights).sum(axis=(1, 2)), dtype=np.float32)
+    def _prototypes_at(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> FloatArray:
+        """Return the (C, P) prototypes interpolated at P pixels; each draws from 3 x 3 cells at most."""
+        (rows, down), (columns, across) = (
+            _taps(matrix, spans, pixels)
+            for matrix, spans, pixels in (
+                (self.grid.rows, self.grid.row_spans, y),
+                (self.grid.columns, self.grid.column_spans, x),
+            )
+        )
+        cells = self.prototypes[:, rows[:, :, None], columns[:, None, :]]  # (C, P, 3, 3)
+        return np.asarray(np.einsum("cpij,pi,pj->cp", cells, down, across), np.float32)
 
     def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
         """Bound areas and shared pixels from the signs of the grid logits, without decoding.
@@ -265,6 +281,17 @@ class _Groups:
         return np.bincount(inside, minlength=groups.stop - groups.start).astype(np.float64)
 
 
+def _taps(
+    matrix: FloatArray, spans: NDArray[np.int64], pixels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], FloatArray]:
+    """Return the (P, 3) grid cells that pixels draw from along an axis, and their weights."""
+    first, last = spans[pixels].T
+    cells = first[:, None] + np.arange(3)
+    inside = cells <= last[:, None]
+    cells = np.minimum(cells, last[:, None])
+    return cells, np.where(inside, matrix[pixels[:, None], cells], np.float32(0))
+
+
 def _span(spans: NDArray[np.int64]) -> tuple[int, int]:
     """Return the half-open range of grid cells that neighbouring pixels draw from."""
     return int(spans[0, 0]), int(spans[-1, 1]) + 1
@@ -306,7 +333,7 @@ class CropStore:
     windows: NDArray[np.int64]
 
     @classmethod
-    def from_crops(cls, crops: Sequence[Crop], size_hw: tuple[int, int]) -> CropStore:
+    def from_crops(cls, crops: Iterable[Crop], size_hw: tuple[int, int]) -> CropStore:
         """Pack crops; each is first cut to its own tight box.
 
         Raises:
@@ -371,6 +398,36 @@ def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     found = np.zeros(len(pixels_xy), bool)
     found[inside] = crop.patch[y[inside], x[inside]]
+    return found
+
+
+def _lattice_axes(size_hw: tuple[int, int], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and columns of the pixels that :func:`lattice` looks at; never none of them."""
+    rows, columns = (np.arange(min(step // 2, side - 1), side, step) for side in size_hw)
+    return rows, columns
+
+
+def _between(positions: NDArray[np.int64], start: int, stop: int) -> slice:
+    """Return which of increasing positions lie in start <= position < stop."""
+    first, last = np.searchsorted(positions, (start, max(stop, start)))
+    return slice(int(first), int(last))
+
+
+def lattice(store: MaskStore, size_hw: tuple[int, int], step: int) -> BoolArray:
+    """Return (N, rows, columns): each mask at every step-th pixel of the image, the same ones for all.
+
+    >>> store = CropStore.from_crops([Crop(2, 0, np.ones((2, 3), bool))], (2, 6))
+    >>> lattice(store, (2, 6), 2).astype(int).tolist()  # columns 1, 3 and 5 of row 1
+    [[[0, 1, 0]]]
+    """
+    if isinstance(store, GridStore):
+        return store.lattice(step)
+    rows, columns = _lattice_axes(size_hw, step)
+    found = np.zeros((len(store), len(rows), len(columns)), bool)
+    for i in range(len(store)):
+        x0, y0, patch = store.crop(i)
+        y, x = _between(rows, y0, y0 + patch.shape[0]), _between(columns, x0, x0 + patch.shape[1])
+        found[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
     return found
 
 

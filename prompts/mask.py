@@ -1,4 +1,7 @@
-"""Mask prompts: the IoU of each mask with a drawn region, or how much of a scribble it covers."""
+"""Mask prompts: the IoU of each mask with a drawn region, or how much of a scribble it covers.
+
+Where one mask does not explain what was drawn, several may together (:mod:`prompts.group`).
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from numpy.typing import NDArray
 
 from fastsam.errors import InputError, PromptError
 from fastsam.geometry import Region, check_points
+from fastsam.levels import SAME_IOU
 from fastsam.masks import decode_rle, fill_polygons
 from fastsam.records import MaskSet, Selection
+from prompts.group import MARGIN, STROKE_SHARE, masks_inside
 from prompts.point import click_prior
 from prompts.ranking import best_row
 from prompts.spec import MaskLike
@@ -116,17 +121,49 @@ def answer(masks: MaskSet, prompt: MaskLike) -> Selection:
     """Return the mask that fits the drawn region best, or nothing when it fits too little.
 
     A scribble lies in many nested masks: among those that cover as much of it as the best does, the one
-    answers that a click along the stroke would mean.
+    answers that a click along the stroke would mean. With ``prompt.group``, several masks answer as one
+    group where they fit clearly better together; the score of each is that of the group.
     """
+    drawn = rasterise(prompt, masks.size_hw)
     values = score(masks, prompt, decided=False)[0]
-    what = "share of the scribble" if prompt.kind == "scribble" else "IoU"
+    stroke = _pixels(drawn) if prompt.kind == "scribble" else None
+    what = "IoU" if stroke is None else "share of the scribble"
     ranks = values
-    if prompt.kind == "scribble" and len(masks):
-        ranks = _stroke_ranks(masks, _pixels(rasterise(prompt, masks.size_hw)), values, prompt.threshold)
+    if stroke is not None and len(masks):
+        ranks = _stroke_ranks(masks, stroke, values, prompt.threshold)
     best = best_row(masks, ranks)
-    if best is None or values[best] < prompt.threshold or values[best] <= 0:
-        reached = (
-            "no masks" if best is None else f"best {what} {values[best]:.2f} is under {prompt.threshold:g}"
-        )
-        return Selection.of(masks, [], [], f"mask prompt: {reached}")
+    reached = 0.0 if best is None else float(values[best])
+    if prompt.group and best is not None and reached < SAME_IOU:
+        rows, together = _masks_along(masks, stroke) if stroke is not None else _masks_over(masks, drawn)
+        if len(rows) > 1 and together >= max(reached + MARGIN, prompt.threshold):
+            reason = f"mask prompt: {what} {together:.2f} of {len(rows)} masks together, {reached:.2f} of one"
+            return Selection.of(masks, rows, np.full(len(rows), together), reason)
+    if best is None or reached < prompt.threshold or reached <= 0:
+        found = "no masks" if best is None else f"best {what} {reached:.2f} is under {prompt.threshold:g}"
+        return Selection.of(masks, [], [], f"mask prompt: {found}")
     return Selection.of(masks, [best], [values[best]], f"mask prompt: best {what}")
+
+
+def _masks_over(masks: MaskSet, drawn: NDArray[np.bool_]) -> tuple[list[int], float]:
+    """Return the masks that explain a region together, and the IoU of their union with it."""
+    rows = masks_inside(masks, drawn)
+    union = masks[rows].union()
+    return rows, float(np.count_nonzero(union & drawn) / np.count_nonzero(union | drawn))
+
+
+def _masks_along(masks: MaskSet, pixels: NDArray[np.float64]) -> tuple[list[int], float]:
+    """Return masks that each hold a good share of a scribble, the largest first, and what they hold together.
+
+    What is left of the stroke is asked about as if it were alone, until no mask holds enough of it.
+    """
+    under = masks.hits(pixels)
+    left = np.ones(len(pixels), bool)
+    rows: list[int] = []
+    while left.any():
+        covered = (under & left).sum(axis=1) / np.float32(len(pixels))
+        best = best_row(masks, _stroke_ranks(masks, pixels[left], covered.astype(np.float32), STROKE_SHARE))
+        if best is None or covered[best] < STROKE_SHARE:
+            break
+        rows.append(best)
+        left &= ~under[best]
+    return rows, float(np.mean(~left))

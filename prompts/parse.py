@@ -50,7 +50,8 @@ def parse_box(text: str) -> tuple[float, ...]:
 def prompt_from_json(text: str) -> Prompt:
     """Parse one prompt from JSON.
 
-    Forms: ``{"box": [x1, y1, x2, y2]}``, ``{"points": [[x, y]], "labels": [1]}``,
+    Forms: ``{"box": [x1, y1, x2, y2]}``, ``{"points": [[x, y]], "labels": [1], "level": "part"}``,
+    ``{"points": [[x, y]], "previous": {"rle": {...}}}``,
     ``{"polygon": [[x, y], ...]}``, ``{"rle": {...}}``, ``{"scribble": [[x, y], ...], "width_px": 3}``,
     ``{"text": "a dog", "threshold": 0.4, "negatives": ["a wolf"]}``,
     ``{"position": "leftmost", "of": {"text": "a dog"}, "count": 2}``,
@@ -108,6 +109,16 @@ def _rle(rle: Any, **options: Any) -> MaskLike:
     return MaskLike(rle, **options)
 
 
+def _points(points: Any, previous: Any = None, **options: Any) -> Points:
+    """Return a point prompt of JSON, whose ``previous`` is a mask prompt as JSON."""
+    if previous is None:
+        return Points(points, **options)
+    before = _from_data(previous)
+    if not isinstance(before, MaskLike):
+        raise PromptError(f"previous: expected a mask such as {{'rle': {{...}}}}, got {str(previous)[:80]}")
+    return Points(points, previous=before, **options)
+
+
 def _position(where: Any, of: Any = None, **options: Any) -> Position:
     """Return a position prompt of JSON, whose ``of`` is a prompt as JSON."""
     return Position(where, None if of is None else _from_data(of), **options)
@@ -116,10 +127,10 @@ def _position(where: Any, of: Any = None, **options: Any) -> Position:
 # JSON's keys -> what makes the prompt, and the options that may stand beside it.
 _JSON_FORMS: dict[str, tuple[Callable[..., Prompt], tuple[str, ...]]] = {
     "box": (Box, ("iou_threshold",)),
-    "points": (Points, ("labels", "multimask")),
-    "polygon": (_polygon, ("threshold",)),
-    "rle": (_rle, ("threshold",)),
-    "scribble": (MaskLike.scribble, ("width_px", "threshold")),
+    "points": (_points, ("labels", "multimask", "level", "previous")),
+    "polygon": (_polygon, ("threshold", "group")),
+    "rle": (_rle, ("threshold", "group")),
+    "scribble": (MaskLike.scribble, ("width_px", "threshold", "group")),
     "text": (Text, ("threshold", "negatives", "templates", "crops")),
     "position": (_position, ("of", "count")),
 }

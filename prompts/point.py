@@ -2,15 +2,15 @@
 
 What an object's clicks mean, in order:
 
-1. masks that hold every foreground point and no background point: the best one answers, and with
-   ``multimask`` up to three that differ (whole, part, subpart);
+1. masks that hold every foreground point and no background point: the best one answers, with
+   ``multimask`` up to three that differ (whole, part, subpart), with a ``level`` that one of them;
 2. otherwise the best mask that holds every foreground point, cut by the masks under the background
    points that lie in it;
 3. otherwise, foreground points on different masks: the union of what 1 and 2 give for each point;
 4. only background points: every mask that holds none of them.
 
 SAM (arXiv 2304.02643) answers an ambiguous click with three nested masks; here they are chosen from
-the masks that exist already.
+the masks that exist already. Clicks on an earlier answer: :mod:`prompts.iterate`.
 """
 
 from __future__ import annotations
@@ -23,20 +23,19 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
 from fastsam.geometry import Region, check_points
+from fastsam.levels import LEVELS, SAME_IOU, Level
 from fastsam.records import MaskSet, Selection
 from fastsam.stores import Crop
 from prompts.ranking import ranked_rows
 from prompts.spec import ObjectPoints, Points
 
-__all__ = ["answer", "click_prior", "score"]
+__all__ = ["Answer", "answer", "answer_object", "checked", "click_prior", "erase", "score"]
 
-_LEVELS = ("subpart", "part", "whole")
-_SAME_IOU = 0.8  # answers of one click that overlap more than this are one answer
 _CANDIDATES = 12  # masks under one click that are compared in pixels
 
 
 @dataclass(frozen=True)
-class _Answer:
+class Answer:
     """One mask that answers an object's clicks."""
 
     row: int
@@ -75,7 +74,7 @@ def score(masks: MaskSet, prompt: Points) -> NDArray[np.float32]:
     """
     rows = []
     for clicks in prompt.objects:
-        foreground, background = _checked(clicks, masks.size_hw)
+        foreground, background = checked(clicks, masks.size_hw)
         hit = masks.hits(foreground)
         fits = hit.all(axis=1) & ~masks.hits(background).any(axis=1)
         prior = click_prior(masks, foreground, hit) if len(foreground) else np.ones(len(masks), np.float32)
@@ -89,26 +88,30 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
     Raises:
         PromptError: a point is outside the image, or an object has no point that counts.
     """
-    found: list[tuple[int, _Answer, str]] = []
+    found: list[tuple[int, Answer, str]] = []
     notes: list[str] = []
     for number, clicks in enumerate(prompt.objects):
-        foreground, background = _checked(clicks, masks.size_hw)
+        foreground, background = checked(clicks, masks.size_hw)
         if len(foreground) == 0:
             rows = np.flatnonzero(~masks.hits(background).any(axis=1))
-            found += [(number, _Answer(int(row), float(masks.scores[row])), "") for row in rows]
+            found += [(number, Answer(int(row), float(masks.scores[row])), "") for row in rows]
             notes.append(f"object {number}: all masks but those under the background points")
             continue
-        answers, note = _answer_object(masks, foreground, background)
-        if prompt.multimask and len(answers) > 1:
+        answers, note = answer_object(masks, foreground, background)
+        names: Sequence[str] = ("",)
+        if prompt.level != "auto" and answers:
+            one, name, said = _at_level(masks, answers, prompt.level)
+            answers, names, note = [one], [name], f"{note}; {said}"
+        elif prompt.multimask and len(answers) > 1:
             answers, names = _levels(masks, answers)
         else:
-            answers, names = answers[:1], [""] * min(len(answers), 1)
-        found += [(number, one, name) for one, name in zip(answers, names, strict=True)]
+            answers = answers[:1]
+        found += [(number, one, name) for one, name in zip(answers, names, strict=False)]
         notes.append(f"object {number}: {note}")
     return _selection(masks, found, "; ".join(notes))
 
 
-def _checked(
+def checked(
     clicks: ObjectPoints, size_hw: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return an object's points as (P, 2) arrays, checked against the image."""
@@ -117,16 +120,16 @@ def _checked(
     return check_points(clicks.foreground, size_hw), check_points(clicks.background, size_hw)
 
 
-def _answer_object(
+def answer_object(
     masks: MaskSet, foreground: NDArray[np.float64], background: NDArray[np.float64]
-) -> tuple[list[_Answer], str]:
+) -> tuple[list[Answer], str]:
     """Return the answers for one object, best first, and how they came about."""
     hit, unwanted = masks.hits(foreground), masks.hits(background)
     single = _single(masks, foreground, hit, unwanted)
     if single:
         how = "cut by the mask under a background point" if single[0].crop else "of the masks under the click"
         return single, f"best of {len(single)} {how}"
-    parts: list[_Answer] = []
+    parts: list[Answer] = []
     for p in range(len(foreground)):
         one = _single(masks, foreground[p : p + 1], hit[:, p : p + 1], unwanted)
         parts += one[:1]
@@ -143,7 +146,7 @@ def _answer_object(
 
 def _single(
     masks: MaskSet, foreground: NDArray[np.float64], hit: NDArray[np.bool_], unwanted: NDArray[np.bool_]
-) -> list[_Answer]:
+) -> list[Answer]:
     """Return every mask that holds all foreground points and no background point, best first;
     where there is none, the best mask that can be cut to that.
     """
@@ -152,12 +155,12 @@ def _single(
     clean = np.where(holds & ~unwanted.any(axis=1), prior, -1)
     rows = [row for row in ranked_rows(masks, clean) if clean[row] >= 0]
     if rows:
-        return [_Answer(row, float(prior[row])) for row in rows]
+        return [Answer(row, float(prior[row])) for row in rows]
     dirty = np.where(holds, prior, -1)
     for row in (row for row in ranked_rows(masks, dirty) if dirty[row] >= 0):
         crop = _cut(masks, row, foreground, hit, unwanted)
         if crop is not None:
-            return [_Answer(row, float(prior[row]), crop)]
+            return [Answer(row, float(prior[row]), crop)]
     return []
 
 
@@ -179,11 +182,11 @@ def _cut(
         if len(cutters) == 0:
             return None
         best = cutters[ranked_rows(masks[cutters], masks.scores[cutters])[0]]
-        _erase(left, x0, y0, masks.crop(int(best)))
+        erase(left, x0, y0, masks.crop(int(best)))
     return Crop(x0, y0, left) if left.any() else None
 
 
-def _erase(patch: NDArray[np.bool_], x0: int, y0: int, other: Crop) -> None:
+def erase(patch: NDArray[np.bool_], x0: int, y0: int, other: Crop) -> None:
     """Clear in ``patch``, whose corner is (x0, y0), the pixels of another crop."""
     left, top = max(x0, other.x0), max(y0, other.y0)
     right = min(x0 + patch.shape[1], other.x0 + other.patch.shape[1])
@@ -193,7 +196,7 @@ def _erase(patch: NDArray[np.bool_], x0: int, y0: int, other: Crop) -> None:
         patch[top - y0 : bottom - y0, left - x0 : right - x0] &= ~theirs
 
 
-def _join(masks: MaskSet, parts: Sequence[_Answer]) -> _Answer:
+def _join(masks: MaskSet, parts: Sequence[Answer]) -> Answer:
     """Return the union of several answers; its row and score are those of the least sure part."""
     crops = [part.crop or masks.crop(part.row) for part in parts]
     least = min(parts, key=lambda part: (part.score, part.row))
@@ -205,35 +208,52 @@ def _join(masks: MaskSet, parts: Sequence[_Answer]) -> _Answer:
     union = np.zeros((y1 - y0, x1 - x0), bool)
     for x, y, patch in crops:
         union[y - y0 : y - y0 + patch.shape[0], x - x0 : x - x0 + patch.shape[1]] |= patch
-    return _Answer(least.row, least.score, Crop(x0, y0, union))
+    return Answer(least.row, least.score, Crop(x0, y0, union))
 
 
-def _levels(masks: MaskSet, answers: list[_Answer]) -> tuple[list[_Answer], list[str]]:
-    """Return up to three answers that differ, best first, with the names that their sizes give them."""
+def _levels(
+    masks: MaskSet, answers: list[Answer], *, nested: bool = False
+) -> tuple[list[Answer], list[Level]]:
+    """Return up to three answers that differ, best first, with the names that their sizes give them.
+
+    ``nested``: each lies in the next larger one, so that none merely overlaps the best.
+    """
     answers = answers[:_CANDIDATES]
     crops = [one.crop or masks.crop(one.row) for one in answers]
     regions = [Region(x, y, x + p.shape[1], y + p.shape[0], p) for x, y, p in crops]
     chosen: list[int] = []
-    for k, region in enumerate(regions):
-        if len(chosen) < 3 and all(
-            _iou(region, regions[other], crops[other]) < _SAME_IOU for other in chosen
-        ):
+    for k in range(len(regions)):
+        if len(chosen) < 3 and all(_differ(regions[k], regions[c], crops[c], nested) for c in chosen):
             chosen.append(k)
     areas = [regions[k].area_px for k in chosen]
-    by_size = sorted(range(len(chosen)), key=lambda k: (areas[k], k))
-    names = [""] * len(chosen)
-    for place, k in enumerate(by_size):
-        names[k] = _LEVELS[3 - len(chosen) + place]
+    by_size = sorted(range(len(chosen)), key=lambda k: (-areas[k], -k))
+    names: list[Level] = ["whole"] * len(chosen)
+    for name, k in zip(LEVELS, by_size, strict=False):
+        names[k] = name
     return [answers[k] for k in chosen], names
 
 
-def _iou(a: Region, b: Region, b_crop: Crop) -> float:
-    """Return the IoU of two non-empty masks; ``b_crop`` is ``b`` as a crop."""
+def _differ(a: Region, b: Region, b_crop: Crop, nested: bool) -> bool:
+    """Tell whether two non-empty masks are different answers; ``b_crop`` is ``b`` as a crop."""
     shared = a.shared_px(*b_crop)
-    return shared / max(a.area_px + b.area_px - shared, 1)
+    inside = shared >= SAME_IOU * min(a.area_px, b.area_px)
+    return shared < SAME_IOU * (a.area_px + b.area_px - shared) and (inside or not nested)
 
 
-def _selection(masks: MaskSet, found: list[tuple[int, _Answer, str]], reason: str) -> Selection:
+def _at_level(masks: MaskSet, answers: list[Answer], level: str) -> tuple[Answer, str, str]:
+    """Return the answer of a level, its name, and how it was found; where a click has none of that level,
+    the smallest of its larger ones.
+    """
+    candidates, names = _levels(masks, answers, nested=True)
+    found = f"{level} of {len(candidates)} nested answers"
+    if level in names:
+        return candidates[names.index(level)], level, found
+    smallest = max(names, key=LEVELS.index)
+    said = f"the click has no {level} of its own: its {smallest} of {len(candidates)} nested answers"
+    return candidates[names.index(smallest)], smallest, said
+
+
+def _selection(masks: MaskSet, found: list[tuple[int, Answer, str]], reason: str) -> Selection:
     """Return the answers as a selection; only edited masks leave the grid."""
     answers = [one for _, one, _ in found]
     rows = np.array([one.row for one in answers], np.int64)

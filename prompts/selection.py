@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
 from fastsam.records import MaskSet, Selection
-from prompts import box, mask, point, position, text
+from prompts import box, iterate, mask, point, position, text
 from prompts.ranking import best_row, ranked_rows
 from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Position, Prompt, Text
 from prompts.text import ImageFeatures
@@ -94,6 +94,12 @@ def _score_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | Non
     return replace(wanted, scores=scores)
 
 
+def _answer_points(masks: MaskSet, prompt: Points) -> Selection:
+    if prompt.previous is not None:
+        return iterate.answer(masks, prompt, prompt.previous)
+    return point.answer(masks, prompt)
+
+
 def _answer_position(masks: MaskSet, prompt: Position, features: ImageFeatures | None) -> Selection:
     if prompt.of is not None:
         return position.answer(select(masks, prompt.of, features), prompt)
@@ -138,9 +144,11 @@ def _answer_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | No
     found = select(masks[left], prompt.prompt, None if features is None else features.take(left))
     reason = f"{found.reason}; {len(masks) - len(left)} unwanted masks left out"
     if len(found):
-        return replace(found, indices=left[found.indices], reason=reason)
+        rows = np.append(left, -1)[found.indices]  # -1: of none of them
+        return replace(found, indices=rows, reason=reason)
     wanted = select(masks, prompt.prompt, features)
-    return replace(wanted[wanted.edited & ~np.isin(wanted.indices, unwanted.indices)], reason=reason)
+    barred = np.isin(wanted.indices, unwanted.indices[unwanted.indices >= 0])
+    return replace(wanted[wanted.edited & ~barred], reason=reason)
 
 
 def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
@@ -183,7 +191,7 @@ _SCORERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], _Scored]] = 
 }
 _ANSWERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], Selection]] = {
     Box: _alone(box.answer),
-    Points: _alone(point.answer),
+    Points: _alone(_answer_points),
     MaskLike: _alone(mask.answer),
     Text: text.answer,
     Position: _answer_position,

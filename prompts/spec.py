@@ -23,6 +23,7 @@ __all__ = [
     "AnyOf",
     "Box",
     "ButNot",
+    "ClickLevel",
     "MaskLike",
     "ObjectPoints",
     "Points",
@@ -72,6 +73,9 @@ class ObjectPoints:
     background: tuple[tuple[float, float], ...]
 
 
+ClickLevel = Literal["auto", "whole", "part", "subpart"]
+
+
 @dataclass(frozen=True, init=False)
 class Points:
     """Clicks, grouped by object: foreground points add the masks they hit, background points subtract.
@@ -83,9 +87,15 @@ class Points:
             last axis. Default: all foreground.
         multimask: give up to three answers for an object (whole, part, subpart), best first, as SAM's
             ``multimask_output``; otherwise only the best.
+        level: which of those answers is wanted: ``"auto"`` (the best), ``"whole"`` (the largest),
+            ``"part"`` or ``"subpart"``; where a click has fewer answers, the next larger one.
+        previous: an earlier answer about the same object, or any mask as :class:`MaskLike` takes it: points
+            outside add to it, background points inside cut from it, the rest of it stays. An answer
+            without masks counts as none.
 
     Raises:
-        PromptError: shapes do not match, a coordinate is not finite, or a label is not 1, 0 or -1.
+        PromptError: shapes do not match, a coordinate is not finite, a label is not 1, 0 or -1, or options
+            contradict each other: ``previous`` gives one answer about one object, a ``level`` is one answer.
 
     >>> Points([(5, 5), (9, 9)], labels=[1, 0]).objects[0].background
     ((9.0, 9.0),)
@@ -93,8 +103,17 @@ class Points:
 
     objects: tuple[ObjectPoints, ...]
     multimask: bool = False
+    level: ClickLevel = "auto"
+    previous: MaskLike | None = None
 
-    def __init__(self, points: Any, labels: Any = None, multimask: bool = False) -> None:
+    def __init__(
+        self,
+        points: Any,
+        labels: Any = None,
+        multimask: bool = False,
+        level: ClickLevel = "auto",
+        previous: Any = None,
+    ) -> None:
         groups = _point_groups(points)
         marks = _label_groups(labels, groups, _depth(points))
         objects = []
@@ -117,8 +136,20 @@ class Points:
             )
         if not isinstance(multimask, (bool, np.bool_)):
             raise PromptError(f"multimask: expected True or False, got {multimask!r}")
+        if level not in get_args(ClickLevel):
+            raise PromptError(f"level: expected one of {', '.join(get_args(ClickLevel))}, got {level!r}")
+        if multimask and level != "auto":
+            raise PromptError(f"level: expected 'auto' with multimask, which gives all levels, got {level!r}")
+        before = _previous(previous)
+        if before is not None and (multimask or level != "auto" or len(objects) != 1):
+            raise PromptError(
+                "previous: expected the points of one object, without multimask or level; "
+                f"got {len(objects)} objects, multimask {bool(multimask)}, level {level!r}"
+            )
         object.__setattr__(self, "objects", tuple(objects))
         object.__setattr__(self, "multimask", bool(multimask))
+        object.__setattr__(self, "level", level)
+        object.__setattr__(self, "previous", before)
 
 
 _MAX_WIDTH_PX = 10_000  # of a stroke; OpenCV draws no thicker lines than 32767
@@ -133,6 +164,8 @@ class MaskLike:
         value: an (H, W) boolean bitmap of the image's size, a COCO RLE mapping, a polygon as (K, 2)
             image points, or a previous answer (Selection or MaskSet: their union).
         threshold: least IoU (least covered share, for a scribble) of an answer.
+        group: where several masks together explain the region clearly better than the best one does, they
+            answer together, as rows of one group; False: always one mask.
 
     Use :meth:`scribble` for a stroke. Bitmaps and RLE must have the image's size, which is checked
     when the prompt meets its masks.
@@ -142,10 +175,14 @@ class MaskLike:
     threshold: float = 0.1
     kind: MaskKind = "bitmap"
     width_px: float = 1.0
+    group: bool = True
 
     def __post_init__(self) -> None:
         """Find out what was given, and check it."""
         object.__setattr__(self, "threshold", as_share(self.threshold, "threshold"))
+        if not isinstance(self.group, (bool, np.bool_)):
+            raise PromptError(f"group: expected True or False, got {self.group!r}")
+        object.__setattr__(self, "group", bool(self.group))
         if self.kind == "scribble":
             object.__setattr__(self, "value", _line(self.value))
             object.__setattr__(self, "width_px", _width(self.width_px))
@@ -177,9 +214,18 @@ class MaskLike:
         object.__setattr__(self, "value", value)
 
     @classmethod
-    def scribble(cls, points: Any, width_px: float = 1.0, threshold: float = 0.5) -> MaskLike:
+    def scribble(
+        cls, points: Any, width_px: float = 1.0, threshold: float = 0.5, group: bool = True
+    ) -> MaskLike:
         """Return a stroke along (K, 2) image points; the mask that holds most of it answers."""
-        return cls(points, threshold, "scribble", width_px)
+        return cls(points, threshold, "scribble", width_px, group)
+
+
+def _previous(value: Any) -> MaskLike | None:
+    """Return an earlier answer as a mask, None where there is nothing of it."""
+    if value is None or (isinstance(value, (Selection, MaskSet)) and len(value) == 0):
+        return None
+    return value if isinstance(value, MaskLike) else MaskLike(value)
 
 
 CropStyle = Literal["masked", "blurred", "context"]

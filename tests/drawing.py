@@ -104,33 +104,36 @@ def point_prompts(draw: st.DrawFn, scene: Scene) -> Points:
         objects.append([draw(clicks(scene)) for _ in range(count)])
         marks = draw(st.lists(st.sampled_from([1, 1, 0, -1]), min_size=count, max_size=count))
         labels.append(marks if any(mark >= 0 for mark in marks) else [draw(st.integers(0, 1))] * count)
-    return Points(objects, labels, multimask=draw(st.booleans()))
+    level = draw(st.sampled_from(["auto", "auto", "auto", "whole", "part", "subpart"]))
+    return Points(objects, labels, multimask=level == "auto" and draw(st.booleans()), level=level)
 
 
 @st.composite
 def mask_prompts(draw: st.DrawFn, scene: Scene) -> MaskLike:
-    """A bitmap, RLE, a rectangular polygon, or a stroke along the axes."""
+    """A bitmap, RLE, a rectangular polygon, or a stroke along the axes; one mask answers."""
     height, width = scene.size_hw
     kind = draw(st.sampled_from(["bitmap", "rle", "polygon", "scribble"]))
     threshold = draw(st.sampled_from(THRESHOLDS))
     if kind == "polygon" and min(height, width) > 1:
         xs = draw(st.lists(st.integers(0, width - 1), min_size=2, max_size=2, unique=True))
         ys = draw(st.lists(st.integers(0, height - 1), min_size=2, max_size=2, unique=True))
-        return MaskLike([(xs[0], ys[0]), (xs[1], ys[0]), (xs[1], ys[1]), (xs[0], ys[1])], threshold)
+        return MaskLike(
+            [(xs[0], ys[0]), (xs[1], ys[0]), (xs[1], ys[1]), (xs[0], ys[1])], threshold, group=False
+        )
     if kind == "scribble":
         line = [draw(clicks(scene))]
         for _ in range(draw(st.integers(0, 3))):
             x, y = draw(clicks(scene))
             line.append((x, line[-1][1]) if draw(st.booleans()) else (line[-1][0], y))
-        return MaskLike.scribble(line, threshold=threshold)
+        return MaskLike.scribble(line, threshold=threshold, group=False)
     drawn = blob(scene.size_hw, draw(st.integers(0, 999)))
     if len(scene.masks) and draw(st.booleans()):
         drawn = scene.masks[draw(st.integers(0, len(scene.masks) - 1))]
     if not drawn.any():
         drawn = np.ones(scene.size_hw, bool)
     if kind == "rle":
-        return MaskLike({"size": [height, width], "counts": runs(drawn)}, threshold)
-    return MaskLike(drawn, threshold)
+        return MaskLike({"size": [height, width], "counts": runs(drawn)}, threshold, group=False)
+    return MaskLike(drawn, threshold, group=False)
 
 
 def runs(mask: BoolArray) -> list[int]:

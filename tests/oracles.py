@@ -144,7 +144,7 @@ def select(scene: Scene, prompt: Any) -> list[Answer]:
         return [
             one
             for g, clicks in enumerate(prompt.objects)
-            for one in select_clicks(scene, clicks, g, prompt.multimask)
+            for one in select_clicks(scene, clicks, g, prompt.multimask, prompt.level)
         ]
     if isinstance(prompt, MaskLike):
         return select_mask(scene, prompt)
@@ -176,7 +176,9 @@ def best_by_iou(scene: Scene, region: BoolArray, threshold: Fraction) -> int | N
     return best if values[best] > 0 and values[best] >= threshold else None
 
 
-def select_clicks(scene: Scene, clicks: ObjectPoints, group: int, multimask: bool) -> list[Answer]:
+def select_clicks(
+    scene: Scene, clicks: ObjectPoints, group: int, multimask: bool, level: str
+) -> list[Answer]:
     """The masks that the clicks on one object mean."""
     rows = range(len(scene.masks))
     foreground, background = clicks.foreground, clicks.background
@@ -185,15 +187,18 @@ def select_clicks(scene: Scene, clicks: ObjectPoints, group: int, multimask: boo
         return [Answer(scene.masks[row], group, float(scene.scores[row]), row) for row in spared]
     alone = clicks_on_one(scene, foreground, background, group)
     if alone:
+        if level != "auto":
+            return [at_level(alone, level)]
         return levels(alone) if multimask and len(alone) > 1 else alone[:1]
     parts = [one for point in foreground for one in clicks_on_one(scene, [point], background, group)[:1]]
     if not parts:
         return []
+    level = "" if level == "auto" else "whole"
     least = min(parts, key=lambda part: (part.score, part.row))
     if all(part.row == least.row and not part.edited for part in parts):
-        return [least]
+        return [least._replace(level=level)]
     union = np.logical_or.reduce([part.pixels for part in parts])
-    return [Answer(union, group, least.score, least.row, edited=True)]
+    return [Answer(union, group, least.score, least.row, level, edited=True)]
 
 
 def clicks_on_one(
@@ -245,11 +250,24 @@ def consistent_exists(scene: Scene, foreground: Sequence[Any], background: Seque
     return False
 
 
-def levels(answers: Sequence[Answer]) -> list[Answer]:
+def at_level(answers: Sequence[Answer], level: str) -> Answer:
+    """Of up to three that lie in each other, the one of that name; else the smallest."""
+    found = {one.level: one for one in levels(answers, nested=True)}
+    return found.get(level) or min(found.values(), key=lambda one: int(one.pixels.sum()))
+
+
+def in_each_other(a: BoolArray, b: BoolArray) -> bool:
+    """Whether four fifths of the smaller mask lie in the other."""
+    return int((a & b).sum()) >= SAME_IOU * min(int(a.sum()), int(b.sum()))
+
+
+def levels(answers: Sequence[Answer], nested: bool = False) -> list[Answer]:
     """Up to three that differ, best first, named by size."""
     chosen: list[Answer] = []
     for one in answers[:12]:
-        if len(chosen) < 3 and all(iou(one.pixels, other.pixels) < SAME_IOU for other in chosen):
+        if len(chosen) == 3 or any(iou(one.pixels, other.pixels) >= SAME_IOU for other in chosen):
+            continue
+        if not nested or all(in_each_other(one.pixels, other.pixels) for other in chosen):
             chosen.append(one)
     names = {1: ("whole",), 2: ("part", "whole"), 3: ("subpart", "part", "whole")}[len(chosen)]
     by_size = sorted(range(len(chosen)), key=lambda k: (int(chosen[k].pixels.sum()), k))

@@ -137,6 +137,21 @@ def test_stdin_needs_its_bytes_and_levels_are_written(model: FastSAM, photos: Pa
     record = done.record()
     assert record["image"] == "-"
     assert sorted(mask["level"] for mask in record["masks"]) == ["part", "whole"]
+    assert [mask["stability"] for mask in record["masks"]] == [1, 1]
+
+
+def test_levels_of_everything_are_another_run(run: Run) -> None:
+    (done,) = run("a/x.png", level="whole")
+    assert set(done.result.levels) == {"whole"}
+    assert done.record()["masks"][0].keys().isdisjoint({"stability"})
+    assert skipped(run("a/x.png", level="whole")) == [True]
+    assert skipped(run("a/x.png", disjoint=True)) == [False]
+    assert skipped(run("a/x.png")) == [False]
+    for options in ({"level": "whole"}, {"disjoint": True}):
+        with pytest.raises(PromptError, match="expected no prompt beside them"):
+            run("a/x.png", prompt=Points((1, 1)), **options)
+    with pytest.raises(PromptError, match="level: expected one of whole, part, subpart"):
+        run("a/x.png", level="auto")
 
 
 def test_a_format_named_twice_is_written_once(run: Run) -> None:

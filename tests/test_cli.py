@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from fastsam import cli
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.demo import demo_photo
+from fastsam.masks import decode_rle
 from tests.text_models import tiny_folder
 
 CLICK = "150,600"
@@ -99,7 +100,9 @@ def test_a_bad_image_does_not_stop_the_others(photos: Path, tmp_path: Path) -> N
     assert len(list((tmp_path / "out").glob("street*.png"))) == 2
 
 
-@pytest.mark.parametrize("name", ["png", "npz", "coco", "sam-json", "yolo", "labelme", "csv", "geojson"])
+@pytest.mark.parametrize(
+    "name", ["png", "npz", "coco", "sam-json", "yolo", "labelme", "csv", "labelmap", "geojson"]
+)
 def test_every_format_writes(name: str, photos: Path, tmp_path: Path) -> None:
     shutil.move(photos / "street1.jpg", tmp_path)
     done = run("segment", str(photos), "--out", str(tmp_path / "out"), "--format", name)
@@ -134,9 +137,24 @@ def test_multimask_gives_named_levels() -> None:
     assert set(levels) <= {"whole", "part", "subpart"}
 
 
+def test_a_level_of_a_click_and_of_everything() -> None:
+    done = run("segment", str(demo_photo()), "--json", "--point", CLICK, "--level", "part", "--conf", "0.05")
+    (found,) = json.loads(done.stdout)["masks"]
+    assert found["level"] == "part"
+    assert 0 < found["stability"] <= 1
+    done = run("segment", str(demo_photo()), "--json", "--level", "whole", "--disjoint", "--conf", "0.2")
+    masks = json.loads(done.stdout)["masks"]
+    assert {mask["level"] for mask in masks} == {"whole"}
+    stack = np.stack([decode_rle(mask["segmentation"]) for mask in masks])
+    assert stack.sum(axis=0).max() == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([".", "--level", "part", "--box", "1,1,9,9"], "--level: expected --point, or no prompt"),
+        ([".", "--level", "part", "--point", "1,1", "--multimask"], "'auto' with multimask"),
+        ([".", "--disjoint", "--point", "1,1"], "--disjoint: expected no prompt"),
         (["nowhere.jpg"], "nowhere.jpg"),
         ([".", "--point", "900"], "point '900': expected x,y or x,y,label"),
         ([".", "--point", "9,9,7"], "label 1 (foreground) or 0"),

@@ -75,6 +75,12 @@ def test_local_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_picture_of_levels_is_made_by_its_example(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "examples" / "levels.py"))["main"](str(tmp_path / "levels.jpg"))
+    with Image.open(tmp_path / "levels.jpg") as made, Image.open(ROOT / "docs" / "levels.jpg") as kept:
+        assert made.size == kept.size == (1600, 400)
+
+
 def test_the_readme_picture_is_made_by_its_example(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "examples" / "readme_picture.py"))["main"](str(tmp_path / "readme.jpg"))
     with Image.open(tmp_path / "readme.jpg") as made, Image.open(ROOT / "docs" / "readme.jpg") as kept:

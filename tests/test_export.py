@@ -38,6 +38,7 @@ from fastsam.masks import (
     yolo_polygon,
 )
 from fastsam.records import Frame, MaskSet
+from fastsam.stores import Crop
 
 SIZE = (90, 120)
 
@@ -352,6 +353,27 @@ def test_csv_has_a_row_a_mask(masks: MaskSet, tmp_path: Path) -> None:
     assert [rows[2][name] for name in ("x1", "y1", "x2", "y2")] == ["81", "0", "120", "25"]
 
 
+def test_labelmap_is_16_bit_with_the_smaller_in_front(masks: MaskSet, tmp_path: Path) -> None:
+    (path,) = write(masks, tmp_path, "labelmap", name="bus")
+    assert path.name == "bus_labels.png"
+    with Image.open(path) as kept:
+        labels = np.asarray(kept)
+    assert (labels.dtype, labels.shape) == (np.uint16, SIZE)
+    for i in (2, 3):  # the slab and the pixel are in front of all that they touch
+        assert np.array_equal(labels == i + 1, drawn()[i])
+    assert np.array_equal(labels > 0, drawn().any(axis=0))
+
+
+def test_labelmap_of_hundreds_of_masks_and_of_too_many(tmp_path: Path) -> None:
+    pixels = [Crop(x, 0, np.ones((1, 1), bool)) for x in range(300)]
+    (path,) = write(MaskSet.from_crops(pixels, (1, 300)), tmp_path, "labelmap")
+    with Image.open(path) as kept:
+        assert np.asarray(kept).tolist() == [list(range(1, 301))]
+    one = MaskSet.from_crops(pixels[:1], (1, 300))
+    with pytest.raises(ExportError, match="expected 65535 masks at most"):
+        write(one[np.zeros(65536, np.int64)], tmp_path, "labelmap")
+
+
 # --- every format -----------------------------------------------------------------------------------
 
 
@@ -376,6 +398,9 @@ def test_no_masks_make_valid_empty_files(format: str, tmp_path: Path) -> None:
         assert json.loads(main)["shapes"] == []
     elif format == "geojson":
         assert json.loads(main)["features"] == []
+    elif format == "labelmap":
+        with Image.open(files[0]) as labels:
+            assert not np.asarray(labels).any()
     else:
         assert main.count(b"\n") == 1  # the header
 
@@ -417,7 +442,17 @@ def test_formats_share_a_folder_and_know_what_is_done(format: str, masks: MaskSe
 
 
 def test_table() -> None:
-    assert list(FORMATS) == ["png", "npz", "coco", "sam-json", "yolo", "labelme", "csv", "geojson"]
+    assert list(FORMATS) == [
+        "png",
+        "npz",
+        "coco",
+        "sam-json",
+        "yolo",
+        "labelme",
+        "csv",
+        "labelmap",
+        "geojson",
+    ]
     for name, row in FORMATS.items():
         assert row.name == name
         assert row.help

@@ -13,7 +13,7 @@ from fastsam import Box, FastSAM, MaskLike, Points, Session, all_of, any_of, but
 from fastsam.demo import demo_photo
 from fastsam.errors import ConfigError, ExportError, ImageError, PromptError, UnknownWeightsError
 from fastsam.masks import iou_matrix
-from fastsam.testing import FixedSegmenter
+from fastsam.testing import ColourWordEncoder, FixedSegmenter
 
 LEFT_PERSON = (150, 600)
 BUS = (20, 230, 800, 750)
@@ -70,6 +70,66 @@ def test_previous_answer_is_a_prompt(bus: Session) -> None:
     again = bus.select(MaskLike(first))
     assert again.indices.tolist() == first.indices.tolist()
     assert again.scores[0] > 0.9  # what was handed out is refined, what is chosen among is not
+
+
+def test_levels_of_everything(bus: Session) -> None:
+    tree = bus.levels
+    assert bus.levels is tree, "found once"
+    whole, part = bus.everything("whole"), bus.everything("part")
+    assert whole.levels == ("whole",) * len(whole)
+    assert set(part.levels) == {"part"}
+    assert set(part.indices).isdisjoint(whole.indices)
+    assert all(tree.parent[i] in whole.indices for i in part.indices)
+    assert not whole.edited.any()
+    assert "masks of level part" in part.reason
+    with pytest.raises(PromptError, match="level: expected one of whole, part, subpart"):
+        bus.everything("auto")  # type: ignore[arg-type]
+
+
+def test_everything_as_a_partition(bus: Session, tmp_path: Path) -> None:
+    apart = bus.everything(disjoint=True)
+    pixels = np.asarray(apart.masks)
+    assert pixels.sum(axis=0).max() == 1
+    assert 0 < apart.edited.sum() < len(apart)
+    assert "of them apart" in apart.reason
+    labels = apart.label_map()
+    assert labels.max() == len(apart)
+    assert all((labels[mask] == k + 1).all() for k, mask in enumerate(pixels))
+    for k in np.flatnonzero(~apart.edited):  # refined as they would be alone
+        assert np.array_equal(pixels[k], bus.everything().masks.mask(int(apart.indices[k])))
+    (path,) = apart.export(tmp_path, "labelmap")
+    with Image.open(path) as kept:
+        assert np.array_equal(np.asarray(kept), labels)
+    parts = bus.everything("part", disjoint=True)
+    assert set(parts.levels) <= {"part"}
+    assert apart.plot().shape == bus.frame.rgb.shape
+
+
+def test_an_earlier_answer_is_handed_out_as_it_was(bus: Session) -> None:
+    first = bus.select(Points(LEFT_PERSON))
+    kept = bus.select(Points((400, 1070), previous=first))  # the street is no mask
+    assert np.array_equal(kept.masks.mask(0), first.masks.mask(0))
+    assert kept.indices.tolist() == first.indices.tolist()
+    more = bus.select(Points((740, 640), previous=kept))
+    assert (more.masks.mask(0) >= first.masks.mask(0)).all()
+    assert more.masks.mask(0)[640, 740]
+
+
+def test_what_came_from_no_mask_has_no_name() -> None:
+    drawn = np.zeros((2, 20, 30), bool)
+    drawn[0, 2:12, 2:12] = drawn[1, 15:, 20:] = True
+    model = FastSAM(segmenter=FixedSegmenter(drawn[:1]), text_model=ColourWordEncoder())
+    session = model.open(np.full((20, 30, 3), 200, np.uint8)).label(["white", "black"])
+    alone = session.select(Points((1, 19), previous=drawn[1]))
+    assert (alone.indices.tolist(), alone.labels) == ([-1], ("unknown",))
+    assert alone.plot().shape == (20, 30, 3)
+
+
+def test_masks_in_better_ones_can_be_dropped(model: FastSAM) -> None:
+    every = model.open(demo_photo(), conf=0.05)
+    fewer = model.open(demo_photo(), conf=0.05, containment=0.8)
+    assert 0 < len(fewer.masks) < len(every.masks)
+    assert set(fewer.masks.scores.tolist()) <= set(every.masks.scores.tolist())
 
 
 def test_options_and_defaults(model: FastSAM) -> None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from hypothesis import given
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, InputError
@@ -14,14 +15,17 @@ from fastsam.masks import iou_matrix
 from fastsam.records import Frame, MaskSet
 from fastsam.refine import (
     RefinedStore,
+    containment_nms,
     drop_duplicates,
     fill_and_drop,
     follow_edges,
     grid_cell_px,
+    partition,
     refine,
 )
 from fastsam.stores import Crop, GridStore
-from tests.drawing import ellipse, rectangle
+from tests.drawing import ellipse, mask_set, rectangle, scenes
+from tests.oracles import Scene
 
 SIZE = (80, 100)
 DISC = ellipse(SIZE, 20, 10, 70, 60)
@@ -50,6 +54,57 @@ def test_the_better_of_two_duplicates_stays() -> None:
     assert kept.scores.tolist() == pytest.approx([0.3, 0.5])
     assert np.array_equal(kept.mask(1), DISC)
     assert len(drop_duplicates(masks, 0.99)) == 3
+
+
+def test_what_lies_in_a_better_mask_is_dropped() -> None:
+    part, better = rectangle(SIZE, 35, 25, 50, 40), rectangle(SIZE, 40, 20, 45, 50)
+    apart = rectangle(SIZE, 75, 5, 95, 40)
+    masks = MaskSet.from_dense(np.stack([part, apart, DISC, better]), [0.5, 0.3, 0.8, 0.9])
+    kept = containment_nms(masks, 0.9)
+    assert kept.scores.tolist() == pytest.approx([0.3, 0.8, 0.9])
+    assert containment_nms(masks, 1.0) is masks
+    assert len(containment_nms(masks, 0.99)) == 3
+    assert len(containment_nms(MaskSet.none(SIZE), 0.5)) == 0
+
+
+def test_what_lies_in_a_dropped_mask_may_stay() -> None:
+    """Only masks that stay take others away."""
+    middle, inner = rectangle(SIZE, 20, 30, 72, 40), rectangle(SIZE, 62, 32, 72, 38)
+    masks = MaskSet.from_dense(np.stack([DISC, middle, inner]), [0.9, 0.8, 0.7])
+    assert containment_nms(masks, 0.8).scores.tolist() == pytest.approx([0.9, 0.7])
+
+
+@given(scenes(max_side=32))
+def test_a_partition_gives_each_pixel_one_mask(scene: Scene) -> None:
+    masks, rows, cut = partition(mask_set(scene))
+    parts = np.asarray(masks)
+    assert parts.sum(axis=0).max(initial=0) <= 1
+    assert masks.scores.tolist() == scene.scores[rows].tolist()
+    assert (parts <= scene.masks[rows]).all()
+    assert cut.tolist() == [not np.array_equal(a, b) for a, b in zip(parts, scene.masks[rows], strict=True)]
+    areas = scene.masks.sum(axis=(1, 2))
+    assert (10 * parts.sum(axis=(1, 2)) >= areas[rows]).all()
+    for i in range(len(areas)):  # what a mask could still have, it has: pixels of it belong to smaller ones
+        free = scene.masks[i] & ~parts[areas[rows] <= areas[i]].any(axis=0)
+        if i in rows:
+            assert not free.any()
+        else:
+            assert 10 * free.sum() < max(areas[i], 1)
+    labels = masks.label_map()
+    assert np.array_equal(labels > 0, parts.any(axis=0))
+    assert all(np.array_equal(labels == k + 1, part) for k, part in enumerate(parts))
+
+
+def test_a_partition_shows_the_part_and_the_rest_of_its_whole() -> None:
+    shirt, seams = ellipse(SIZE, 25, 15, 50, 45), np.roll(DISC, 1, axis=0)
+    masks, rows, cut = partition(MaskSet.from_dense(np.stack([DISC, shirt]), [0.9, 0.4]))
+    assert (rows.tolist(), cut.tolist()) == ([0, 1], [True, False])
+    assert np.array_equal(masks.mask(0), DISC & ~shirt)
+    again, rows, _ = partition(MaskSet.from_dense(np.stack([DISC, seams]), [0.9, 0.4]))
+    assert rows.tolist() == [0], "of a mask that is hidden by nine tenths nothing stays"
+    assert np.array_equal(again.mask(0), DISC)
+    empty, rows, cut = partition(MaskSet.none(SIZE))
+    assert (len(empty), len(rows), len(cut)) == (0, 0, 0)
 
 
 def test_a_part_in_the_same_box_is_no_duplicate() -> None:

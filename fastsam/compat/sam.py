@@ -130,7 +130,7 @@ class SamPredictor:
         if box is not None:
             regions.append(_box(box, size_hw))
         if mask_input is not None:
-            regions.append(MaskLike(_from_low_res(mask_input, size_hw)))
+            regions.append(MaskLike(_from_low_res(mask_input, size_hw), group=False))
         answer = _select(self._session, points, regions)
         masks, scores = _stacked(answer, 3 if multimask_output else 1)
         low_res = np.stack([_to_low_res(mask) for mask in masks])

@@ -8,20 +8,24 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations, Row
 from fastsam.masks import edge_polygons, join_rings, polygon_parts
 
 __all__ = [
-    "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelme", "encode_npz", "encode_sam", "facts_of",
-    "to_csv", "to_json",
+    "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelmap", "encode_labelme", "encode_npz",
+    "encode_sam", "facts_of", "to_csv", "to_json",
 ]  # fmt: skip
 
+_MOST_LABELS = 2**16 - 1  # 0 is "no mask"
 _TOLERANCE_PX = 0.7  # under a pixel: takes the stairs out of outlines without moving them
 _PIXELS = "pixels: x to the right, y down, (0, 0) is the top left corner of the image"
 _CSV_COLUMNS = [
@@ -171,6 +175,25 @@ def facts_of(item: Annotations, row: Row) -> dict[str, Any]:
 def encode_csv(item: Annotations, _folder: Path) -> bytes:
     """Return a table with a row for each mask."""
     return to_csv([facts_of(item, row) for row in item.rows()], _CSV_COLUMNS, item)
+
+
+def encode_labelmap(item: Annotations, _folder: Path) -> bytes:
+    """Return a 16-bit grey PNG: the row of the mask that holds a pixel, plus 1; 0 where none does.
+
+    Where masks overlap the smaller is in front; ``Session.everything(disjoint=True)`` gives none that do.
+
+    Raises:
+        ExportError: there are more masks than 16 bits can tell apart.
+    """
+    if len(item.masks) > _MOST_LABELS:
+        raise ExportError(
+            f"labelmap of {item.name!r}: expected {_MOST_LABELS} masks at most (16 bit), "
+            f"got {len(item.masks)}; choose fewer (max_det, conf), or another format, such as npz"
+        )
+    decoded = replace(item.masks, store=item.store)
+    stream = io.BytesIO()
+    Image.fromarray(decoded.label_map().astype(np.uint16)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def encode_geojson(item: Annotations, _folder: Path) -> bytes:

@@ -18,6 +18,7 @@ from fastsam.export.encoders import (
     AMG_COLUMNS,
     encode_csv,
     encode_geojson,
+    encode_labelmap,
     encode_labelme,
     encode_npz,
     encode_sam,
@@ -90,6 +91,12 @@ class CsvSink(FileSink):
     """``NAME.csv``."""
 
     pattern, encode = "{}.csv", encode_csv
+
+
+class LabelMapSink(FileSink):
+    """``NAME_labels.png``."""
+
+    pattern, encode = "{}_labels.png", encode_labelmap
 
 
 class GeoJsonSink(FileSink):
@@ -280,6 +287,13 @@ _ROWS = (
     Format("yolo", ".txt", "labels/NAME.txt: YOLO polygons, and classes.txt", "image", YoloSink),
     Format("labelme", ".json", "labelme/NAME.json: polygons to edit in LabelMe", "image", LabelmeSink),
     Format("csv", ".csv", "NAME.csv: a row a mask, without its pixels", "image", CsvSink),
+    Format(
+        "labelmap",
+        ".png",
+        "NAME_labels.png: 16 bit, each pixel its mask's row + 1, 0 for none; the smaller in front",
+        "image",
+        LabelMapSink,
+    ),
     Format("geojson", ".geojson", "NAME.geojson: exact polygons in pixels, y down", "image", GeoJsonSink),
 )
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

@@ -116,7 +116,9 @@ def test_as_good_as_the_best_still_has_to_reach_the_threshold() -> None:
     best[0, :49], best[0, 98] = True, True  # 50 % of the stroke
     second[0, 49:98] = True  # 49 % of it, with its middle
     masks = MaskSet.from_dense(np.stack([best, second]), [0.1, 1.0])
-    assert select(masks, MaskLike.scribble([(0, 0), (99, 0)], threshold=0.5)).indices.tolist() == [0]
+    stroke = [(0, 0), (99, 0)]
+    assert select(masks, MaskLike.scribble(stroke, threshold=0.5, group=False)).indices.tolist() == [0]
+    assert select(masks, MaskLike.scribble(stroke, threshold=0.5)).indices.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

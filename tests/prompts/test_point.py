@@ -109,6 +109,49 @@ def test_an_ambiguous_click_has_three_answers_best_first() -> None:
     assert found.masks.areas_px.tolist() == [int(nest().masks[row].sum()) for row in (2, 1, 0)]
 
 
+@pytest.mark.parametrize(("level", "row"), [("whole", 0), ("part", 1), ("subpart", 2)])
+def test_a_level_is_one_of_the_three(level: Any, row: int) -> None:
+    found = select(mask_set(nest()), Points((20, 15), level=level))
+    assert (found.indices.tolist(), found.levels) == ([row], (level,))
+    assert f"{level} of 3 nested answers" in found.reason
+    three = select(mask_set(nest()), Points((20, 15), multimask=True))
+    assert found.scores.tolist() == three[three.indices == row].scores.tolist()
+    assert found.stability_scores().tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("click", "level", "row", "name", "said"),
+    [
+        ((20, 8), "subpart", 1, "part", "no subpart of its own: its part of 2 nested answers"),
+        ((20, 8), "part", 1, "part", "part of 2 nested answers"),
+        ((20, 8), "whole", 0, "whole", "whole of 2 nested answers"),
+        ((20, 45), "subpart", 0, "whole", "no subpart of its own: its whole of 1 nested answers"),
+        ((20, 45), "part", 0, "whole", "no part of its own: its whole of 1 nested answers"),
+    ],
+)
+def test_a_level_that_a_click_does_not_have(
+    click: tuple[int, int], level: Any, row: int, name: str, said: str
+) -> None:
+    found = select(mask_set(nest()), Points(click, level=level))
+    assert (found.indices.tolist(), found.levels) == ([row], (name,))
+    assert said in found.reason
+
+
+def test_a_whole_is_no_mask_that_merely_overlaps() -> None:
+    """A wide mask across the click is an answer of its own, but not what the best answer is part of."""
+    size = (40, 100)
+    thing, across = ellipse(size, 30, 2, 60, 38), rectangle(size, 40, 10, 100, 30)
+    masks = mask_set(Scene(np.stack([thing, across]), (18, 10)))
+    assert len(select(masks, Points((45, 20), multimask=True))) == 2
+    found = select(masks, Points((45, 20), level="whole"))
+    assert found.indices.tolist() == [0]
+
+
+def test_nothing_under_a_click_has_no_level() -> None:
+    assert len(select(mask_set(nest()), Points((0, 0), level="part"))) == 0
+    assert len(select(MaskSet.none((9, 9)), Points((0, 0), level="whole"))) == 0
+
+
 def test_answers_that_are_almost_the_same_count_once() -> None:
     size = (40, 40)
     masks = [ellipse(size, 2, 2, 38, 38), ellipse(size, 3, 3, 38, 38), ellipse(size, 14, 14, 26, 26)]

@@ -300,6 +300,7 @@ def test_what_is_no_box_as_text(text: str, said: str) -> None:
             {"points": [[3, 4], [5, 6]], "labels": [1, 0], "multimask": True},
             Points([(3, 4), (5, 6)], [1, 0], True),
         ),
+        ({"points": [3, 4], "level": "part", "previous": None}, Points((3, 4), level="part")),
         ({"text": " a  dog "}, Text("a dog")),
         (
             {
@@ -327,6 +328,18 @@ def test_what_is_no_box_as_text(text: str, said: str) -> None:
 )
 def test_prompts_from_json(data: Any, wanted: Any) -> None:
     assert prompt_from_json(json.dumps(data)) == wanted
+
+
+def test_an_earlier_answer_from_json() -> None:
+    rle = {"size": [2, 2], "counts": [1, 3]}
+    found = prompt_from_json(json.dumps({"points": [0, 1], "labels": 0, "previous": {"rle": rle}}))
+    assert isinstance(found, Points)
+    assert (found.objects, found.previous.kind, found.previous.value) == (  # type: ignore[union-attr]
+        Points((0, 1), 0).objects, "rle", rle,
+    )  # fmt: skip
+    drawn = prompt_from_json(json.dumps({"rle": rle, "group": False}))
+    assert isinstance(drawn, MaskLike)
+    assert not drawn.group
 
 
 @pytest.mark.parametrize(
@@ -367,6 +380,11 @@ def test_mask_prompts_from_json(data: Any, kind: str, threshold: float, width: f
         ('{"points": [[1, 1]], "labels": "fg"}', "labels"),
         ('{"points": [[1, 1]], "multimask": "no"}', "multimask"),
         ('{"points": {"x": 1}}', "points"),
+        ('{"points": [1, 1], "level": "half"}', "level: expected one of auto, whole, part, subpart, got"),
+        ('{"points": [1, 1], "level": "part", "multimask": true}', "'auto' with multimask"),
+        ('{"points": [1, 1], "previous": {"box": [0, 0, 1, 1]}}', "previous: expected a mask such as"),
+        ('{"points": [1, 1], "previous": [[0, 0], [5, 0], [5, 5]]}', "expected a JSON object"),
+        ('{"rle": {"size": [1, 1], "counts": [1]}, "group": "yes"}', "group: expected True or False"),
         ('{"polygon": [[0, 0], [5, 0], [5, 5]], "kind": "scribble"}', "unknown option 'kind'"),
         ('{"polygon": {"size": [1, 1], "counts": [1]}}', "polygon"),
         ('{"rle": [[0, 0], [5, 0], [5, 5]]}', "rle: expected a mapping"),

@@ -1,0 +1,121 @@
+"""Points on an earlier answer: they add to it and cut from it, and what they do not speak of stays.
+
+SAM's ``mask_input`` is the model, without a network: the answer is the earlier one,
+
+1. joined with what the foreground points outside it would select by themselves (:mod:`prompts.point`);
+2. cut by the mask under each background point inside it: one that spares all foreground points and holds
+   less than half of the answer; if there is none, less than 0.8 (what holds more is the answer itself);
+3. unchanged where no mask can do either, and the reason says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.geometry import Region
+from fastsam.levels import SAME_IOU
+from fastsam.records import MaskSet, Selection
+from fastsam.stores import Crop
+from prompts.mask import rasterise
+from prompts.point import answer_object, checked, click_prior, erase
+from prompts.ranking import best_row, ranked_rows
+from prompts.spec import MaskLike, Points
+
+__all__ = ["answer"]
+
+Xy = NDArray[np.float64]
+_HALF = 0.5
+
+
+def answer(masks: MaskSet, prompt: Points, previous: MaskLike) -> Selection:
+    """Return the earlier answer as the points change it; its score is the share of points it suits.
+
+    Raises:
+        PromptError: a point is outside the image, no point counts, or the earlier answer has another size.
+    """
+    foreground, background = checked(prompt.objects[0], masks.size_hw)
+    before = rasterise(previous, masks.size_hw)
+    pixels = before.copy()
+    notes = [*_add(masks, pixels, foreground, background), *_cut(masks, pixels, foreground, background)]
+    right = [*_under(pixels, foreground), *~_under(pixels, background)]
+    same = " as it was" if np.array_equal(pixels, before) else ""
+    reason = "; ".join([f"previous answer{same}", *(notes or ["it agrees with the points"])])
+    return _selection(masks, pixels, float(np.mean(right)), reason)
+
+
+def _under(pixels: NDArray[np.bool_], points: Xy) -> NDArray[np.bool_]:
+    """Return (P,) which points lie on true pixels."""
+    x, y = np.floor(points).astype(np.int64).T
+    return np.asarray(pixels[y, x], bool)
+
+
+def _add(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: Xy) -> list[str]:
+    """Join what foreground points outside ``pixels`` mean to them; return what was done."""
+    outside = foreground[~_under(pixels, foreground)]
+    if len(outside) == 0:
+        return []
+    for found in answer_object(masks, outside, background)[0][:1]:
+        x0, y0, patch = found.crop or masks.crop(found.row)
+        pixels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
+    missed = int(np.count_nonzero(~_under(pixels, outside)))
+    return [
+        *([f"added what {len(outside) - missed} points outside it mean"] if missed < len(outside) else []),
+        *([f"{missed} points outside it are on no mask that can be added"] if missed else []),
+    ]
+
+
+def _cut(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: Xy) -> list[str]:
+    """Cut the masks under background points inside ``pixels`` from them; return what was done."""
+    inside = background[_under(pixels, background)]  # sorted, as in the prompt
+    if len(inside) == 0:
+        return []
+    whole = Region.from_mask(pixels)
+    spares = ~masks.hits(foreground).any(axis=1)
+    for point in inside:
+        under = masks.hits(point[None])
+        prior = np.where(spares & under[:, 0], click_prior(masks, point[None], under), np.float32(-1))
+        cutters = [masks.crop(row) for row in ranked_rows(masks, prior) if prior[row] >= 0]
+        for most in (_HALF, SAME_IOU):
+            fits = [crop for crop in cutters if whole.shared_px(*crop) < most * whole.area_px]
+            if any(_erased(pixels, crop) for crop in fits):
+                break
+    stuck = int(np.count_nonzero(_under(pixels, inside)))
+    return [
+        *([f"cut by the masks under {len(inside) - stuck} points"] if stuck < len(inside) else []),
+        *([f"{stuck} background points are on no mask that can be cut away"] if stuck else []),
+    ]
+
+
+def _erased(pixels: NDArray[np.bool_], crop: Crop) -> bool:
+    """Clear the pixels of a mask; False, and nothing is done, where none would be left."""
+    left = pixels.copy()
+    erase(left, 0, 0, crop)
+    if not left.any():
+        return False
+    pixels[:] = left
+    return True
+
+
+def _selection(masks: MaskSet, pixels: NDArray[np.bool_], score: float, reason: str) -> Selection:
+    """Return the pixels as a selection: the row that has just these, or an edited mask of the row nearest."""
+    region = Region.from_mask(pixels)
+    ious = masks.ious(region)
+    row = best_row(masks, ious)
+    if row is None or ious[row] <= 0:
+        row, quality = -1, np.ones(1, np.float32)
+    else:
+        crop = masks.crop(row)
+        if region.shared_px(*crop) == region.area_px == np.count_nonzero(crop.patch):
+            return Selection.of(masks, [row], [score], reason)
+        quality = masks.scores[[row]]
+    crops = [Crop(region.x0, region.y0, pixels[region.y0 : region.y1, region.x0 : region.x1])]
+    return Selection(
+        masks=MaskSet.from_crops(crops, masks.size_hw, quality),
+        scores=np.array([score], np.float32),
+        indices=np.array([row], np.int64),
+        groups=np.zeros(1, np.int64),
+        levels=("",),
+        edited=np.ones(1, bool),
+        reason=reason,
+    )
