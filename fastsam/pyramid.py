@@ -25,10 +25,12 @@ class Pyramid:
     Attributes:
         maps: each (C, h, w) float16 over the whole net frame, padding included.
         letterbox: how the image lies in the net frame.
+        network: names the network and its weights: maps of two networks cannot be compared.
     """
 
     maps: tuple[NDArray[np.float16], ...]
     letterbox: Letterbox
+    network: str = ""
 
     def __post_init__(self) -> None:
         """Check that the maps divide the net frame.

@@ -82,6 +82,15 @@ class Embedder:
         return str(getattr(self.encoder, "identity", type(self.encoder).__name__))
 
     @property
+    def content(self) -> str:
+        """Names the encoder by the content of its files, where it has files; equal for equal vectors.
+
+        Raises:
+            WeightsError: its files cannot be had.
+        """
+        return str(getattr(self.encoder, "content", self.identity))
+
+    @property
     def logit_scale(self) -> float:
         """What similarities are multiplied by before they become probabilities."""
         return float(self.encoder.logit_scale)
@@ -187,6 +196,30 @@ class ImageFeatures:
         place[of] = np.arange(len(of))
         chosen = place[self._rows]
         return vectors[chosen[chosen >= 0]], np.flatnonzero(chosen >= 0)
+
+    def pictures(self) -> FloatArray:
+        """Return (N, D) unit vectors of the masks' pictures (masked); zeros where too small to tell."""
+        vectors, of = self.embeddings("masked")
+        found = np.zeros((len(self), vectors.shape[1]), np.float32)
+        found[of] = vectors
+        return found
+
+    @property
+    def network(self) -> str:
+        """Names the network whose feature maps the masks carry; empty where they carry none."""
+        return "" if self.masks.pyramid is None else self.masks.pyramid.network
+
+    def seen(self) -> FloatArray:
+        """Return (N, C) unit vectors of what the network saw under the masks; (N, 0) without feature maps."""
+        if "seen" not in self._memory:
+            found = (
+                np.zeros((len(self.masks), 0), np.float32)
+                if self.masks.pyramid is None
+                else self.masks.embeddings()
+            )
+            self._memory["seen"] = (found, np.arange(len(found)))
+        found, _ = self._memory["seen"]
+        return found if self._rows is None else found[self._rows]
 
     def _encoded(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
         """Encode all masks, some at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class TorchBackend:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Attributes:
+        sha256: of the checkpoint's bytes; equal for equal feature maps.
         quality: how to tell a mask's expected IoU, where the checkpoint carries a calibration.
         times_ms: how long the last ``segment`` took: ``prepare``, ``network``, ``decode``.
     """
@@ -63,6 +65,8 @@ class TorchBackend:
         self.device = pick_device(device)
         self.checkpoint = Path(checkpoint)
         content = load_checkpoint(checkpoint)
+        with self.checkpoint.open("rb") as stream:
+            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         model: Any = network_of(content, self.checkpoint)
         self.quality = quality_of(content, self.checkpoint)
         model.model[
@@ -85,7 +89,8 @@ class TorchBackend:
         prepared = time.perf_counter()
         predictions, prototypes, maps = self.forward(image)
         passed = time.perf_counter()
-        masks = decode(predictions, prototypes, letterbox, config, self.quality, Pyramid(maps, letterbox))
+        pyramid = Pyramid(maps, letterbox, self.sha256)
+        masks = decode(predictions, prototypes, letterbox, config, self.quality, pyramid)
         done = time.perf_counter()
         self.times_ms = {
             "prepare": 1e3 * (prepared - start),
