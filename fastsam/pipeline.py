@@ -30,6 +30,7 @@ from prompts import Box, Example, ImageFeatures, Look, Points, Prompt, Reference
 from prompts.encoder import Encoder
 from prompts.reference import look_at, resolve, resolve_reference
 from prompts.reference_spec import Mode, Region
+from prompts.text import Embedder
 
 __all__ = ["FastSAM", "Result", "Session"]
 
@@ -186,7 +187,7 @@ class Session:
         return self._result(select(self.masks, looked, self.features), prompt)
 
     def reference(
-        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.3
+        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
     ) -> Reference:
         """Return a region of this image as a prompt for others of the same model.
 
@@ -301,6 +302,16 @@ class FastSAM:
         self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
         self.defaults = SegmentConfig(**found.defaults)
 
+    @property
+    def embedder(self) -> Embedder:
+        """What encodes texts and the pictures of masks."""
+        return self._embedder
+
+    @property
+    def network(self) -> str:
+        """Names the segmenter's network by its file's content; empty for a segmenter without weights."""
+        return str(getattr(self.segmenter, "sha256", ""))
+
     def open(self, source: Any, **options: Any) -> Session:
         """Read one image and find all its masks.
 
@@ -341,7 +352,7 @@ class FastSAM:
         *,
         negatives: Any = (),
         mode: Mode = "all",
-        threshold: float = 0.3,
+        threshold: float = 0.2,
         **options: Any,
     ) -> Reference:
         """Read an image and return a region of it as a prompt for others; see :meth:`Session.reference`.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastsam.errors import PromptError
 from fastsam.records import MaskSet, Selection
 from prompts import box, mask, point
+from prompts.looks import Looks, looks_among, looks_of
 from prompts.ranking import best_row, ranked_rows
 from prompts.reference_spec import Example, Look, Reference, Region
 from prompts.regions import Box, MaskLike, Points
@@ -26,7 +27,6 @@ __all__ = [
     "answer",
     "asks_reference",
     "look_at",
-    "looks",
     "probabilities",
     "resolve",
     "resolve_reference",
@@ -34,14 +34,7 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float32]
-_PICTURE, _NETWORK, _BIAS = 12.0, 3.0, -7.0  # log-odds of "the same kind of thing" from the two cosines
-
-
-def looks(features: ImageFeatures, name: str = "") -> list[Look]:
-    """Return how each mask looks to the models."""
-    seen, pictures = features.seen(), features.pictures()
-    network, text_model = features.network, features.embedder.content
-    return [Look(a, b, network, text_model, name) for a, b in zip(seen, pictures, strict=True)]
+_PICTURE, _NETWORK, _BIAS = 3.7, 7.0, -6.6  # log-odds of "the same kind of thing" from the two cosines
 
 
 def look_at(masks: MaskSet, features: ImageFeatures | None, example: Example) -> list[Look]:
@@ -60,12 +53,11 @@ def look_at(masks: MaskSet, features: ImageFeatures | None, example: Example) ->
     if features is None:
         raise PromptError(f"{what}: {NO_FEATURES}")
     chosen = _region_masks(masks, example.region, what)
-    found = looks(ImageFeatures(features.frame, chosen, features.embedder), what)
-    if not any(len(one.seen) or one.picture.any() for one in found):
-        raise PromptError(
-            f"{what}: its {len(found)} regions are too small to tell what they show; choose a larger one"
-        )
-    return found
+    found = looks_among(ImageFeatures(features.frame, chosen, features.embedder), features.whole())
+    told = np.flatnonzero(found.pictures.any(axis=1))
+    if len(told) == 0:
+        raise PromptError(f"{what}: too small to tell what it shows; choose a larger region")
+    return [found.look(int(i), what) for i in told]
 
 
 def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
@@ -161,47 +153,48 @@ def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> 
         )
     if len(masks) == 0:
         return np.zeros((1, 0), np.float32)
-    likely = probabilities(features.seen(), features.pictures(), _checked(prompt, features))
+    likely = probabilities(looks_of(features), prompt)
     return np.asarray((likely * masks.scores)[None], np.float32)
 
 
-def probabilities(seen: FloatArray, pictures: FloatArray, reference: Reference) -> NDArray[np.float64]:
+def probabilities(looks: Looks, reference: Reference) -> NDArray[np.float64]:
     """Return (N,) how probable it is that masks show what a reference shows, from their vectors alone.
 
-    Log-odds grow with the cosines; a mask is of the shots' kind, of the negatives' kind, or of another.
+    Log-odds grow with the cosines. A mask is of the shots' kind, which is the more probable the more of them
+    it is like, or like the nearest of the negatives, or something else.
 
     Args:
-        seen: (N, C) what the network saw under each mask.
-        pictures: (N, D) by the text-image model; rows of zeros are masks that are too small to tell.
+        looks: of the masks; those that are too small to tell have the probability 0.
         reference: that the same models have looked at.
+
+    Raises:
+        PromptError: nobody has looked at the reference yet, or other models have.
     """
-    odds = np.exp(_log_odds(seen, pictures, reference.shots))
-    against = np.exp(_log_odds(seen, pictures, reference.negatives)) if reference.negatives else 0.0
-    return np.where(pictures.any(axis=1), odds / (1 + odds + against), 0.0)
+    _check(reference, looks)
+    odds = np.exp(_log_odds(looks, reference.shots)).mean(axis=1)
+    against = np.exp(_log_odds(looks, reference.negatives)).max(axis=1) if reference.negatives else 0.0
+    return np.where(looks.pictures.any(axis=1), odds / (1 + odds + against), 0.0)
 
 
-def _log_odds(
-    seen: FloatArray, pictures: FloatArray, looks_at: Sequence[Example | Look]
-) -> NDArray[np.float64]:
-    """Return (N,) the log-odds that masks are like the nearest of the looks."""
-    known = [one for one in looks_at if isinstance(one, Look)]
-    total = _PICTURE * (pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T)
-    total += _NETWORK * (seen.astype(np.float64) @ np.stack([one.seen for one in known]).T)
-    return np.asarray(total.max(axis=1) + _BIAS)
+def _log_odds(looks: Looks, others: Sequence[Example | Look]) -> NDArray[np.float64]:
+    """Return (N, S) the log-odds that masks are of one kind with each of S others."""
+    known = [one for one in others if isinstance(one, Look)]
+    total = _PICTURE * (looks.pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T)
+    total += _NETWORK * (looks.seen.astype(np.float64) @ np.stack([one.seen for one in known]).T)
+    return np.asarray(total + _BIAS)
 
 
-def _checked(prompt: Reference, features: ImageFeatures) -> Reference:
-    """Return the reference, or say that other models than the masks' have looked at it, or none."""
-    network, text_model = features.network, features.embedder.content
-    for one in (*prompt.shots, *prompt.negatives):
+def _check(reference: Reference, looks: Looks) -> None:
+    """Raise PromptError where other models than the masks' have looked at the reference, or none."""
+    for one in (*reference.shots, *reference.negatives):
         if isinstance(one, Example):
             raise PromptError(
                 f"reference: expected one that has been looked at; {one!r} has not: ask a Session, or make "
                 "it with Session.reference(...) or FastSAM.reference(...)"
             )
         for what, theirs, ours in (
-            ("segmenter", one.network, network),
-            ("text-image model", one.text_model, text_model),
+            ("segmenter", one.network, looks.network),
+            ("text-image model", one.text_model, looks.text_model),
         ):
             if theirs != ours:
                 raise PromptError(
@@ -209,7 +202,6 @@ def _checked(prompt: Reference, features: ImageFeatures) -> Reference:
                     f"({theirs[:60] or 'none'} instead of {ours[:60] or 'none'}), whose vectors cannot be "
                     "compared; make the reference again with the model that segments the images"
                 )
-    return prompt
 
 
 def answer(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> Selection:

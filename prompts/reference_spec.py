@@ -37,6 +37,12 @@ class Example:
     image: Any
     region: Region
 
+    def __post_init__(self) -> None:
+        """Check that there is an image, and a region that says what is meant."""
+        if self.image is None:
+            raise PromptError("reference: expected an image, such as a file's path, got None")
+        _check_region(self.region)
+
     def __repr__(self) -> str:
         """Return where it is, not the pixels."""
         return f"Example({self.name}, {type(self.region).__name__})"
@@ -125,11 +131,9 @@ class Reference:
         *,
         negatives: Any = (),
         mode: Mode = "all",
-        threshold: float = 0.3,
+        threshold: float = 0.2,
     ) -> None:
-        if image is None:
-            raise PromptError("reference: expected an image, such as a file's path, got None")
-        self._set([Example(image, _region(region))], _negatives(negatives, image), mode, threshold)
+        self._set([Example(image, region)], _negatives(negatives, image), mode, threshold)
 
     @classmethod
     def of(
@@ -142,7 +146,8 @@ class Reference:
         """Return one reference with the shots and negatives of several.
 
         Args:
-            references: at least one; a mask answers that looks like any of their shots.
+            references: at least one, of one kind of thing: a mask is the better the more of their shots it
+                looks like. Ask for things of several kinds with ``any_of``.
             negatives: further references, whose shots are negatives here.
             mode: that of the first by default.
             threshold: that of the first by default.
@@ -166,7 +171,7 @@ class Reference:
         shots: Iterable[Example | Look],
         negatives: Iterable[Example | Look] = (),
         mode: Mode = "all",
-        threshold: float = 0.3,
+        threshold: float = 0.2,
     ) -> Reference:
         """Return a reference of these shots and negatives.
 
@@ -209,8 +214,8 @@ class Reference:
         return all(isinstance(one, Look) for one in (*self.shots, *self.negatives))
 
 
-def _region(region: Any) -> Region:
-    """Return the region, checked."""
+def _check_region(region: Any) -> None:
+    """Raise PromptError where a region is none, or does not say what is meant."""
     if not isinstance(region, Region):
         raise PromptError(
             "reference: expected a region as Box(...), Points(...) or MaskLike(...), "
@@ -218,7 +223,6 @@ def _region(region: Any) -> Region:
         )
     if isinstance(region, Points) and not all(clicks.foreground for clicks in region.objects):
         raise PromptError("reference: expected a foreground point on each object, got background points only")
-    return region
 
 
 def _negatives(given: Any, image: Any) -> list[Example | Look]:
@@ -237,7 +241,7 @@ def _negatives(given: Any, image: Any) -> list[Example | Look]:
                 f"negatives: expected References, which tell their image, got {type(item).__name__}"
             )
         else:
-            found.append(Example(image, _region(item)))
+            found.append(Example(image, item))
     return found
 
 

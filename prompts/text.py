@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "asks_text",
     "probabilities",
     "score",
+    "shown",
 ]
 
 FloatArray = NDArray[np.float32]
@@ -182,8 +183,7 @@ class ImageFeatures:
 
     def take(self, index: IntArray) -> ImageFeatures:
         """Return the features of some of the masks; what either encodes, both know."""
-        rows = np.arange(len(self)) if self._rows is None else self._rows
-        return ImageFeatures(self.frame, self.masks, self.embedder, rows[index], self._memory)
+        return replace(self, _rows=self.rows[index])
 
     def embeddings(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
         """Return (K, D) unit vectors, and (K,) the masks that they are of; the rest are too small to tell."""
@@ -197,29 +197,14 @@ class ImageFeatures:
         chosen = place[self._rows]
         return vectors[chosen[chosen >= 0]], np.flatnonzero(chosen >= 0)
 
-    def pictures(self) -> FloatArray:
-        """Return (N, D) unit vectors of the masks' pictures (masked); zeros where too small to tell."""
-        vectors, of = self.embeddings("masked")
-        found = np.zeros((len(self), vectors.shape[1]), np.float32)
-        found[of] = vectors
-        return found
-
     @property
-    def network(self) -> str:
-        """Names the network whose feature maps the masks carry; empty where they carry none."""
-        return "" if self.masks.pyramid is None else self.masks.pyramid.network
+    def rows(self) -> IntArray:
+        """(K,) which of ``masks`` are spoken of."""
+        return np.arange(len(self.masks)) if self._rows is None else self._rows
 
-    def seen(self) -> FloatArray:
-        """Return (N, C) unit vectors of what the network saw under the masks; (N, 0) without feature maps."""
-        if "seen" not in self._memory:
-            found = (
-                np.zeros((len(self.masks), 0), np.float32)
-                if self.masks.pyramid is None
-                else self.masks.embeddings()
-            )
-            self._memory["seen"] = (found, np.arange(len(found)))
-        found, _ = self._memory["seen"]
-        return found if self._rows is None else found[self._rows]
+    def whole(self) -> ImageFeatures:
+        """Return the features of all masks of the image."""
+        return replace(self, _rows=None)
 
     def _encoded(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
         """Encode all masks, some at a time."""
@@ -265,10 +250,27 @@ def probabilities(
     """
     vectors, of = features.embeddings(crops)
     found = np.zeros((len(texts), len(features)), np.float32)
-    if len(of) == 0 or not texts:
-        return found
+    if len(of) and texts:
+        found[:, of] = shown(
+            vectors, features.embedder, texts, negatives=negatives, ensemble=ensemble, together=together
+        )
+    return found
+
+
+def shown(
+    vectors: FloatArray,
+    embedder: Embedder,
+    texts: Sequence[str],
+    *,
+    negatives: Sequence[str] = (),
+    ensemble: bool = True,
+    together: bool = False,
+) -> FloatArray:
+    """Return (M, N) how probable it is that picture n shows text m, from the pictures' (N, D) unit vectors.
+
+    As :func:`probabilities`, for at least one text and pictures that the same model has encoded.
+    """
     others = [*negatives, *background()]
-    embedder = features.embedder
     named = embedder.texts([*texts, *negatives], ensemble)
     words = np.concatenate([named, embedder.texts(background(), ensemble)])
     if words.shape[1] != vectors.shape[1]:
@@ -283,12 +285,12 @@ def probabilities(
         names = " ".join(texts)
         competing = [k < len(negatives) or not share_a_word(names, other) for k, other in enumerate(others)]
         against = asked.sum(axis=1) + rest[:, competing].sum(axis=1)
-        found[:, of] = _share(asked, against[:, None]).T
-        return found
+        return np.asarray(_share(asked, against[:, None]).T, np.float32)
+    found = np.zeros((len(texts), len(vectors)), np.float32)
     for m, text in enumerate(texts):
         competing = [k < len(negatives) or not share_a_word(text, other) for k, other in enumerate(others)]
         against = asked[:, m] + rest[:, competing].sum(axis=1)
-        found[m, of] = _share(asked[:, m], against)
+        found[m] = _share(asked[:, m], against)
     return found
 
 

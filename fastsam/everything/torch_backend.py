@@ -22,7 +22,9 @@ from fastsam.records import Frame, MaskSet
 
 __all__ = ["TorchBackend", "pick_device"]
 
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32], tuple[NDArray[np.float16], ...]]
+Maps = tuple[NDArray[np.float16], ...]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32], Maps]
+_BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
 
 
 def pick_device(device: str = "auto") -> str:
@@ -45,6 +47,13 @@ def pick_device(device: str = "auto") -> str:
             f"device: expected auto, cpu, or a device that this machine has, got {device!r} ({reason})"
         ) from error
     return name
+
+
+def _backbone_taps(model: Any) -> list[Any]:
+    """Return the backbone's layers whose outputs the neck takes, finest first; none if not listed."""
+    description = getattr(model, "yaml", None) or {}
+    count = len(description.get("backbone", ()))
+    return [model.model[i] for i in sorted(set(model.save)) if 0 <= i < count]
 
 
 class TorchBackend:
@@ -76,8 +85,12 @@ class TorchBackend:
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
         self._maps: list[Any] = []
-        # What the head sees of the image is kept: masks are compared by it.
+        # What the head sees of the image is kept, and what the backbone hands to the neck: masks are compared
+        # by it.
         self._model.model[-1].register_forward_pre_hook(lambda _, given: self._maps.extend(given[0]))
+        self._backbone: list[Any] = []
+        for layer in _backbone_taps(self._model)[-_BACKBONE_LEVELS:]:
+            layer.register_forward_hook(lambda _, __, found: self._backbone.append(found))
         self.stride = int(max(model.stride))
         self.times_ms: dict[str, float] = {}
 
@@ -89,7 +102,7 @@ class TorchBackend:
         prepared = time.perf_counter()
         predictions, prototypes, maps = self.forward(image)
         passed = time.perf_counter()
-        pyramid = Pyramid(maps, letterbox, self.sha256)
+        pyramid = Pyramid(maps, letterbox, self.sha256, self._taken(self._backbone))
         masks = decode(predictions, prototypes, letterbox, config, self.quality, pyramid)
         done = time.perf_counter()
         self.times_ms = {
@@ -107,9 +120,15 @@ class TorchBackend:
             feature maps (C, h, w) float16 that the head saw, finest first.
         """
         self._maps.clear()
+        self._backbone.clear()
         with self._torch.inference_mode():
             outputs = self._model(self._torch.from_numpy(image).to(self.device))
             predictions, prototypes = outputs[0] if isinstance(outputs[0], tuple) else outputs[:2]
-            maps = tuple(values[0].half().cpu().numpy() for values in self._maps)
-            self._maps.clear()
+            maps = self._taken(self._maps)
             return predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy(), maps
+
+    def _taken(self, kept: list[Any]) -> Maps:
+        """Return the maps that a pass has left, and let go of them."""
+        maps = tuple(values[0].half().cpu().numpy() for values in kept)
+        kept.clear()
+        return maps
