@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from fastsam import __version__
-from fastsam.cli_options import collect, with_options
+from fastsam.cli_find import find, index
+from fastsam.cli_options import Device, TextModel, Weights, collect, with_options
 from fastsam.cli_talk import bar, close_bars, fetched, load_model, load_text_models, talk
 from fastsam.config import (
     AnnotateConfig,
@@ -33,20 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        help="A checkpoint's path or a name of `fastsam weights`; the embedded default if not given."
-    ),
-]
-TextModel = Annotated[
-    str | None,
-    typer.Option(
-        help="What answers texts, if not the embedded model: an open_clip folder, MODEL:TAG, MODEL:FILE."
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
 
 def main() -> None:
@@ -456,3 +443,7 @@ def weights_table(
     for row in rows:
         typer.echo(f"{'*' if row['here'] else ' '} {row['name']:<14} {row['description']}")
     typer.echo("* is on this machine")
+
+
+app.command("index")(index)
+app.command("find")(find)

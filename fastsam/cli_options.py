@@ -11,7 +11,21 @@ import typer
 
 from fastsam.config import CheckedConfig
 
-__all__ = ["collect", "with_options"]
+__all__ = ["Device", "TextModel", "Weights", "collect", "with_options"]
+
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="A checkpoint's path or a name of `fastsam weights`; the embedded default if not given."
+    ),
+]
+TextModel = Annotated[
+    str | None,
+    typer.Option(
+        help="What answers texts, if not the embedded model: an open_clip folder, MODEL:TAG, MODEL:FILE."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

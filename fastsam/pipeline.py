@@ -302,6 +302,14 @@ class FastSAM:
         self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
         self.defaults = SegmentConfig(**found.defaults)
 
+    def segment_config(self, **options: Any) -> SegmentConfig:
+        """Return the weights' own options of segmenting with some of them changed.
+
+        Raises:
+            ConfigError: an option is unknown or outside its range.
+        """
+        return _override(self.defaults, options)
+
     @property
     def embedder(self) -> Embedder:
         """What encodes texts and the pictures of masks."""

@@ -126,8 +126,8 @@ def _example(data: Any, image: Any) -> Example:
     """Return an example of JSON; ``image`` is what it is of where it does not say."""
     if not isinstance(data, dict) or not isinstance(data.get("image", image), str):
         raise PromptError(
-            "prompt reference: expected {'image': 'ref.jpg', 'box': [x1, y1, x2, y2]} or with points, polygon, "
-            f"rle or scribble, got {str(data)[:80]}"
+            "prompt reference: expected {'image': 'ref.jpg', 'box': [x1, y1, x2, y2]} or with points, "
+            f"polygon, rle or scribble, got {str(data)[:80]}"
         )
     region = _from_data({key: value for key, value in data.items() if key != "image"})
     return Example(data.get("image", image), region)  # type: ignore[arg-type]  # what it is, Example checks
