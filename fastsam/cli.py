@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from fastsam import __version__
 from fastsam.cli_eval import evaluate, evaluate_texts
+from fastsam.cli_find import find, index
 from fastsam.cli_options import Device, TextModel, Weights, collect, with_options
 from fastsam.cli_talk import bar, close_bars, fetched, load_model, talk
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
@@ -341,3 +342,7 @@ def weights_table(
     for row in rows:
         typer.echo(f"{'*' if row['here'] else ' '} {row['name']:<14} {row['description']}")
     typer.echo("* is on this machine")
+
+
+app.command("index")(index)
+app.command("find")(find)

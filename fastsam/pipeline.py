@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,13 @@ from fastsam.refine import containment_nms, drop_duplicates, grid_cell_px, parti
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
 from fastsam.text_models import open_text_model
-from fastsam.weights import Progress, resolve
-from prompts import Box, ImageFeatures, Points, Prompt, Text, select
+from fastsam.weights import Progress
+from fastsam.weights import resolve as resolve_weights
+from prompts import Box, Example, ImageFeatures, Look, Points, Prompt, Reference, Text, select
 from prompts.encoder import Encoder
+from prompts.reference import look_at, resolve, resolve_reference
+from prompts.reference_spec import Mode, Region
+from prompts.text import Embedder
 
 __all__ = ["FastSAM", "Result", "Session"]
 
@@ -149,6 +154,7 @@ class Session:
         times_ms: how long reading and the steps of stage one took.
         features: the masks as the text-image model sees them, encoded at the first text and then kept.
         labels: a name for each mask, after :meth:`label`.
+        look: looks at a region of another image with the model that this session is of, for references.
     """
 
     frame: Frame
@@ -157,6 +163,7 @@ class Session:
     times_ms: dict[str, float]
     features: ImageFeatures | None = None
     labels: Labels | None = None
+    look: Callable[[Example], Sequence[Look]] | None = None
 
     def __repr__(self) -> str:
         """Return the image and how many masks it has."""
@@ -193,14 +200,55 @@ class Session:
         named = replace(found, levels=tuple(self.levels.names[i] for i in rows))
         return _disjoint(named) if disjoint else named
 
+    def only(self, rows: Any) -> Session:
+        """Return the same image with some of its masks only: prompts choose among these.
+
+        Args:
+            rows: which, as an array is indexed.
+        """
+        masks = self.masks[rows]
+        features = None if self.features is None else ImageFeatures(self.frame, masks, self.features.embedder)
+        return replace(self, masks=masks, features=features, labels=None)
+
     def select(self, prompt: Prompt) -> Result:
-        """Return what the prompt means; the network does not run again.
+        """Return what the prompt means; the network does not run again on this image.
+
+        The image of a reference that no model has looked at yet is segmented first, once for a reference.
 
         Raises:
             PromptError: the prompt does not fit the image.
+            ImageError: the image of a reference cannot be read.
             WeightsError: that model cannot be had.
         """
-        return self._result(select(self.masks, prompt, self.features), prompt)
+        looked = resolve(prompt, self._look_at)
+        return self._result(select(self.masks, looked, self.features), prompt)
+
+    def reference(
+        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
+    ) -> Reference:
+        """Return a region of this image as a prompt for others of the same model.
+
+        Args:
+            region: ``Box``, ``Points`` or ``MaskLike`` (an earlier answer, for one).
+            negatives: what it must not be taken for: regions of this image, or other references.
+            mode: ``"all"`` that look like it, or only the ``"best"``.
+            threshold: least score of an answer.
+
+        Raises:
+            PromptError: a region selects nothing here, or is wanted and unwanted at once.
+        """
+        made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
+        return resolve_reference(made, self._look_at)
+
+    def _look_at(self, example: Example) -> Sequence[Look]:
+        if example.image is self.frame:
+            return look_at(self.masks, self.features, example)
+        if self.look is None:
+            raise PromptError(
+                f"{example!r}: this session cannot open other images; expected one of FastSAM().open(...), "
+                "or a reference that has been looked at (Session.reference)"
+            )
+        return self.look(example)
 
     def label(
         self,
@@ -285,6 +333,7 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
         self._embedder = open_text_model(text_model, device=device, progress=progress)
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
@@ -298,11 +347,29 @@ class FastSAM:
             return
         from fastsam.everything.torch_backend import TorchBackend  # torch loads only when it is needed
 
-        found = resolve(weights, progress=progress)
+        found = resolve_weights(weights, progress=progress)
         self.segmenter = TorchBackend(found.path, device)
         state = found.path.stat()
         self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
         self.defaults = SegmentConfig(**found.defaults)
+
+    def segment_config(self, **options: Any) -> SegmentConfig:
+        """Return the weights' own options of segmenting with some of them changed.
+
+        Raises:
+            ConfigError: an option is unknown or outside its range.
+        """
+        return _override(self.defaults, options)
+
+    @property
+    def embedder(self) -> Embedder:
+        """What encodes texts and the pictures of masks."""
+        return self._embedder
+
+    @property
+    def network(self) -> str:
+        """Names the segmenter's network by its file's content; empty for a segmenter without weights."""
+        return str(getattr(self.segmenter, "sha256", ""))
 
     def open(self, source: Any, **options: Any) -> Session:
         """Read one image and find all its masks.
@@ -336,4 +403,49 @@ class FastSAM:
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms}, features)
+        times = {"read": read_ms, **self.segmenter.times_ms}
+        return Session(frame, masks, config, times, features, look=partial(self._look, config=config))
+
+    def reference(
+        self,
+        image: Any,
+        region: Region,
+        *,
+        negatives: Any = (),
+        mode: Mode = "all",
+        threshold: float = 0.2,
+        **options: Any,
+    ) -> Reference:
+        """Read an image and return a region of it as a prompt for others; see :meth:`Session.reference`.
+
+        Args:
+            image: what :meth:`open` takes.
+            region: ``Box``, ``Points`` or ``MaskLike``.
+            negatives: regions of the same image, or other references.
+            mode: ``"all"`` or ``"best"``.
+            threshold: least score of an answer.
+            options: as in :meth:`open`.
+
+        Raises:
+            ImageError: the image cannot be read.
+            PromptError: a region selects nothing there, or is wanted and unwanted at once.
+            ConfigError: an option is unknown or outside its range.
+        """
+        session = self.open(image, **options)
+        return session.reference(region, negatives=negatives, mode=mode, threshold=threshold)
+
+    def resolve(self, prompt: Prompt, **options: Any) -> Prompt:
+        """Return the prompt with every reference in it looked at, so that it holds vectors and no images.
+
+        Raises:
+            ImageError, PromptError, ConfigError: as :meth:`reference`.
+        """
+        return resolve(prompt, partial(self._look, config=_override(self.defaults, options)))
+
+    def _look(self, example: Example, config: SegmentConfig) -> Sequence[Look]:
+        """Look at an example once; what was seen is kept for as long as somebody holds the example."""
+        known = self._looks.setdefault(example, {})
+        if config not in known:
+            session = self._session(read_frame(example.image), config, 0.0)
+            known[config] = look_at(session.masks, session.features, example)
+        return known[config]

@@ -25,10 +25,15 @@ class Pyramid:
     Attributes:
         maps: each (C, h, w) float16 over the whole net frame, padding included.
         letterbox: how the image lies in the net frame.
+        network: names the network and its weights: maps of two networks cannot be compared.
+        backbone: the coarser maps of the backbone, which tell what things are, where ``maps``, behind the
+            neck, tell rather where things end (docs/experiments.md).
     """
 
     maps: tuple[NDArray[np.float16], ...]
     letterbox: Letterbox
+    network: str = ""
+    backbone: tuple[NDArray[np.float16], ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the maps divide the net frame.
@@ -36,7 +41,7 @@ class Pyramid:
         Raises:
             RecordError: a map has another shape.
         """
-        for k, values in enumerate(self.maps):
+        for k, values in enumerate((*self.maps, *self.backbone)):
             if values.ndim != 3 or any(
                 side == 0 or net % side
                 for net, side in zip(self.letterbox.net_hw, values.shape[1:], strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -313,12 +313,16 @@ class MaskSet:
             raise RecordError(f"stability offset: expected a number above 0, got {offset!r}")
         return np.array([self.store.stability(i, offset) for i in range(len(self))], np.float32)
 
-    def embeddings(self) -> FloatArray:
+    def embeddings(self, stage: Literal["neck", "backbone"] = "neck") -> FloatArray:
         """Return (N, C) unit vectors: what the network saw under each mask, level by level.
 
         The feature maps are averaged over the mask, each level is made a unit vector, and they are put side
         by side, so that the dot product of two masks, of one image or of two, is the mean cosine of their
         levels. Rows of masks that cover nothing are zeros.
+
+        Args:
+            stage: ``"neck"``, what the head sees, tells an object from those around it, in the next frame
+                too; ``"backbone"`` tells what kind of thing it is, in other images too.
 
         Raises:
             RecordError: the masks carry no feature maps: they did not come from a network.
@@ -329,12 +333,15 @@ class MaskSet:
                 "take them from FastSAM().open(image).masks"
             )
         parts: list[FloatArray] = []
-        first_hw = self.pyramid.maps[0].shape[1:]
+        maps = self.pyramid.backbone if stage == "backbone" else self.pyramid.maps
+        if not maps:
+            return np.zeros((len(self), 0), np.float32)
+        first_hw = maps[0].shape[1:]
         finest = coverage(self.store, self.pyramid.letterbox, (first_hw[0], first_hw[1]))
-        for values in self.pyramid.maps:
+        for values in maps:
             shares = [coarser(cells, (values.shape[1], values.shape[2])) for cells in finest]
             vectors = pool(values, np.array(shares, np.float32).reshape(len(self), *values.shape[1:]))
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True) * np.sqrt(len(self.pyramid.maps))
+            lengths = np.linalg.norm(vectors, axis=1, keepdims=True) * np.sqrt(len(maps))
             parts.append(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
         return np.concatenate(parts, axis=1)
 

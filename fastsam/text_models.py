@@ -86,7 +86,7 @@ def vectors_identity(embedder: Embedder) -> str:
     Raises:
         WeightsError: its files cannot be had.
     """
-    return str(getattr(embedder.encoder, "content", embedder.identity))
+    return embedder.content
 
 
 @dataclass(eq=False)

@@ -4,6 +4,7 @@ Works on the masks of any segmenter: ``select(MaskSet.from_dense(masks), Box([0,
 """
 
 from prompts.parse import parse_box, parse_point, prompt_from_json
+from prompts.reference_spec import Example, Look
 from prompts.selection import select
 from prompts.spec import (
     AllOf,
@@ -15,6 +16,7 @@ from prompts.spec import (
     Points,
     Position,
     Prompt,
+    Reference,
     Text,
     all_of,
     any_of,
@@ -27,12 +29,15 @@ __all__ = [
     "AnyOf",
     "Box",
     "ButNot",
+    "Example",
     "ImageFeatures",
+    "Look",
     "MaskLike",
     "ObjectPoints",
     "Points",
     "Position",
     "Prompt",
+    "Reference",
     "Text",
     "all_of",
     "any_of",

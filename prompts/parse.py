@@ -8,6 +8,7 @@ from typing import Any
 
 from fastsam.errors import PromptError
 from fastsam.geometry import as_floats
+from prompts.reference_spec import Example, Reference
 from prompts.spec import Box, MaskLike, Points, Position, Prompt, Text, all_of, any_of, but_not
 
 __all__ = ["parse_box", "parse_point", "prompt_from_json"]
@@ -54,6 +55,8 @@ def prompt_from_json(text: str) -> Prompt:
     ``{"points": [[x, y]], "previous": {"rle": {...}}}``,
     ``{"polygon": [[x, y], ...]}``, ``{"rle": {...}}``, ``{"scribble": [[x, y], ...], "width_px": 3}``,
     ``{"text": "a dog", "threshold": 0.4, "negatives": ["a wolf"]}``,
+    ``{"reference": {"image": "ref.jpg", "box": [...]}, "negatives": [{"points": [[x, y]]}], "mode": "best"}``
+    (a list of such objects as several shots; negatives without an image are of the first shot's),
     ``{"position": "leftmost", "of": {"text": "a dog"}, "count": 2}``,
     ``{"any_of": [...]}``, ``{"all_of": [...]}``, ``{"but_not": [wanted, unwanted]}``.
     Other keys are the keyword arguments of the prompt.
@@ -119,6 +122,28 @@ def _points(points: Any, previous: Any = None, **options: Any) -> Points:
     return Points(points, previous=before, **options)
 
 
+def _reference(shots: Any, negatives: Any = (), **options: Any) -> Reference:
+    """Return a reference of JSON: ``{"image": ..., REGION}``, or a list of such objects."""
+    given = shots if isinstance(shots, list) else [shots]
+    against = negatives if isinstance(negatives, (list, tuple)) else [negatives]
+    if not given:
+        raise PromptError("prompt reference: expected at least one object with an image and a region")
+    examples = [_example(shot, None) for shot in given]
+    first = examples[0].image
+    return Reference.made(examples, [_example(one, first) for one in against], **options)
+
+
+def _example(data: Any, image: Any) -> Example:
+    """Return an example of JSON; ``image`` is what it is of where it does not say."""
+    if not isinstance(data, dict) or not isinstance(data.get("image", image), str):
+        raise PromptError(
+            "prompt reference: expected {'image': 'ref.jpg', 'box': [x1, y1, x2, y2]} or with points, "
+            f"polygon, rle or scribble, got {str(data)[:80]}"
+        )
+    region = _from_data({key: value for key, value in data.items() if key != "image"})
+    return Example(data.get("image", image), region)  # type: ignore[arg-type]  # what it is, Example checks
+
+
 def _position(where: Any, of: Any = None, **options: Any) -> Position:
     """Return a position prompt of JSON, whose ``of`` is a prompt as JSON."""
     return Position(where, None if of is None else _from_data(of), **options)
@@ -132,5 +157,6 @@ _JSON_FORMS: dict[str, tuple[Callable[..., Prompt], tuple[str, ...]]] = {
     "rle": (_rle, ("threshold", "group")),
     "scribble": (MaskLike.scribble, ("width_px", "threshold", "group")),
     "text": (Text, ("threshold", "negatives", "templates", "crops")),
+    "reference": (_reference, ("negatives", "mode", "threshold")),
     "position": (_position, ("of", "count")),
 }

@@ -1,8 +1,9 @@
 """Prompts -> one Selection: dispatch, and the combinations any_of / all_of / but_not.
 
 A new kind of prompt joins here: one module with ``score`` and ``answer``, one line in ``_SCORERS`` and one in
-``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; only text needs the
-photo too, which comes as :class:`prompts.text.ImageFeatures` and is handed on to the texts in combinations.
+``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; texts and
+references need the photo too, which comes as :class:`prompts.text.ImageFeatures` and is handed on to those in
+combinations.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
 from fastsam.records import MaskSet, Selection
-from prompts import box, iterate, mask, point, position, text
+from prompts import box, iterate, mask, point, position, reference, text
 from prompts.ranking import best_row, ranked_rows
-from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Position, Prompt, Text
+from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Position, Prompt, Reference, Text
 from prompts.text import ImageFeatures
 
 __all__ = ["select"]
@@ -58,6 +59,12 @@ def _score_mask(masks: MaskSet, prompt: MaskLike) -> _Scored:
 def _score_text(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> _Scored:
     values = text.score(masks, prompt, features)
     return _Scored(np.where(values >= prompt.threshold, values, 0), best_only=False, ranked=True)
+
+
+def _score_reference(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> _Scored:
+    values = reference.score(masks, prompt, features)
+    kept = np.where(values >= prompt.threshold, values, 0)
+    return _Scored(kept, best_only=prompt.mode == "best", ranked=True)
 
 
 def _score_position(masks: MaskSet, prompt: Position, features: ImageFeatures | None) -> _Scored:
@@ -184,6 +191,7 @@ _SCORERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], _Scored]] = 
     Points: _alone(_score_points),
     MaskLike: _alone(_score_mask),
     Text: _score_text,
+    Reference: _score_reference,
     Position: _score_position,
     AnyOf: _score_any,
     AllOf: _score_all,
@@ -194,6 +202,7 @@ _ANSWERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], Selection]] 
     Points: _alone(_answer_points),
     MaskLike: _alone(mask.answer),
     Text: text.answer,
+    Reference: reference.answer,
     Position: _answer_position,
     AnyOf: _answer_any,
     AllOf: _answer_all,
@@ -207,10 +216,10 @@ def select(masks: MaskSet, prompt: Prompt, features: ImageFeatures | None = None
     Args:
         masks: of one image.
         prompt: what is asked for.
-        features: the same masks as an encoder sees them; only texts need them.
+        features: the same masks as an encoder sees them; only texts and references need them.
 
     Raises:
-        PromptError: the prompt does not fit the image, is no prompt, or is a text without features.
+        PromptError: the prompt does not fit the image, is no prompt, or needs features and has none.
     """
     maker = _ANSWERS.get(type(prompt))
     if maker is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,7 @@ __all__ = [
     "asks_text",
     "probabilities",
     "score",
+    "shown",
 ]
 
 FloatArray = NDArray[np.float32]
@@ -80,6 +81,15 @@ class Embedder:
     def identity(self) -> str:
         """Names the encoder and its state."""
         return str(getattr(self.encoder, "identity", type(self.encoder).__name__))
+
+    @property
+    def content(self) -> str:
+        """Names the encoder by the content of its files, where it has files; equal for equal vectors.
+
+        Raises:
+            WeightsError: its files cannot be had.
+        """
+        return str(getattr(self.encoder, "content", self.identity))
 
     @property
     def logit_scale(self) -> float:
@@ -173,8 +183,7 @@ class ImageFeatures:
 
     def take(self, index: IntArray) -> ImageFeatures:
         """Return the features of some of the masks; what either encodes, both know."""
-        rows = np.arange(len(self)) if self._rows is None else self._rows
-        return ImageFeatures(self.frame, self.masks, self.embedder, rows[index], self._memory)
+        return replace(self, _rows=self.rows[index])
 
     def embeddings(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
         """Return (K, D) unit vectors, and (K,) the masks that they are of; the rest are too small to tell."""
@@ -187,6 +196,15 @@ class ImageFeatures:
         place[of] = np.arange(len(of))
         chosen = place[self._rows]
         return vectors[chosen[chosen >= 0]], np.flatnonzero(chosen >= 0)
+
+    @property
+    def rows(self) -> IntArray:
+        """(K,) which of ``masks`` are spoken of."""
+        return np.arange(len(self.masks)) if self._rows is None else self._rows
+
+    def whole(self) -> ImageFeatures:
+        """Return the features of all masks of the image."""
+        return replace(self, _rows=None)
 
     def _encoded(self, style: CropStyle) -> tuple[FloatArray, IntArray]:
         """Encode all masks, some at a time."""
@@ -232,10 +250,27 @@ def probabilities(
     """
     vectors, of = features.embeddings(crops)
     found = np.zeros((len(texts), len(features)), np.float32)
-    if len(of) == 0 or not texts:
-        return found
+    if len(of) and texts:
+        found[:, of] = shown(
+            vectors, features.embedder, texts, negatives=negatives, ensemble=ensemble, together=together
+        )
+    return found
+
+
+def shown(
+    vectors: FloatArray,
+    embedder: Embedder,
+    texts: Sequence[str],
+    *,
+    negatives: Sequence[str] = (),
+    ensemble: bool = True,
+    together: bool = False,
+) -> FloatArray:
+    """Return (M, N) how probable it is that picture n shows text m, from the pictures' (N, D) unit vectors.
+
+    As :func:`probabilities`, for at least one text and pictures that the same model has encoded.
+    """
     others = [*negatives, *background()]
-    embedder = features.embedder
     named = embedder.texts([*texts, *negatives], ensemble)
     words = np.concatenate([named, embedder.texts(background(), ensemble)])
     if words.shape[1] != vectors.shape[1]:
@@ -250,12 +285,12 @@ def probabilities(
         names = " ".join(texts)
         competing = [k < len(negatives) or not share_a_word(names, other) for k, other in enumerate(others)]
         against = asked.sum(axis=1) + rest[:, competing].sum(axis=1)
-        found[:, of] = _share(asked, against[:, None]).T
-        return found
+        return np.asarray(_share(asked, against[:, None]).T, np.float32)
+    found = np.zeros((len(texts), len(vectors)), np.float32)
     for m, text in enumerate(texts):
         competing = [k < len(negatives) or not share_a_word(text, other) for k, other in enumerate(others)]
         against = asked[:, m] + rest[:, competing].sum(axis=1)
-        found[m, of] = _share(asked[:, m], against)
+        found[m] = _share(asked[:, m], against)
     return found
 
 

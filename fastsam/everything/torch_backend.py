@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from fastsam.records import Frame, MaskSet
 
 __all__ = ["TorchBackend", "pick_device"]
 
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32], tuple[NDArray[np.float16], ...]]
+Maps = tuple[NDArray[np.float16], ...]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32], Maps]
+_BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
 
 
 def pick_device(device: str = "auto") -> str:
@@ -46,6 +49,13 @@ def pick_device(device: str = "auto") -> str:
     return name
 
 
+def _backbone_taps(model: Any) -> list[Any]:
+    """Return the backbone's layers whose outputs the neck takes, finest first; none if not listed."""
+    description = getattr(model, "yaml", None) or {}
+    count = len(description.get("backbone", ()))
+    return [model.model[i] for i in sorted(set(model.save)) if 0 <= i < count]
+
+
 class TorchBackend:
     """A network in memory: ``segment`` turns a frame into its masks.
 
@@ -54,6 +64,7 @@ class TorchBackend:
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
 
     Attributes:
+        sha256: of the checkpoint's bytes; equal for equal feature maps.
         quality: how to tell a mask's expected IoU, where the checkpoint carries a calibration.
         times_ms: how long the last ``segment`` took: ``prepare``, ``network``, ``decode``.
     """
@@ -63,6 +74,8 @@ class TorchBackend:
         self.device = pick_device(device)
         self.checkpoint = Path(checkpoint)
         content = load_checkpoint(checkpoint)
+        with self.checkpoint.open("rb") as stream:
+            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         model: Any = network_of(content, self.checkpoint)
         self.quality = quality_of(content, self.checkpoint)
         model.model[
@@ -72,8 +85,12 @@ class TorchBackend:
         for parameter in self._model.parameters():
             parameter.requires_grad_(False)
         self._maps: list[Any] = []
-        # What the head sees of the image is kept: masks are compared by it.
+        # What the head sees of the image is kept, and what the backbone hands to the neck: masks are compared
+        # by it.
         self._model.model[-1].register_forward_pre_hook(lambda _, given: self._maps.extend(given[0]))
+        self._backbone: list[Any] = []
+        for layer in _backbone_taps(self._model)[-_BACKBONE_LEVELS:]:
+            layer.register_forward_hook(lambda _, __, found: self._backbone.append(found))
         self.stride = int(max(model.stride))
         self.times_ms: dict[str, float] = {}
 
@@ -85,7 +102,8 @@ class TorchBackend:
         prepared = time.perf_counter()
         predictions, prototypes, maps = self.forward(image)
         passed = time.perf_counter()
-        masks = decode(predictions, prototypes, letterbox, config, self.quality, Pyramid(maps, letterbox))
+        pyramid = Pyramid(maps, letterbox, self.sha256, self._taken(self._backbone))
+        masks = decode(predictions, prototypes, letterbox, config, self.quality, pyramid)
         done = time.perf_counter()
         self.times_ms = {
             "prepare": 1e3 * (prepared - start),
@@ -102,9 +120,15 @@ class TorchBackend:
             feature maps (C, h, w) float16 that the head saw, finest first.
         """
         self._maps.clear()
+        self._backbone.clear()
         with self._torch.inference_mode():
             outputs = self._model(self._torch.from_numpy(image).to(self.device))
             predictions, prototypes = outputs[0] if isinstance(outputs[0], tuple) else outputs[:2]
-            maps = tuple(values[0].half().cpu().numpy() for values in self._maps)
-            self._maps.clear()
+            maps = self._taken(self._maps)
             return predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy(), maps
+
+    def _taken(self, kept: list[Any]) -> Maps:
+        """Return the maps that a pass has left, and let go of them."""
+        maps = tuple(values[0].half().cpu().numpy() for values in kept)
+        kept.clear()
+        return maps

@@ -64,12 +64,16 @@ class Followed:
         object_id: its number.
         soft: (rows, columns) where it was, in 0..1.
         missing: frames since it was seen.
+        score: how sure its last sight was.
+        crop: its pixels in the frame in which it was pointed at; None from the next frame on.
     """
 
     object_id: int
     soft: FloatArray
     model: TargetModel
     missing: int = 0
+    score: float = 1.0
+    crop: Crop | None = None
     track_id: int = 0
     others: OrderedDict[int, int] = field(default_factory=OrderedDict)
 
@@ -102,7 +106,9 @@ class Follower:
         self._basis: Basis | None = None
         self._features: tuple[Scene, FloatArray] | None = None
 
-    def start(self, object_id: int, mask: MaskSet, scene: Scene, ids: NDArray[np.int64] | None = None) -> None:
+    def start(
+        self, object_id: int, mask: MaskSet, scene: Scene, ids: NDArray[np.int64] | None = None
+    ) -> None:
         """Follow an object from this frame on, or correct one that is followed.
 
         Args:
@@ -121,7 +127,8 @@ class Follower:
         known = self.objects.get(object_id)
         if known is None:
             known = self.objects[object_id] = Followed(object_id, soft, TargetModel(object_id))
-        known.soft, known.missing = soft, 0
+        known.soft, known.missing, known.score = soft, 0, 1.0
+        known.crop = mask.crop(0)
         known.model.learn(self._project(scene), soft, scene.coarse_hw, shown=True)
         known.note(soft > 0.5, scene, np.zeros(len(scene.masks), np.int64) if ids is None else ids)
 
@@ -148,9 +155,17 @@ class Follower:
         """Return where the flow takes the objects in a frame whose masks were not looked for."""
         found = {}
         for object_id, known in self.objects.items():
-            known.soft = follow_flow(known.soft, flow, scene.grid_hw)
+            known.soft, known.crop = follow_flow(known.soft, flow, scene.grid_hw), None
             if known.missing == 0 and np.count_nonzero(known.soft > 0.5):
                 found[object_id] = Sight(pixels(known.soft - 0.5, scene), float(known.soft.max()))
+        return found
+
+    def where(self, scene: Scene) -> dict[int, Sight]:
+        """Return where the objects are in the frame that was told last; those that are lost are left out."""
+        found = {}
+        for object_id, known in self.objects.items():
+            if known.missing == 0 and (known.soft > 0.5).any():
+                found[object_id] = Sight(known.crop or pixels(known.soft - 0.5, scene), known.score)
         return found
 
     def _find(
@@ -170,15 +185,17 @@ class Follower:
         area = np.count_nonzero(cells)
         if area < _LEAST_CELLS or (score <= _TRUST and looks[cells].mean() < 0):
             known.missing += 1
+            known.crop = None
             known.soft = np.asarray(0.9 * blurred, np.float32)
             return None
-        known.missing = 0
+        known.missing, known.crop = 0, None
         known.soft = cells.astype(np.float32)
         if score > _TRUST:
             known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=False)
             known.note(cells, scene, ids)
         certainty = score if trusted else float(np.clip(looks[cells].mean(), 0, 1)) * _ACCEPT
-        return Sight(pixels(odds, scene), float(np.clip(certainty, 0, 1)))
+        known.score = float(np.clip(certainty, 0, 1))
+        return Sight(pixels(odds, scene), known.score)
 
     def _choose(
         self, known: Followed, scene: Scene, moved: BoolArray, odds: FloatArray, ids: NDArray[np.int64]
@@ -196,7 +213,12 @@ class Follower:
         ranks = np.where(beside, _OTHER_FACTOR, 1) * ranks
         ranks = ranks + _SAME_ID * ((ids == known.track_id) & (ids > 0) & (ranks > 0.2))
         best = int(ranks.argmax())
-        rows, union, fit, rank = [best], scene.cells[best].reshape(-1), float(fits[best, 0]), float(ranks[best])
+        rows, union, fit, rank = (
+            [best],
+            scene.cells[best].reshape(-1),
+            float(fits[best, 0]),
+            float(ranks[best]),
+        )
         share = shared[:, 0] / np.maximum(scene.areas, 1e-6)
         for row in np.argsort(-fits[:, 0])[:_UNIONS].tolist():
             if share[row] < _PART or row == best or beside[row]:

@@ -1,8 +1,8 @@
-"""Stable ids for all masks: ultralytics' BoT-SORT, told by masks and looks instead of boxes which two are one.
+"""Stable ids for all masks: ultralytics' BoT-SORT, which is told by masks and looks which two are one.
 
-BoT-SORT (arXiv 2206.14651) keeps the tracks: birth, loss, Kalman filter, assignment, re-entry. What differs is
-the distance: IoU of *masks*, the old ones moved along with the optical flow, and the cosine of the network's
-features pooled over the masks. Everything masks are nested: boxes alone confuse a part with its whole.
+BoT-SORT (arXiv 2206.14651) keeps the tracks: birth, loss, Kalman filter, assignment, re-entry. What differs
+is the distance: IoU of *masks*, the old ones moved along with the optical flow, and the cosine of the
+network's features pooled over the masks. Everything masks are nested: boxes alone confuse a part with its whole.
 """
 
 from __future__ import annotations
@@ -72,7 +72,6 @@ class MaskTracker:
             ids[int(row[-1])] = int(row[4])
         self._tracker.remember(scene)
         return ids
-
 
     def move(self, flow: FloatArray | None, grid_hw: tuple[int, int]) -> None:
         """Move what is remembered of the masks along, past a frame whose masks were not looked for."""

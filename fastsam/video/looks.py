@@ -1,9 +1,9 @@
 """How an object looks, learnt from the frames in which it was seen: a linear classifier of cells.
 
-After FRTM (Robinson et al., "Learning Fast and Robust Target Models for Video Object Segmentation", CVPR 2020):
-a small discriminative model of the target is fitted to the features of a network that stays as it is. Here it
-is ridge regression, solved in closed form, on what the segmentation network computed anyway: no second network
-runs, and a frame costs some milliseconds.
+After FRTM (Robinson et al., "Learning Fast and Robust Target Models for Video Object Segmentation", CVPR
+2020): a small discriminative model of the target is fitted to the features of a network that stays as it is.
+Here it is ridge regression, solved in closed form, on what the segmentation network computed anyway: no second
+network runs, and a frame costs some milliseconds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Basis:
 
     def fits(self, scene: Scene) -> bool:
         """Tell whether a frame has the features that this is a basis of."""
-        return scene.maps.shape[2] == len(self.mean)
+        return bool(scene.maps.shape[2] == len(self.mean))
 
     def project(self, scene: Scene) -> FloatArray:
         """Return (coarse cells, D + 1): each cell in this basis, and a constant 1."""

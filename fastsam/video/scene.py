@@ -138,7 +138,9 @@ class Scene:
     def _level(self, pyramid: Pyramid, k: int) -> FloatArray:
         """Return one feature map over the image, unit vectors times 8, at the size of the coarse grid."""
         values = pyramid.maps[k].astype(np.float32).transpose(1, 2, 0)
-        share = np.array(pyramid.letterbox.net_hw) / values.shape[:2] / _CELL_PX  # grid cells a cell of the map
+        share = (
+            np.array(pyramid.letterbox.net_hw) / values.shape[:2] / _CELL_PX
+        )  # grid cells a cell of the map
         x0, y0, x1, y1 = self.window
         rows = slice(int(y0 / share[0]), max(int(np.ceil(y1 / share[0])), 1))
         columns = slice(int(x0 / share[1]), max(int(np.ceil(x1 / share[1])), 1))

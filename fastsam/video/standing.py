@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.video.scene import Scene
-from prompts import AllOf, AnyOf, ButNot, Position, Prompt, Reference, Text
+from prompts import AllOf, AnyOf, ButNot, Prompt, Reference, Text
 
 if TYPE_CHECKING:
     from fastsam.video.tracking import View
@@ -36,7 +36,7 @@ def stands(prompt: Prompt) -> bool:
         return all(stands(member) for member in prompt.prompts)
     if isinstance(prompt, ButNot):
         return stands(prompt.prompt) and stands(prompt.unwanted)
-    return False if isinstance(prompt, Position) else False
+    return False
 
 
 @dataclass(eq=False)
@@ -72,6 +72,10 @@ class Standing:
     def drop(self, object_id: int) -> bool:
         """Forget an object; its track is not selected again. Tells whether there was one."""
         return self.tracks.pop(object_id, None) is not None
+
+    def take(self, tracks: set[int]) -> None:
+        """Leave out tracks that are followed already."""
+        self._taken |= tracks
 
     def look(
         self,

@@ -6,8 +6,7 @@ No thread and no source: :mod:`fastsam.video.stream` brings the frames.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -17,14 +16,13 @@ from numpy.typing import NDArray
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
 from fastsam.records import Frame, MaskSet, Selection
-from fastsam.stores import Crop
 from fastsam.video.follow import Follower, Sight, pixels
 from fastsam.video.ids import MaskTracker
 from fastsam.video.objects import ObjectLog
 from fastsam.video.scene import FloatArray, Scene, flow_between, follow_flow
 from fastsam.video.standing import Standing, stands
 from fastsam.video.tracked import Tracked
-from prompts import MaskLike, Points, Prompt, Text
+from prompts import MaskLike, Points, Prompt
 
 __all__ = ["Tracking", "View"]
 
@@ -108,6 +106,8 @@ class Tracking:
         tracked_ms = 1e3 * (time.perf_counter() - start)
         start = time.perf_counter()
         for standing in self._standing:
+            standing.end(self._tracker.alive)
+        for standing in self._standing:
             standing.look(view, scene, ids, self._conf, self.config.crops, self._new_id)
         times = {**view.times_ms, "track": tracked_ms}
         if self._standing:
@@ -127,7 +127,9 @@ class Tracking:
         if not self._moved:
             shown = Scene(before.frame, last.masks, before.letterbox)
             rows = {int(i): np.array([row]) for row, i in enumerate(last.ids)}
-            self._moved = {i: shown.soft_cells(row) for i, row in rows.items() if i not in self._labels_of_followed}
+            self._moved = {
+                i: shown.soft_cells(row) for i, row in rows.items() if i not in self._follower.objects
+            }
         self._moved = {i: follow_flow(soft, flow, scene.grid_hw) for i, soft in self._moved.items()}
         scores = dict(zip(last.ids.tolist(), last.scores.tolist(), strict=True))
         for object_id, soft in self._moved.items():
@@ -208,16 +210,25 @@ class Tracking:
             raise PromptError(f"object {object_id}: expected one of {known}")
         self._follower.stop(object_id)
         self._labels.pop(object_id, None)
-        self._refresh({}, without=object_id)
+        self._refresh({})
 
-    def adopt(self, masks: MaskSet, ids: IntArray, labels: tuple[str, ...] | None, prompts: list[Prompt]) -> None:
+    def adopt(
+        self,
+        masks: MaskSet,
+        ids: IntArray,
+        labels: tuple[str, ...] | None = None,
+        *,
+        prompted: bool,
+        prompts: Sequence[Prompt] = (),
+    ) -> None:
         """Go on from the last frame of an earlier run, which was just stepped through again.
 
         Args:
             masks: what the earlier run found in it.
             ids: their ids.
             labels: their labels.
-            prompts: those that stand; None were any but these.
+            prompted: the earlier run followed what prompts had selected.
+            prompts: those that stand.
         """
         now = self._now
         if now is None:
@@ -229,22 +240,20 @@ class Tracking:
         union = found.areas[:, None] + now.scene.areas[None] - shared
         overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
         rows = overlap.argmax(axis=1) if overlap.size else np.zeros(0, np.int64)
-        same = {int(i): int(row) for i, row, k in zip(ids, rows, range(len(ids)), strict=True) if overlap[k, row] > _RENAME_IOU}
-        if not self._prompted and not prompts:
+        same = {int(ids[k]): int(row) for k, row in enumerate(rows.tolist()) if overlap[k, row] > _RENAME_IOU}
+        if not prompted:
             self._tracker.rename({int(now.ids[row]): i for i, row in same.items() if now.ids[row]})
             return
-        for prompt in prompts:
-            self._stand(prompt, None, "")
+        self._prompted = True
         for k, (object_id, label) in enumerate(zip(ids.tolist(), names, strict=True)):
             self._follower.start(object_id, masks[k], now.scene, now.ids)
             self._labels[object_id] = label
-        self._prompted = True
+        for prompt in prompts:
+            standing = Standing(prompt)
+            standing.take({int(now.ids[row]) for row in same.values()})
+            self._standing.append(standing)
 
     # --- inner parts ---------------------------------------------------------------------------------
-
-    @property
-    def _labels_of_followed(self) -> set[int]:
-        return set(self._follower.objects)
 
     def _new_id(self) -> int:
         number, self._next_id = self._next_id, self._next_id + 1
@@ -276,25 +285,26 @@ class Tracking:
 
     def _corrected(self, prompt: Points, object_id: int) -> Points:
         """Return points that change the mask that an object has now."""
-        assert_now = self._last
-        mask = None if assert_now is None else assert_now.mask(object_id)
-        if mask is None or not mask.any():
+        mask = None if self._last is None else self._last.mask(object_id)
+        if mask is None or not mask.any() or len(prompt.objects) != 1:
             return prompt  # lost: the points say where it is
-        return prompt.about(MaskLike(mask))
+        clicks = prompt.objects[0]
+        points = [*clicks.foreground, *clicks.background]
+        labels = [1] * len(clicks.foreground) + [0] * len(clicks.background)
+        return Points(points, labels, previous=MaskLike(mask))
 
-    def _refresh(self, scores: dict[int, float], without: int | None = None) -> None:
+    def _refresh(self, scores: dict[int, float]) -> None:
         """Make the current frame's answer again, now that prompts have changed."""
         now, last = self._now, self._last
         if now is None:
             return
+        known = {} if last is None else dict(zip(last.ids.tolist(), last.scores.tolist(), strict=True))
+        crops = {} if last is None else {int(i): last.masks.crop(k) for k, i in enumerate(last.ids)}
         sights = self._follower.where(now.scene)
-        for object_id, score in {} if last is None else dict(zip(last.ids.tolist(), last.scores.tolist(), strict=True)).items():
-            if object_id in sights:
-                sights[object_id] = Sight(sights[object_id].crop, score)
-        for object_id, score in scores.items():
-            if object_id in sights:
-                sights[object_id] = Sight(sights[object_id].crop, score)
-        sights.pop(without or 0, None)
+        for object_id, sight in list(sights.items()):
+            score = scores.get(object_id, known.get(object_id, sight.score))
+            crop = sight.crop if object_id in scores else crops.get(object_id, sight.crop)
+            sights[object_id] = Sight(crop, score)
         self._answer(now.view.frame, sights, {} if last is None else last.times_ms)
 
     def _answer(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
@@ -308,8 +318,11 @@ class Tracking:
             rows = [(int(now.ids[k]), int(k), float(now.view.masks.scores[k]), "") for k in shown]
             masks = now.view.masks[[row for _, row, _, _ in rows]]
             tracked = Tracked(
-                frame, masks, np.array([i for i, *_ in rows], np.int64),
-                np.array([s for _, _, s, _ in rows], np.float32), times_ms=times,
+                frame,
+                masks,
+                np.array([i for i, *_ in rows], np.int64),
+                np.array([s for _, _, s, _ in rows], np.float32),
+                times_ms=times,
             )
             self.log.note(tracked, self._tracker.alive)
             self._last = tracked

@@ -1,0 +1,100 @@
+"""What a search has found, as files: a table, photos with the masks drawn in, cut-outs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastsam.config import RenderConfig
+from fastsam.export import unique_names
+from fastsam.export.files import writable_folder, write_bytes
+from fastsam.records import MaskSet
+from fastsam.render import cutout, overlay, save_image
+from fastsam.search.index import Hit
+from fastsam.sources import read_frame
+
+__all__ = ["record", "write_found"]
+
+_COLUMNS = ["rank", "file", "row", "score", "mask_score", "x1", "y1", "x2", "y2", "group", "overlay", "crop"]
+
+
+def record(hit: Hit) -> dict[str, Any]:
+    """Return a hit in plain JSON types.
+
+    >>> rle = Rle(size=[1, 1], counts="01")
+    >>> record(Hit("/a.jpg", 3, 0.71239, (0, 0, 1, 1), 0.9, rle))["score"]
+    0.7124
+    """
+    return {
+        "file": hit.file,
+        "row": hit.row,
+        "score": round(hit.score, 4),
+        "mask_score": round(hit.mask_score, 4),
+        "box_xyxy": [round(float(edge), 2) for edge in hit.box_xyxy],
+        "group": hit.group,
+        "segmentation": dict(hit.rle),
+    }
+
+
+def write_found(hits: Sequence[Hit], out: str | Path, config: RenderConfig | None = None) -> list[Path]:
+    """Write hits into a folder and return the files, ``found.csv`` and ``found.jsonl`` first.
+
+    ``overlays/`` has each photo with its hits drawn in and their scores written, ``crops/`` each hit cut out
+    (RGBA, transparent around it). The files of an earlier search there are replaced where names meet.
+
+    Args:
+        hits: best first.
+        out: folder, made when absent.
+        config: how overlays are drawn.
+
+    Raises:
+        ExportError: the folder cannot be written.
+        ImageError: a photo is no longer there, or is another.
+    """
+    folder = writable_folder(Path(out))
+    files = list(dict.fromkeys(hit.file for hit in hits))
+    rows = [{"rank": k + 1, **record(hit), "overlay": "", "crop": ""} for k, hit in enumerate(hits)]
+    drawn: list[Path] = []
+    for file, name in zip(files, unique_names(files), strict=True):
+        ranks = [k for k, hit in enumerate(hits) if hit.file == file]
+        drawn += _draw(file, name, ranks, hits, rows, folder, config)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for row in rows:
+        flat = row | dict(zip(("x1", "y1", "x2", "y2"), row["box_xyxy"], strict=True))
+        table.writerow([flat[name] for name in _COLUMNS])
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    return [
+        write_bytes(folder / "found.csv", text.getvalue().encode()),
+        write_bytes(folder / "found.jsonl", lines.encode()),
+        *drawn,
+    ]
+
+
+def _draw(
+    file: str,
+    name: str,
+    ranks: Sequence[int],
+    hits: Sequence[Hit],
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    config: RenderConfig | None,
+) -> list[Path]:
+    """Write the pictures of one photo's hits, and note their names in the rows."""
+    frame = read_frame(file)
+    masks = MaskSet.from_dense(np.stack([hits[k].mask() for k in ranks]))
+    captions = [f"{hits[k].score:.2f}" for k in ranks]
+    picture = folder / "overlays" / f"{name}.jpg"
+    written = [save_image(overlay(frame, masks, config, labels=captions), picture)]
+    for i, k in enumerate(ranks):
+        crop = folder / "crops" / f"{k + 1:04d}_{name}.png"
+        written.append(save_image(cutout(frame, masks, i), crop))
+        rows[k]["overlay"], rows[k]["crop"] = (str(path.relative_to(folder)) for path in (picture, crop))
+    return written

@@ -1,0 +1,222 @@
+"""Reference prompts: how probable it is that each mask shows what a region of another image shows.
+
+Masks are compared with regions by what the segmenter's network saw under them (its feature maps, averaged),
+and by their pictures, as the text-image model places them. Which of both counts how much, and what a
+similarity means, was measured on training photos: docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.errors import PromptError
+from fastsam.records import MaskSet, Selection
+from prompts import box, mask, point
+from prompts.looks import Looks, looks_among, looks_of
+from prompts.ranking import best_row, ranked_rows
+from prompts.reference_spec import Example, Look, Reference, Region
+from prompts.regions import Box, MaskLike, Points
+from prompts.spec import AllOf, AnyOf, ButNot, Position, Prompt
+from prompts.text import NO_FEATURES, ImageFeatures
+
+__all__ = [
+    "answer",
+    "asks_reference",
+    "look_at",
+    "probabilities",
+    "resolve",
+    "resolve_reference",
+    "score",
+]
+
+FloatArray = NDArray[np.float32]
+_PICTURE, _NETWORK, _BIAS = 3.7, 7.0, -6.6  # log-odds of "the same kind of thing" from the two cosines
+
+
+def look_at(masks: MaskSet, features: ImageFeatures | None, example: Example) -> list[Look]:
+    """Return how the region of an example looks.
+
+    Args:
+        masks: everything in the example's image.
+        features: of these masks.
+        example: a box, points or a scribble stand for the masks that they select; a bitmap, RLE or polygon
+            for its own pixels.
+
+    Raises:
+        PromptError: the region does not fit the image, or selects nothing there.
+    """
+    what = f"reference in {example.name}"
+    if features is None:
+        raise PromptError(f"{what}: {NO_FEATURES}")
+    chosen = _region_masks(masks, example.region, what)
+    found = looks_among(ImageFeatures(features.frame, chosen, features.embedder), features.whole())
+    told = np.flatnonzero(found.pictures.any(axis=1))
+    if len(told) == 0:
+        raise PromptError(f"{what}: too small to tell what it shows; choose a larger region")
+    return [found.look(int(i), what) for i in told]
+
+
+def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
+    """Return the masks that a region stands for."""
+    if isinstance(region, MaskLike) and region.kind != "scribble":
+        drawn = MaskSet.from_dense(mask.rasterise(region, masks.size_hw)[None])
+        return replace(drawn, pyramid=masks.pyramid)
+    if isinstance(region, Box):
+        found = box.answer(masks, region)
+    elif isinstance(region, Points):
+        found = point.answer(masks, region)
+        found = found[np.unique(found.groups, return_index=True)[1]]  # of whole, part, subpart the best
+    else:
+        found = mask.answer(masks, region)
+    if len(found) == 0:
+        raise PromptError(
+            f"{what}: selects nothing there ({found.reason}); expected a region with a mask in it: move it, "
+            "find more masks with a lower conf, or draw it as a MaskLike bitmap or polygon"
+        )
+    return replace(found.masks, pyramid=masks.pyramid)
+
+
+def asks_reference(prompt: Prompt | None) -> bool:
+    """Tell whether a prompt is a reference or is made of one.
+
+    >>> asks_reference(Position("largest", of=Reference("ref.jpg", Box([0, 0, 9, 9]))))
+    True
+    """
+    if isinstance(prompt, (AnyOf, AllOf)):
+        return any(asks_reference(member) for member in prompt.prompts)
+    if isinstance(prompt, ButNot):
+        return asks_reference(prompt.prompt) or asks_reference(prompt.unwanted)
+    return asks_reference(prompt.of) if isinstance(prompt, Position) else isinstance(prompt, Reference)
+
+
+def resolve(prompt: Prompt, look: Callable[[Example], Sequence[Look]]) -> Prompt:
+    """Return the prompt with every reference in it looked at; other prompts as they are.
+
+    Args:
+        prompt: any prompt.
+        look: looks at the region of an example, at least one look each.
+
+    Raises:
+        PromptError: a region selects nothing in its image, or a shot turns out to be a negative, too.
+    """
+    if isinstance(prompt, Reference):
+        return resolve_reference(prompt, look)
+    if not asks_reference(prompt):
+        return prompt
+    if isinstance(prompt, AnyOf):
+        return AnyOf(tuple(resolve(member, look) for member in prompt.prompts))
+    if isinstance(prompt, AllOf):
+        return AllOf(tuple(resolve(member, look) for member in prompt.prompts))
+    if isinstance(prompt, ButNot):
+        return ButNot(resolve(prompt.prompt, look), resolve(prompt.unwanted, look))
+    if isinstance(prompt, Position) and prompt.of is not None:
+        return replace(prompt, of=resolve(prompt.of, look))
+    return prompt
+
+
+def resolve_reference(reference: Reference, look: Callable[[Example], Sequence[Look]]) -> Reference:
+    """Return a reference that has been looked at, as :func:`resolve`."""
+    if reference.looked_at:
+        return reference
+    shots, against = (_looked(part, look) for part in (reference.shots, reference.negatives))
+    return Reference.made(shots, against, reference.mode, reference.threshold)
+
+
+def _looked(
+    examples: Sequence[Example | Look], look: Callable[[Example], Sequence[Look]]
+) -> list[Example | Look]:
+    found: list[Example | Look] = []
+    for one in examples:
+        found += [one] if isinstance(one, Look) else look(one)
+    return found
+
+
+def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> FloatArray:
+    """Return (1, N): the probability that a mask shows the same kind of thing, times the mask's own score.
+
+    Masks that are too small for a picture score 0.
+
+    Raises:
+        PromptError: there are no features, they are of other masks, nobody has looked at the reference yet,
+            or other models have.
+        WeightsError: the encoder's weights cannot be had.
+    """
+    if features is None:
+        raise PromptError(f"reference: {NO_FEATURES}")
+    if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
+        raise PromptError(
+            f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
+        )
+    if len(masks) == 0:
+        return np.zeros((1, 0), np.float32)
+    likely = probabilities(looks_of(features), prompt)
+    return np.asarray((likely * masks.scores)[None], np.float32)
+
+
+def probabilities(looks: Looks, reference: Reference) -> NDArray[np.float64]:
+    """Return (N,) how probable it is that masks show what a reference shows, from their vectors alone.
+
+    Log-odds grow with the cosines. A mask is of the shots' kind, which is the more probable the more of them
+    it is like, or like the nearest of the negatives, or something else.
+
+    Args:
+        looks: of the masks; those that are too small to tell have the probability 0.
+        reference: that the same models have looked at.
+
+    Raises:
+        PromptError: nobody has looked at the reference yet, or other models have.
+    """
+    _check(reference, looks)
+    odds = np.exp(_log_odds(looks, reference.shots)).mean(axis=1)
+    against = np.exp(_log_odds(looks, reference.negatives)).max(axis=1) if reference.negatives else 0.0
+    return np.where(looks.pictures.any(axis=1), odds / (1 + odds + against), 0.0)
+
+
+def _log_odds(looks: Looks, others: Sequence[Example | Look]) -> NDArray[np.float64]:
+    """Return (N, S) the log-odds that masks are of one kind with each of S others."""
+    known = [one for one in others if isinstance(one, Look)]
+    total = _PICTURE * (looks.pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T)
+    total += _NETWORK * (looks.seen.astype(np.float64) @ np.stack([one.seen for one in known]).T)
+    return np.asarray(total + _BIAS)
+
+
+def _check(reference: Reference, looks: Looks) -> None:
+    """Raise PromptError where other models than the masks' have looked at the reference, or none."""
+    for one in (*reference.shots, *reference.negatives):
+        if isinstance(one, Example):
+            raise PromptError(
+                f"reference: expected one that has been looked at; {one!r} has not: ask a Session, or make "
+                "it with Session.reference(...) or FastSAM.reference(...)"
+            )
+        for what, theirs, ours in (
+            ("segmenter", one.network, looks.network),
+            ("text-image model", one.text_model, looks.text_model),
+        ):
+            if theirs != ours:
+                raise PromptError(
+                    f"{one.name or 'reference'}: another {what} has looked at it than at these masks "
+                    f"({theirs[:60] or 'none'} instead of {ours[:60] or 'none'}), whose vectors cannot be "
+                    "compared; make the reference again with the model that segments the images"
+                )
+
+
+def answer(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> Selection:
+    """Return every mask that looks like the reference, best score first, or only the best one."""
+    values = score(masks, prompt, features)[0]
+    best = values.max(initial=0)
+    what = f"reference of {len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+    if prompt.negatives:
+        what += f" and {len(prompt.negatives)} negative{'s' * (len(prompt.negatives) != 1)}"
+    if len(masks) == 0 or best < prompt.threshold or best <= 0:
+        reached = f"absent, best score {best:.2f} is under {prompt.threshold:g}" if len(masks) else "no masks"
+        return Selection.of(masks, [], [], f"{what}: {reached}")
+    if prompt.mode == "best":
+        row = best_row(masks, values)
+        return Selection.of(masks, [row], [best], f"{what}: the best of {len(masks)} masks, score {best:.2f}")
+    rows = [row for row in ranked_rows(masks, values) if values[row] >= prompt.threshold and values[row] > 0]
+    count = f"{len(rows)} mask{'s' * (len(rows) != 1)}"
+    return Selection.of(masks, rows, values[rows], f"{what}: {count}, best score {best:.2f}")
