@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import RenderConfig, SegmentConfig
+from fastsam.config import RenderConfig, SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
@@ -33,9 +33,13 @@ from prompts.reference import look_at, resolve, resolve_reference
 from prompts.reference_spec import Mode, Region
 from prompts.text import Embedder
 
+if TYPE_CHECKING:
+    from fastsam.video.stream import Stream
+
 __all__ = ["FastSAM", "Result", "Session"]
 
-_Config = TypeVar("_Config", SegmentConfig, RenderConfig)
+_Config = TypeVar("_Config", SegmentConfig, RenderConfig, VideoConfig)
+_READER_OPTIONS = ("policy", "queue_size", "max_pixels", "reconnect_s", "start", "fps", "wanted")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -395,6 +399,36 @@ class FastSAM:
         for frame in open_frames(source):
             yield self._session(frame, config, 1e3 * (time.perf_counter() - start))
             start = time.perf_counter()
+
+    def stream(self, source: Any, *, config: VideoConfig | None = None, **options: Any) -> Stream:
+        """Open a moving source; iterate over it for ``(frame, masks)``, with ids that stay.
+
+        Args:
+            source: a video file, a folder or pattern of frames, a camera's number, an RTSP or HTTP address,
+                or an iterable of RGB arrays.
+            config: how masks are followed; its fields can also be given by name.
+            options: fields of :class:`fastsam.config.VideoConfig` (``every``, ``target_fps``, ...), of
+                :class:`fastsam.config.SegmentConfig` (``conf``, ``imgsz``, ...), and what
+                :func:`fastsam.video.reader.open_video` takes (``policy``, ``start``, ``reconnect_s``, ...).
+
+        Raises:
+            VideoError: the source cannot be opened, or has no frame.
+            ConfigError: an option is unknown or outside its range.
+        """
+        from fastsam.video.reader import open_video
+        from fastsam.video.stream import Stream
+
+        ours = {spec.name for spec in fields(VideoConfig)}
+        for_video = {name: options.pop(name) for name in list(options) if name in ours}
+        for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
+        video = _override(config or VideoConfig(), for_video)
+        shown = _override(self.defaults, options)
+        segment = replace(shown, conf=min(shown.conf, video.candidates))
+
+        def opened(frame: Frame) -> Session:
+            return self._session(frame, segment, 0.0)
+
+        return Stream(opened, open_video(source, **for_reader), shown.conf, video)
 
     def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
         masks = self.segmenter.segment(frame, config)

@@ -18,19 +18,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import SegmentConfig
+from fastsam.config import SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError
 from fastsam.evaluation.clips import Clip
 from fastsam.masks import box_from_mask
 from fastsam.optional import require
 from fastsam.records import Frame, MaskSet
+from fastsam.video.tracking import Tracking
 from prompts import Box, MaskLike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastsam.everything.backend import Segmenter
-    from fastsam.pipeline import FastSAM
+    from fastsam.pipeline import FastSAM, Session
 
 __all__ = [
     "DEFAULT_METHODS",
@@ -38,9 +39,9 @@ __all__ = [
     "BoxFollower",
     "Follower",
     "OracleFollower",
+    "OurFollower",
     "SharedSegmenter",
     "TrackFollower",
-    "our_method",
     "with_shared_stage_one",
 ]
 
@@ -292,15 +293,37 @@ def lapjv(
     return float(cost[matched, by_row[matched]].sum()), by_row, by_column
 
 
-def our_method(model: FastSAM) -> Follower:
-    """Return our own follower over a model whose stage one is shared.
+class OurFollower:
+    """:mod:`fastsam.video`: each object is followed from exactly the mask that was given.
 
-    Raises:
-        ConfigError: this version cannot follow objects.
+    Args:
+        model: finds the masks.
     """
-    raise ConfigError(
-        "method 'ours': this version of fastsam has no follower; choose from 'box', 'track', ..."
-    )
+
+    name = "ours"
+
+    def __init__(self, model: FastSAM) -> None:
+        self._model, self._config = model, VideoConfig()
+        self._tracking = self._fresh()
+        self.times_ms: dict[str, float] = {}
+
+    def _fresh(self) -> Tracking:
+        return Tracking(self._model.defaults.conf, self._config)
+
+    def start(self, frame: Frame, masks: Masks) -> None:
+        """Take the mask of each object."""
+        self._tracking = self._fresh()
+        self._tracking.step(self._opened(frame))
+        for object_id, mask in masks.items():
+            self._tracking.follow(mask, object_id)
+
+    def step(self, frame: Frame) -> Masks:
+        """Return the masks of the objects that are not lost."""
+        tracked = self._tracking.step(self._opened(frame))
+        return {int(i): tracked.masks.mask(k) for k, i in enumerate(tracked.ids)}
+
+    def _opened(self, frame: Frame) -> Session:
+        return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.candidates))
 
 
 def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
@@ -320,10 +343,10 @@ def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
 
 # Name -> how it is made for a clip, from a model whose stage one is shared.
 METHODS: Mapping[str, Callable[[FastSAM, Clip], Follower]] = {
-    "ours": lambda model, _: our_method(model),
+    "ours": lambda model, _: OurFollower(model),
     "box": lambda model, _: BoxFollower(model),
     "track": _tracker("track", "bytetrack"),
     "botsort": _tracker("botsort", "botsort"),
     "oracle": OracleFollower,
 }
-DEFAULT_METHODS = ("box", "track", "oracle")
+DEFAULT_METHODS = ("ours", "box", "track", "oracle")

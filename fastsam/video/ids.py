@@ -2,7 +2,8 @@
 
 BoT-SORT (arXiv 2206.14651) keeps the tracks: birth, loss, Kalman filter, assignment, re-entry. What differs
 is the distance: IoU of *masks*, the old ones moved along with the optical flow, and the cosine of the
-network's features pooled over the masks. Everything masks are nested: boxes alone confuse a part with its whole.
+network's features pooled over the masks. Everything masks are nested: boxes alone confuse a part with its
+whole.
 """
 
 from __future__ import annotations

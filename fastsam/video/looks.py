@@ -2,8 +2,8 @@
 
 After FRTM (Robinson et al., "Learning Fast and Robust Target Models for Video Object Segmentation", CVPR
 2020): a small discriminative model of the target is fitted to the features of a network that stays as it is.
-Here it is ridge regression, solved in closed form, on what the segmentation network computed anyway: no second
-network runs, and a frame costs some milliseconds.
+Here it is ridge regression, solved in closed form, on what the segmentation network computed anyway: no
+second network runs, and a frame costs some milliseconds.
 """
 
 from __future__ import annotations

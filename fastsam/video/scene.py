@@ -120,11 +120,11 @@ class Scene:
 
     @cached_property
     def maps(self) -> FloatArray:
-        """(rows of coarse cells, columns, C) float32: what the network saw, and colours, of 2 x 2 cells each."""
+        """(coarse rows, columns, C) float32: what the network saw, and colours, of 2 x 2 cells each."""
         rows, columns = self.coarse_hw
         small = cv2.resize(self.frame.rgb, (columns, rows), interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / 64 - 2
-        parts = [lab, lab * lab]
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.float32(64) - np.float32(2)
+        parts: list[FloatArray] = [lab, lab * lab]
         if self.masks.pyramid is not None:
             parts += [self._level(self.masks.pyramid, k) for k in range(min(2, len(self.masks.pyramid.maps)))]
         return np.concatenate(parts, axis=2)
@@ -138,9 +138,7 @@ class Scene:
     def _level(self, pyramid: Pyramid, k: int) -> FloatArray:
         """Return one feature map over the image, unit vectors times 8, at the size of the coarse grid."""
         values = pyramid.maps[k].astype(np.float32).transpose(1, 2, 0)
-        share = (
-            np.array(pyramid.letterbox.net_hw) / values.shape[:2] / _CELL_PX
-        )  # grid cells a cell of the map
+        share = np.array(pyramid.letterbox.net_hw) / values.shape[:2] / _CELL_PX  # cells of the grid
         x0, y0, x1, y1 = self.window
         rows = slice(int(y0 / share[0]), max(int(np.ceil(y1 / share[0])), 1))
         columns = slice(int(x0 / share[1]), max(int(np.ceil(x1 / share[1])), 1))
@@ -163,7 +161,7 @@ def to_size(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
 
 
 def flow_between(before: Scene, after: Scene) -> FloatArray | None:
-    """Return (rows, columns, 2): from each cell of ``after``, how many cells to the right and down its content
+    """Return (rows, columns, 2): how many cells to the right and down the content of each cell of ``after``
     was in ``before``; None where the frames have different shapes, as after a change of resolution.
 
     Dense inverse search (Kroeger et al., ECCV 2016), as OpenCV has it.
@@ -177,7 +175,7 @@ def flow_between(before: Scene, after: Scene) -> FloatArray | None:
     # its stub asks for the array to fill, which it makes itself
     flow = search.calc(after.grey, before.grey, None)  # type: ignore[call-overload]
     small = cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32) / _GREY_PER_CELL
+    return np.asarray(small / _GREY_PER_CELL, np.float32)
 
 
 def follow_flow(values: FloatArray, flow: FloatArray | None, grid_hw: tuple[int, int]) -> FloatArray:

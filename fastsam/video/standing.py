@@ -1,7 +1,7 @@
 """Prompts that stay: a text or a reference looks at every mask that comes into sight, once or a few times.
 
-Showing a mask to the text-image model costs more than tracking it. So each *track* is looked at when it is new,
-the largest first and some in a frame, and again only when it has grown or after a while.
+Showing a mask to the text-image model costs more than tracking it. So each *track* is looked at when it is
+new, the largest first and some in a frame, and again only when it has grown or after a while.
 """
 
 from __future__ import annotations

@@ -1,0 +1,250 @@
+"""A moving source -> frames with masks that keep their ids: what ``model.stream(source)`` returns.
+
+>>> from fastsam import FastSAM                                     # doctest: +SKIP
+>>> with FastSAM().stream("street.mp4") as stream:                  # doctest: +SKIP
+...     stream.select(0, Text("dog"))
+...     for frame, masks in stream:
+...         print(frame.index, masks.ids, masks.lost)
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.config import VideoConfig
+from fastsam.errors import PromptError
+from fastsam.records import Frame, MaskSet
+from fastsam.video.objects import TrackedObject
+from fastsam.video.reader import VideoInfo, VideoReader
+from fastsam.video.report import StageTimes
+from fastsam.video.tracked import Tracked
+from fastsam.video.tracking import Tracking, View
+from prompts import Prompt
+
+__all__ = ["Stream"]
+
+_SMOOTH = 0.2  # of the newest frame in what a pass of the network is expected to take
+_WAITING_MOST = 10_000  # prompts for frames to come
+
+
+class Stream:
+    """Frames with their masks, one at a time; iterate once, and leave by any way.
+
+    Without prompts every mask is given, with an id that stays. From the first prompt on only what prompts
+    selected is given; an object that is out of sight is in ``masks.lost``, and comes back when it is seen.
+
+    Attributes:
+        reader: where the frames come from: what it dropped, skipped or could not decode.
+        times: how long each stage takes, of the last frames.
+
+    Args:
+        open_frame: finds the masks of a frame.
+        reader: gives the frames; closed with the stream.
+        conf: least score of a mask that is shown by itself.
+        config: how masks are followed.
+    """
+
+    def __init__(
+        self,
+        open_frame: Callable[[Frame], View],
+        reader: VideoReader,
+        conf: float,
+        config: VideoConfig | None = None,
+    ) -> None:
+        self.reader = reader
+        self.config = config or VideoConfig()
+        self.times = StageTimes()
+        self._open = open_frame
+        self._tracking = Tracking(conf, self.config)
+        self._waiting: defaultdict[int, deque[tuple[Prompt, int | None, str]]] = defaultdict(deque)
+        self._resumed: (
+            tuple[MaskSet, NDArray[np.int64], tuple[str, ...] | None, bool, Sequence[Prompt]] | None
+        )
+        self._resumed = None
+        self._index: int | None = None
+        self._since_pass = 0
+        self._pass_ms = 0.0
+        self._saved_ms = 0.0
+
+    @property
+    def info(self) -> VideoInfo:
+        """What is known of the source."""
+        return self.reader.info
+
+    @property
+    def frame_index(self) -> int | None:
+        """The number of the current frame; None before the first."""
+        return self._index
+
+    @property
+    def current(self) -> Tracked | None:
+        """The current frame, with what prompts have selected since it was given."""
+        return self._tracking.current
+
+    @property
+    def objects(self) -> dict[int, TrackedObject]:
+        """What is known of each object over time: birth, death, trail, whether it is seen or lost."""
+        return self._tracking.log.objects
+
+    def __repr__(self) -> str:
+        """Return the source and where it stands."""
+        return f"Stream({self.info.source!r}, frame {self._index}, {len(self.objects)} objects)"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the source; may be called from any thread, and again."""
+        self.reader.close()
+
+    def select(
+        self, frame_index: int | None, prompt: Prompt, *, object_id: int | None = None, label: str = ""
+    ) -> tuple[int, ...]:
+        """Follow what a prompt selects in a frame.
+
+        Boxes, points and masks are answered in that frame, and their objects followed from there. Texts
+        and references stand: they also select what comes into sight later. Points with the ``object_id`` of
+        an object that is followed change its mask: foreground points add, background points take away.
+
+        Args:
+            frame_index: the current frame (None does as well), or one that is still to come: then the
+                prompt waits for it. Numbers are those of the source, ``frame.index``; where the stream
+                leaves a frame out, the next one answers.
+            prompt: what to follow.
+            object_id: the object's number; a new one by default.
+            label: what to call it.
+
+        Returns:
+            the ids of the objects; none while the prompt waits.
+
+        Raises:
+            PromptError: the frame is over, or the prompt does not fit it or selects nothing in it.
+        """
+        if not isinstance(prompt, Prompt):
+            raise PromptError(
+                f"select: expected a frame's number and a prompt such as Points(...), got {prompt!r}"
+            )
+        if frame_index is None and self._index is None:
+            frame_index = 0
+        if frame_index is None or frame_index == self._index:
+            return self._tracking.select(prompt, object_id, label)
+        if isinstance(frame_index, bool) or not isinstance(frame_index, (int, np.integer)) or frame_index < 0:
+            raise PromptError(f"frame_index: expected a whole number from 0 on or None, got {frame_index!r}")
+        if self._index is not None and frame_index < self._index:
+            raise PromptError(
+                f"frame {frame_index} is over, the stream is at frame {self._index}: "
+                "a prompt is for the current frame (None) or one to come"
+            )
+        if len(self._waiting) >= _WAITING_MOST:
+            raise PromptError(f"select: {_WAITING_MOST} frames have prompts that wait; expected fewer")
+        self._waiting[int(frame_index)].append((prompt, object_id, label))
+        return ()
+
+    def remove(self, object_id: int) -> None:
+        """Follow an object no longer.
+
+        Raises:
+            PromptError: there is no such object.
+        """
+        self._tracking.remove(object_id)
+
+    def resume(
+        self,
+        masks: MaskSet,
+        ids: NDArray[np.int64],
+        labels: tuple[str, ...] | None = None,
+        *,
+        prompted: bool,
+        prompts: Sequence[Prompt] = (),
+    ) -> None:
+        """Go on from a run that broke off; to be called before the first frame is taken.
+
+        Args:
+            masks: what that run found in the last frame that it did, with which the reader starts again;
+                that frame is not given a second time.
+            ids: their ids.
+            labels: their labels.
+            prompted: that run followed what prompts had selected.
+            prompts: those of its prompts that stand (texts and references).
+        """
+        if self._index is not None:
+            raise PromptError(f"resume: expected a stream before its first frame, it is at {self._index}")
+        self._resumed = partial(self._tracking.adopt, masks, ids, labels, prompted=prompted, prompts=prompts)
+
+    def __iter__(self) -> Iterator[tuple[Frame, Tracked]]:
+        """Yield each frame with its masks; the source is closed when the loop is left.
+
+        Raises:
+            VideoError: a live source is lost.
+            PromptError: a prompt that waited for a frame does not fit it.
+        """
+        try:
+            while True:
+                start = time.perf_counter()
+                frame = self.reader.read()
+                if frame is None:
+                    return
+                read_ms = 1e3 * (time.perf_counter() - start)
+                tracked = self._next(frame, read_ms)
+                if tracked is None:
+                    continue
+                self.times.note(tracked.times_ms, 1e3 * (time.perf_counter() - start))
+                yield frame, tracked
+        finally:
+            self.close()
+
+    def _next(self, frame: Frame, read_ms: float) -> Tracked | None:
+        """Return a frame's masks, by the network or by motion; None for one that an earlier run has done."""
+        self._index = frame.index
+        due = [index for index in sorted(self._waiting) if index <= frame.index]
+        if self._passes(bool(due)):
+            start = time.perf_counter()
+            view = self._open(frame)
+            view.times_ms["read"] = read_ms
+            tracked = self._tracking.step(view)
+            took_ms = 1e3 * (time.perf_counter() - start)
+            self._pass_ms = took_ms if not self._pass_ms else self._mixed(took_ms)
+            self._since_pass = 0
+        else:
+            start = time.perf_counter()
+            tracked = self._tracking.move(frame, {"read": read_ms})
+            took_ms = 1e3 * (time.perf_counter() - start)
+            self._since_pass += 1
+        if self.config.target_fps is not None:
+            # Time that is not used for one pass is not kept for many: a stall would be followed by a rush.
+            allowed = 1e3 / self.config.target_fps
+            self._saved_ms = min(
+                self._saved_ms + allowed - took_ms - read_ms * (not self.info.live), self._pass_ms
+            )
+        if self._resumed is not None:
+            self._resumed()
+            self._resumed = None
+            return None
+        for index in due:
+            for prompt, object_id, label in self._waiting.pop(index):
+                self._tracking.select(prompt, object_id, label)
+        return (self._tracking.current or tracked) if due else tracked
+
+    def _mixed(self, took_ms: float) -> float:
+        return (1 - _SMOOTH) * self._pass_ms + _SMOOTH * took_ms
+
+    def _passes(self, prompted: bool) -> bool:
+        """Tell whether the network runs on the next frame."""
+        if prompted or self._tracking.current is None:
+            return True
+        if self.config.target_fps is not None:
+            return self._saved_ms + 1e3 / self.config.target_fps >= self._pass_ms
+        return self._since_pass + 1 >= self.config.every
