@@ -39,6 +39,8 @@ _ACCEPT = 0.4  # least score of a candidate
 _TRUST = 0.5  # from which on a candidate is believed whatever it looks like, and learnt from
 _MASK_ODDS = 2.0  # log odds of a cell inside the chosen candidate, -2 outside
 _LEAST_CELLS = 8
+_SAME_SHARE = 0.5  # two masks that share more than this of the smaller one are of one object
+_LIKE = 0.1  # least mean look of a mask that may be a lost object
 _UNIONS = 40  # candidates tried for a union
 _OTHERS_KEPT = 512  # ids of neighbours that are remembered
 
@@ -159,6 +161,26 @@ class Follower:
             if known.missing == 0 and np.count_nonzero(known.soft > 0.5):
                 found[object_id] = Sight(pixels(known.soft - 0.5, scene), float(known.soft.max()))
         return found
+
+    def overlaps(self, cells: BoolArray) -> set[int]:
+        """Return the objects in sight that share most of the smaller of the two with a mask."""
+        found = set()
+        for object_id, known in self.objects.items():
+            there = known.soft > 0.5
+            least = min(np.count_nonzero(there), np.count_nonzero(cells))
+            if known.missing == 0 and least and np.count_nonzero(there & cells) > _SAME_SHARE * least:
+                found.add(object_id)
+        return found
+
+    def likest(self, cells: BoolArray, scene: Scene, among: set[int]) -> int | None:
+        """Return which of some lost objects a mask looks like, None for none of them."""
+        best: tuple[float, int] | None = None
+        for object_id in among & set(self.objects):
+            known = self.objects[object_id]
+            if known.missing and cells.any():
+                looks = known.model.score(self._project(scene), scene.coarse_hw, scene.grid_hw)
+                best = max(best or (_LIKE, 0), (float(looks[cells].mean()), object_id))
+        return best[1] if best and best[1] else None
 
     def where(self, scene: Scene) -> dict[int, Sight]:
         """Return where the objects are in the frame that was told last; those that are lost are left out."""

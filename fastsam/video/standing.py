@@ -7,7 +7,6 @@ new, the largest first and some in a frame, and again only when it has grown or 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,47 +45,31 @@ class _Looked:
     times: int
 
 
-@dataclass(eq=False)
-class Selected:
-    """A track that a standing prompt selected."""
-
-    track_id: int
-    score: float
-    label: str
-
-
 class Standing:
     """A prompt that stays.
 
     Attributes:
         prompt: what it asks.
-        tracks: object id -> what it selected.
+        objects: ids of the objects that it selected and that are followed.
     """
 
     def __init__(self, prompt: Prompt, label: str = "") -> None:
         self.prompt, self._label = prompt, label
-        self.tracks: dict[int, Selected] = {}
+        self.objects: set[int] = set()
         self._looked: OrderedDict[int, _Looked] = OrderedDict()
-        self._taken: set[int] = set()
-
-    def drop(self, object_id: int) -> bool:
-        """Forget an object; its track is not selected again. Tells whether there was one."""
-        return self.tracks.pop(object_id, None) is not None
-
-    def take(self, tracks: set[int]) -> None:
-        """Leave out tracks that are followed already."""
-        self._taken |= tracks
 
     def look(
-        self,
-        view: View,
-        scene: Scene,
-        ids: NDArray[np.int64],
-        conf: float,
-        limit: int,
-        new_id: Callable[[], int],
-    ) -> None:
-        """Look at masks of the current frame that may be new, ``limit`` at most."""
+        self, view: View, scene: Scene, ids: NDArray[np.int64], conf: float, limit: int
+    ) -> list[tuple[int, float, str]]:
+        """Look at tracks that may be new, ``limit`` at most; return (row, score, label) of those selected.
+
+        Args:
+            view: the frame.
+            scene: the same, on the grid.
+            ids: (N,) the track of each mask, 0 for none.
+            conf: least score of a mask.
+            limit: how many.
+        """
         frame = view.frame.index
         waiting = [
             (float(scene.areas[row]), row, int(ids[row]))
@@ -95,7 +78,7 @@ class Standing:
         ]
         chosen = sorted(waiting, reverse=True)[:limit]
         if not chosen:
-            return
+            return []
         rows = np.array([row for _, row, _ in chosen], np.int64)
         answer = view.only(rows).select(self.prompt)
         for area, _, track in chosen:
@@ -104,21 +87,16 @@ class Standing:
             self._looked.move_to_end(track)
         while len(self._looked) > _REMEMBERED:
             self._looked.popitem(last=False)
-        for index, score, group in zip(answer.indices, answer.scores, answer.groups, strict=True):
-            track = chosen[int(index)][2]
-            if track not in self._taken:
-                self._taken.add(track)
-                self.tracks[new_id()] = Selected(track, float(score), self._named(int(group)))
-
-    def end(self, alive: set[int]) -> None:
-        """Forget objects whose tracks cannot come back."""
-        for object_id in [i for i, known in self.tracks.items() if known.track_id not in alive]:
-            self._taken.discard(self.tracks.pop(object_id).track_id)
+        whole = answer.indices >= 0
+        return [
+            (int(rows[index]), float(score), self._named(int(group)))
+            for index, score, group in zip(
+                answer.indices[whole], answer.scores[whole], answer.groups[whole], strict=True
+            )
+        ]
 
     def _worth(self, track: int, area: float, frame: int) -> bool:
         """Tell whether a track should be looked at (again)."""
-        if track in self._taken:
-            return False
         known = self._looked.get(track)
         if known is None:
             return True

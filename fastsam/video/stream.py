@@ -65,10 +65,7 @@ class Stream:
         self._open = open_frame
         self._tracking = Tracking(conf, self.config)
         self._waiting: defaultdict[int, deque[tuple[Prompt, int | None, str]]] = defaultdict(deque)
-        self._resumed: (
-            tuple[MaskSet, NDArray[np.int64], tuple[str, ...] | None, bool, Sequence[Prompt]] | None
-        )
-        self._resumed = None
+        self._resumed: Callable[[], None] | None = None
         self._index: int | None = None
         self._since_pass = 0
         self._pass_ms = 0.0
@@ -225,10 +222,8 @@ class Stream:
             self._since_pass += 1
         if self.config.target_fps is not None:
             # Time that is not used for one pass is not kept for many: a stall would be followed by a rush.
-            allowed = 1e3 / self.config.target_fps
-            self._saved_ms = min(
-                self._saved_ms + allowed - took_ms - read_ms * (not self.info.live), self._pass_ms
-            )
+            used_ms = took_ms + (0 if self.info.live else read_ms)  # a live source is waited for
+            self._saved_ms = min(self._saved_ms + 1e3 / self.config.target_fps - used_ms, self._pass_ms)
         if self._resumed is not None:
             self._resumed()
             self._resumed = None

@@ -106,9 +106,7 @@ class Tracking:
         tracked_ms = 1e3 * (time.perf_counter() - start)
         start = time.perf_counter()
         for standing in self._standing:
-            standing.end(self._tracker.alive)
-        for standing in self._standing:
-            standing.look(view, scene, ids, self._conf, self.config.crops, self._new_id)
+            self._discover(standing, self.config.crops, sights)
         times = {**view.times_ms, "track": tracked_ms}
         if self._standing:
             times["prompts"] = 1e3 * (time.perf_counter() - start)
@@ -204,10 +202,9 @@ class Tracking:
         Raises:
             PromptError: there is no such object.
         """
-        followed = object_id in self._follower.objects
-        if not followed and not any(standing.drop(object_id) for standing in self._standing):
-            known = sorted({*self._follower.objects, *(i for s in self._standing for i in s.tracks)})
-            raise PromptError(f"object {object_id}: expected one of {known}")
+        if object_id not in self._follower.objects:
+            known = ", ".join(map(str, sorted(self._follower.objects))) or "none is followed"
+            raise PromptError(f"object {object_id}: expected the id of an object that is followed ({known})")
         self._follower.stop(object_id)
         self._labels.pop(object_id, None)
         self._refresh({})
@@ -250,7 +247,7 @@ class Tracking:
             self._labels[object_id] = label
         for prompt in prompts:
             standing = Standing(prompt)
-            standing.take({int(now.ids[row]) for row in same.values()})
+            standing.objects.update(i for i in ids.tolist() if len(prompts) == 1)
             self._standing.append(standing)
 
     # --- inner parts ---------------------------------------------------------------------------------
@@ -277,11 +274,32 @@ class Tracking:
         standing = Standing(prompt, label)
         self._standing.append(standing)
         self._prompted = True
-        if self._now is not None:
-            now = self._now
-            standing.look(now.view, now.scene, now.ids, self._conf, len(now.ids), self._new_id)
-            self._refresh({})
-        return tuple(standing.tracks)
+        sights: dict[int, Sight] = {}
+        self._discover(standing, 0 if self._now is None else len(self._now.ids), sights)
+        self._refresh({object_id: sight.score for object_id, sight in sights.items()})
+        return tuple(sorted(sights))
+
+    def _discover(self, standing: Standing, limit: int, sights: dict[int, Sight]) -> None:
+        """Follow what a standing prompt selects that is not followed yet; add it to the frame's sights."""
+        now = self._now
+        if now is None:
+            return
+        for object_id in sorted(standing.objects):
+            known = self._follower.objects.get(object_id)
+            if known is None or known.missing > self.config.lost_after:
+                standing.objects.discard(object_id)
+                self._follower.stop(object_id)
+        found = standing.look(now.view, now.scene, now.ids, self._conf, limit)
+        # The largest first: a part of it is then part of something that is followed.
+        for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
+            cells = now.scene.cells[row]
+            if self._follower.overlaps(cells):
+                continue
+            object_id = self._follower.likest(cells, now.scene, standing.objects) or self._new_id()
+            self._follower.start(object_id, now.view.masks[row], now.scene, now.ids)
+            standing.objects.add(object_id)
+            self._labels[object_id] = label
+            sights[object_id] = Sight(now.view.masks.crop(row), score)
 
     def _corrected(self, prompt: Points, object_id: int) -> Points:
         """Return points that change the mask that an object has now."""
@@ -310,37 +328,19 @@ class Tracking:
     def _answer(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
         """Return the frame's masks, where its masks were looked for."""
         now = self._now
-        if now is None:
-            return self._shown(frame, sights, times)
-        rows: list[tuple[int, int, float, str]] = []  # id, row, score, label
-        if not self._prompted:
+        if now is not None and not self._prompted:
             shown = np.flatnonzero((now.ids > 0) & (now.view.masks.scores >= self._conf))
-            rows = [(int(now.ids[k]), int(k), float(now.view.masks.scores[k]), "") for k in shown]
-            masks = now.view.masks[[row for _, row, _, _ in rows]]
-            tracked = Tracked(
-                frame,
-                masks,
-                np.array([i for i, *_ in rows], np.int64),
-                np.array([s for _, _, s, _ in rows], np.float32),
-                times_ms=times,
-            )
+            masks = now.view.masks[shown]
+            tracked = Tracked(frame, masks, now.ids[shown], masks.scores, times_ms=times)
             self.log.note(tracked, self._tracker.alive)
             self._last = tracked
             return tracked
-        place = {int(i): k for k, i in enumerate(now.ids.tolist()) if i}
-        for standing in self._standing:
-            for object_id, known in standing.tracks.items():
-                if known.track_id in place:
-                    rows.append((object_id, place[known.track_id], known.score, known.label))
-        for object_id, row, score, label in rows:
-            sights[object_id] = Sight(now.view.masks.crop(row), score)
-            self._labels[object_id] = label
         return self._shown(frame, sights, times)
 
     def _shown(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
         """Return a frame's objects as a record, and note them."""
         order = sorted(sights)
-        known = set(self._follower.objects) | {i for s in self._standing for i in s.tracks}
+        known = set(self._follower.objects)
         masks = MaskSet.from_crops(
             [sights[i].crop for i in order], frame.size_hw, [sights[i].score for i in order]
         )
