@@ -152,7 +152,7 @@ def _masks_over(masks: MaskSet, drawn: NDArray[np.bool_]) -> tuple[list[int], fl
 
 
 def _masks_along(masks: MaskSet, pixels: NDArray[np.float64]) -> tuple[list[int], float]:
-    """Return masks that each hold a good share of a scribble, the largest first, and what they hold together.
+    """Return masks that each hold a good share of a scribble, and what they hold of it together.
 
     What is left of the stroke is asked about as if it were alone, until no mask holds enough of it.
     """
