@@ -422,13 +422,15 @@ class FastSAM:
         for_video = {name: options.pop(name) for name in list(options) if name in ours}
         for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
         video = _override(config or VideoConfig(), for_video)
-        shown = _override(self.defaults, options)
-        segment = replace(shown, conf=min(shown.conf, video.candidates))
+        segment = _override(self.defaults, options)
+        segment = replace(segment, conf=min(segment.conf, video.candidates))
 
-        def opened(frame: Frame) -> Session:
-            return self._session(frame, segment, 0.0)
+        def opened(frame: Frame, prompted: bool) -> Session:
+            # Tracking ranks nothing by score, so only frames with prompts pay for good scores.
+            config = segment if prompted else replace(segment, quality=False)
+            return self._session(frame, config, 0.0)
 
-        return Stream(opened, open_video(source, **for_reader), shown.conf, video)
+        return Stream(opened, open_video(source, **for_reader), video)
 
     def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
         masks = self.segmenter.segment(frame, config)

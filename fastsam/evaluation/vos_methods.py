@@ -308,7 +308,7 @@ class OurFollower:
         self.times_ms: dict[str, float] = {}
 
     def _fresh(self) -> Tracking:
-        return Tracking(self._model.defaults.conf, self._config)
+        return Tracking(self._config)
 
     def start(self, frame: Frame, masks: Masks) -> None:
         """Take the mask of each object."""

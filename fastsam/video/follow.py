@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam.records import MaskSet
 from fastsam.stores import Crop
-from fastsam.video.looks import Basis, TargetModel
+from fastsam.video.looks import Projector, TargetModel
 from fastsam.video.scene import FloatArray, Scene, follow_flow, to_size
 
 __all__ = ["Followed", "Follower", "Sight", "pixels"]
@@ -101,12 +101,14 @@ class Follower:
 
     Attributes:
         objects: by id.
+
+    Args:
+        project: gives the features of frames; shared with whoever needs them, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, project: Projector | None = None) -> None:
         self.objects: dict[int, Followed] = {}
-        self._basis: Basis | None = None
-        self._features: tuple[Scene, FloatArray] | None = None
+        self._project = project or Projector()
 
     def start(
         self, object_id: int, mask: MaskSet, scene: Scene, ids: NDArray[np.int64] | None = None
@@ -253,14 +255,6 @@ class Follower:
                 rows.append(row)
                 union, fit, rank = joined, float(together[0]), joined_rank
         return np.array(rows, np.int64), rank
-
-    def _project(self, scene: Scene) -> FloatArray:
-        """Return the features of a frame, found once for all objects."""
-        if self._basis is None or not self._basis.fits(scene):
-            self._basis = Basis.of(scene)
-        if self._features is None or self._features[0] is not scene:
-            self._features = (scene, self._basis.project(scene))
-        return self._features[1]
 
 
 def pixels(values: FloatArray, scene: Scene) -> Crop:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.optional import require
+from fastsam.video.looks import Projector
 from fastsam.video.scene import FloatArray, Scene
 
 __all__ = ["MaskTracker"]
@@ -32,12 +33,14 @@ class MaskTracker:
     Args:
         conf: masks with a higher score may become objects; others only continue them.
         lost_after: frames that a mask may be out of sight and still come back with its id.
+        project: gives the features of frames; shared with whoever needs them, too.
 
     Raises:
         MissingPackageError: ultralytics' trackers need ``lap``.
     """
 
-    def __init__(self, conf: float, lost_after: int) -> None:
+    def __init__(self, conf: float, lost_after: int, project: Projector | None = None) -> None:
+        self._project = project or Projector()
         self._tracker: Any = _tracker_class()(
             SimpleNamespace(
                 track_high_thresh=conf,
@@ -63,7 +66,7 @@ class MaskTracker:
         """
         masks = scene.masks
         ids = np.zeros(len(masks), np.int64)
-        looks = masks.embeddings() if masks.pyramid is not None else np.ones((len(masks), 1), np.float32)
+        looks = self._project.looks(scene)
         self._tracker.look_at(scene, flow)
         boxes = np.asarray(masks.boxes_xyxy, np.float64)
         middle, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]

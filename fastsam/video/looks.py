@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastsam.video.scene import FloatArray, Scene, to_size
 
-__all__ = ["Basis", "TargetModel"]
+__all__ = ["Basis", "Projector", "TargetModel"]
 
 _DIMENSIONS = 64
 _RIDGE = 3e-3
@@ -58,6 +58,28 @@ class Basis:
         cells = scene.maps.reshape(-1, len(self.mean))
         projected = (cells - self.mean) @ self.directions
         return np.concatenate([projected, np.ones((len(cells), 1), np.float32)], axis=1)
+
+
+class Projector:
+    """Frames -> the features of their cells, all in the basis of the first frame; each is projected once."""
+
+    def __init__(self) -> None:
+        self._basis: Basis | None = None
+        self._last: tuple[Scene, FloatArray] | None = None
+
+    def __call__(self, scene: Scene) -> FloatArray:
+        """Return (coarse cells, D + 1) :meth:`Basis.project`; anew where the features are others."""
+        if self._basis is None or not self._basis.fits(scene):
+            self._basis = Basis.of(scene)
+        if self._last is None or self._last[0] is not scene:
+            self._last = (scene, self._basis.project(scene))
+        return self._last[1]
+
+    def looks(self, scene: Scene) -> FloatArray:
+        """Return (N, D) unit vectors: the mean features of each mask; zeros for a mask without cells."""
+        sums = scene.coarse_cells @ self(scene)[:, :-1]
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0), np.float32)
 
 
 class TargetModel:

@@ -107,6 +107,13 @@ class Scene:
         return self.cells.reshape(len(self.masks), int(np.prod(self.grid_hw))).astype(np.float32)
 
     @cached_property
+    def coarse_cells(self) -> FloatArray:
+        """(N, coarse cells) float32: the coarse cells whose first cell each mask holds."""
+        rows, columns = self.coarse_hw
+        part = self.cells[:, : 2 * rows : 2, : 2 * columns : 2]
+        return np.asarray(part.reshape(len(self.masks), rows * columns), np.float32)
+
+    @cached_property
     def areas(self) -> FloatArray:
         """(N,) float32, in cells."""
         return np.asarray(self.flat_cells.sum(axis=1))

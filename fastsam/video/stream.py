@@ -14,13 +14,14 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
+from fastsam.optional import require
 from fastsam.records import Frame, MaskSet
 from fastsam.video.objects import TrackedObject
 from fastsam.video.reader import VideoInfo, VideoReader
@@ -46,24 +47,22 @@ class Stream:
         times: how long each stage takes, of the last frames.
 
     Args:
-        open_frame: finds the masks of a frame.
+        open_frame: finds the masks of a frame, and scores them well where it is told that prompts wait.
         reader: gives the frames; closed with the stream.
-        conf: least score of a mask that is shown by itself.
         config: how masks are followed.
     """
 
     def __init__(
         self,
-        open_frame: Callable[[Frame], View],
+        open_frame: Callable[[Frame, bool], View],
         reader: VideoReader,
-        conf: float,
         config: VideoConfig | None = None,
     ) -> None:
         self.reader = reader
         self.config = config or VideoConfig()
         self.times = StageTimes()
         self._open = open_frame
-        self._tracking = Tracking(conf, self.config)
+        self._tracking = Tracking(self.config)
         self._waiting: defaultdict[int, deque[tuple[Prompt, int | None, str]]] = defaultdict(deque)
         self._resumed: Callable[[], None] | None = None
         self._index: int | None = None
@@ -188,6 +187,7 @@ class Stream:
             VideoError: a live source is lost.
             PromptError: a prompt that waited for a frame does not fit it.
         """
+        calm = _one_blas_thread()
         try:
             while True:
                 start = time.perf_counter()
@@ -201,6 +201,7 @@ class Stream:
                 self.times.note(tracked.times_ms, 1e3 * (time.perf_counter() - start))
                 yield frame, tracked
         finally:
+            calm.restore_original_limits()
             self.close()
 
     def _next(self, frame: Frame, read_ms: float) -> Tracked | None:
@@ -209,7 +210,7 @@ class Stream:
         due = [index for index in sorted(self._waiting) if index <= frame.index]
         if self._passes(bool(due)):
             start = time.perf_counter()
-            view = self._open(frame)
+            view = self._open(frame, bool(due))
             view.times_ms["read"] = read_ms
             tracked = self._tracking.step(view)
             took_ms = 1e3 * (time.perf_counter() - start)
@@ -243,3 +244,13 @@ class Stream:
         if self.config.target_fps is not None:
             return self._saved_ms + 1e3 / self.config.target_fps >= self._pass_ms
         return self._since_pass + 1 >= self.config.every
+
+
+def _one_blas_thread() -> Any:
+    """Keep numpy's products on one thread until the limits are restored.
+
+    They are small, and the threads of its BLAS wait for work by spinning: on few cores they take the time of
+    the network's own threads, which then needs nearly twice as long (docs/video.md).
+    """
+    pools = require("threadpoolctl", "keep numpy's threads out of the network's way")
+    return pools.threadpool_limits(limits=1, user_api="blas")

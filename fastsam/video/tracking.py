@@ -18,6 +18,7 @@ from fastsam.errors import PromptError
 from fastsam.records import Frame, MaskSet, Selection
 from fastsam.video.follow import Follower, Sight, pixels
 from fastsam.video.ids import MaskTracker
+from fastsam.video.looks import Projector
 from fastsam.video.objects import ObjectLog
 from fastsam.video.scene import FloatArray, Scene, flow_between, follow_flow
 from fastsam.video.standing import Standing, stands
@@ -70,16 +71,15 @@ class Tracking:
         log: what is known of the objects over time.
 
     Args:
-        conf: least score of a mask that is shown, or becomes an object, by itself.
         config: how masks are followed.
     """
 
-    def __init__(self, conf: float, config: VideoConfig | None = None) -> None:
+    def __init__(self, config: VideoConfig | None = None) -> None:
         self.config = config or VideoConfig()
         self.log = ObjectLog(self.config.history)
-        self._conf = conf
-        self._tracker = MaskTracker(conf, self.config.lost_after)
-        self._follower = Follower()
+        project = Projector()
+        self._tracker = MaskTracker(self.config.birth, self.config.lost_after, project)
+        self._follower = Follower(project)
         self._standing: list[Standing] = []
         self._labels: dict[int, str] = {}
         self._prompted = False
@@ -289,7 +289,7 @@ class Tracking:
             if known is None or known.missing > self.config.lost_after:
                 standing.objects.discard(object_id)
                 self._follower.stop(object_id)
-        found = standing.look(now.view, now.scene, now.ids, self._conf, limit)
+        found = standing.look(now.view, now.scene, now.ids, self.config.birth, limit)
         # The largest first: a part of it is then part of something that is followed.
         for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
             cells = now.scene.cells[row]
@@ -329,7 +329,7 @@ class Tracking:
         """Return the frame's masks, where its masks were looked for."""
         now = self._now
         if now is not None and not self._prompted:
-            shown = np.flatnonzero((now.ids > 0) & (now.view.masks.scores >= self._conf))
+            shown = np.flatnonzero((now.ids > 0) & (now.view.masks.scores >= self.config.birth))
             masks = now.view.masks[shown]
             tracked = Tracked(frame, masks, now.ids[shown], masks.scores, times_ms=times)
             self.log.note(tracked, self._tracker.alive)
