@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -337,6 +338,7 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._turn = threading.Lock()
         self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
         self._embedder = open_text_model(text_model, device=device, progress=progress)
         named = f"|{self._embedder.identity}"
@@ -433,13 +435,15 @@ class FastSAM:
         return Stream(opened, open_video(source, **for_reader), video)
 
     def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
-        masks = self.segmenter.segment(frame, config)
+        with self._turn:  # a stream looks ahead in a thread of its own
+            masks = self.segmenter.segment(frame, config)
+            segment_ms = dict(self.segmenter.times_ms)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        times = {"read": read_ms, **self.segmenter.times_ms}
+        times = {"read": read_ms, **segment_ms}
         return Session(frame, masks, config, times, features, look=partial(self._look, config=config))
 
     def reference(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.video.scene import FloatArray, Scene, to_size
+from fastsam.video.scene import FloatArray, Scene, grown, to_size
 
 __all__ = ["Basis", "Projector", "TargetModel"]
 
@@ -41,7 +41,8 @@ class Basis:
     @classmethod
     def of(cls, scene: Scene) -> Basis:
         """Return the principal components of a frame, whitened."""
-        cells = scene.maps.reshape(-1, scene.maps.shape[2])
+        whole = np.concatenate([grown(values, scene.coarse_hw) for values in scene.maps], axis=2)
+        cells = whole.reshape(-1, whole.shape[2])
         mean = cells.mean(axis=0)
         centred = cells - mean
         power, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
@@ -51,13 +52,19 @@ class Basis:
 
     def fits(self, scene: Scene) -> bool:
         """Tell whether a frame has the features that this is a basis of."""
-        return bool(scene.maps.shape[2] == len(self.mean))
+        return len(self.mean) == sum(values.shape[2] for values in scene.maps)
 
     def project(self, scene: Scene) -> FloatArray:
         """Return (coarse cells, D + 1): each cell in this basis, and a constant 1."""
-        cells = scene.maps.reshape(-1, len(self.mean))
-        projected = (cells - self.mean) @ self.directions
-        return np.concatenate([projected, np.ones((len(cells), 1), np.float32)], axis=1)
+        rows, columns = scene.coarse_hw
+        projected = np.ones((rows, columns, self.directions.shape[1] + 1), np.float32)
+        projected[..., :-1] = -(self.mean @ self.directions)
+        start = 0
+        for values in scene.maps:  # each at its own size: growing what is left of its channels is cheaper
+            stop = start + values.shape[2]
+            projected[..., :-1] += grown(values @ self.directions[start:stop], scene.coarse_hw)
+            start = stop
+        return projected.reshape(rows * columns, -1)
 
 
 class Projector:

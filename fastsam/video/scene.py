@@ -14,7 +14,7 @@ from fastsam.pyramid import Pyramid, coverage
 from fastsam.records import Frame, MaskSet
 from fastsam.stores import GridStore
 
-__all__ = ["Scene", "flow_between", "follow_flow", "to_size"]
+__all__ = ["Scene", "flow_between", "follow_flow", "grown", "to_size"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -126,15 +126,19 @@ class Scene:
         return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
 
     @cached_property
-    def maps(self) -> FloatArray:
-        """(coarse rows, columns, C) float32: what the network saw, and colours, of 2 x 2 cells each."""
+    def maps(self) -> list[FloatArray]:
+        """(h, w, C) float32 each: colours, and what the network saw, over the image, coarse cells or larger.
+
+        Two levels of the network's maps, a cell's features as a unit vector times 8, which makes them count
+        as much as the colours.
+        """
         rows, columns = self.coarse_hw
         small = cv2.resize(self.frame.rgb, (columns, rows), interpolation=cv2.INTER_AREA)
         lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32) / np.float32(64) - np.float32(2)
-        parts: list[FloatArray] = [lab, lab * lab]
+        found: list[FloatArray] = [np.concatenate([lab, lab * lab], axis=2)]
         if self.masks.pyramid is not None:
-            parts += [self._level(self.masks.pyramid, k) for k in range(min(2, len(self.masks.pyramid.maps)))]
-        return np.concatenate(parts, axis=2)
+            found += [self._level(self.masks.pyramid, k) for k in range(min(2, len(self.masks.pyramid.maps)))]
+        return found
 
     @property
     def coarse_hw(self) -> tuple[int, int]:
@@ -143,20 +147,23 @@ class Scene:
         return max(rows // 2, 1), max(columns // 2, 1)
 
     def _level(self, pyramid: Pyramid, k: int) -> FloatArray:
-        """Return one feature map over the image, unit vectors times 8, at the size of the coarse grid."""
+        """Return one feature map over the image, unit vectors times 8."""
         values = pyramid.maps[k].astype(np.float32).transpose(1, 2, 0)
         share = np.array(pyramid.letterbox.net_hw) / values.shape[:2] / _CELL_PX  # cells of the grid
         x0, y0, x1, y1 = self.window
         rows = slice(int(y0 / share[0]), max(int(np.ceil(y1 / share[0])), 1))
         columns = slice(int(x0 / share[1]), max(int(np.ceil(x1 / share[1])), 1))
         part = values[rows, columns]
-        part = part * (8 / (np.linalg.norm(part, axis=2, keepdims=True) + 1e-6))
-        height, width = self.coarse_hw
-        if part.shape[:2] == (height, width):
-            return np.asarray(part)
-        parts = [part[..., k : k + _CHANNELS_AT_ONCE] for k in range(0, part.shape[2], _CHANNELS_AT_ONCE)]
-        grown = [cv2.resize(some, (width, height), interpolation=cv2.INTER_LINEAR) for some in parts]
-        return np.concatenate([values.reshape(height, width, -1) for values in grown], axis=2)
+        return np.asarray(part * (8 / (np.linalg.norm(part, axis=2, keepdims=True) + np.float32(1e-6))))
+
+
+def grown(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+    """Return an (h, w, C) map at another size, bilinear."""
+    if values.shape[:2] == tuple(size_hw):
+        return values
+    parts = [values[..., k : k + _CHANNELS_AT_ONCE] for k in range(0, values.shape[2], _CHANNELS_AT_ONCE)]
+    resized = [cv2.resize(part, (size_hw[1], size_hw[0]), interpolation=cv2.INTER_LINEAR) for part in parts]
+    return np.concatenate([part.reshape(*size_hw, -1) for part in resized], axis=2)
 
 
 def to_size(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:

@@ -33,7 +33,7 @@ _FOLDER = "segments"
 _BT709 = 1
 _CODECS: dict[str, tuple[str, dict[str, str]]] = {
     # force-cfr: the stream's own header states the frame rate; time stamps stay as they are.
-    "h264": ("libx264", {"preset": "veryfast", "bf": "0", "x264-params": "force-cfr=1"}),
+    "h264": ("libx264", {"preset": "superfast", "bf": "0", "x264-params": "force-cfr=1"}),
     "vp9": (
         "libvpx-vp9",
         {"deadline": "realtime", "cpu-used": "6", "row-mt": "1", "lag-in-frames": "0", "b": "0"},
