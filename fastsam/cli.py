@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from fastsam import __version__
+from fastsam.cli_convert import export_model
 from fastsam.cli_options import collect, with_options
 from fastsam.cli_talk import bar, close_bars, fetched, load_model, load_text_models, talk
 from fastsam.config import (
@@ -47,6 +48,10 @@ TextModel = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Backend = Annotated[
+    Literal["auto", "torch", "onnx", "openvino"],
+    typer.Option(help="What runs the network; auto is torch for checkpoints (docs/backends.md)."),
+]
 
 
 def main() -> None:
@@ -129,6 +134,7 @@ def segment(
     resume: Annotated[bool, typer.Option(help="Skip images that an earlier, equal run has finished.")] = True,
     weights: Weights = None,
     text_model: TextModel = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     **options: Any,
 ) -> None:
@@ -152,7 +158,7 @@ def segment(
     )
     stdin = sys.stdin.buffer.read() if "-" in images else None
     job.check()
-    model = load_model(weights, device, text_model)
+    model = load_model(weights, device, text_model, backend=backend)
     failed = 0
     with bar("segmenting", job.count()) as update:
         for number, done in enumerate(run_batch(model, job, stdin), start=1):
@@ -432,6 +438,9 @@ def evaluate_texts(
             typer.echo(json.dumps(result))
     if not json_lines:
         Console(highlight=False).print(table(found))
+
+
+app.command("export-model")(export_model)
 
 
 @app.command("weights")

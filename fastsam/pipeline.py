@@ -17,12 +17,13 @@ from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
 from fastsam.export import write
 from fastsam.labels import Labels, label
+from fastsam.networks import open_network
 from fastsam.records import Frame, MaskSet, Selection
 from fastsam.refine import drop_duplicates, grid_cell_px, refine
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
 from fastsam.text_models import open_text_model
-from fastsam.weights import Progress, resolve
+from fastsam.weights import Progress
 from prompts import Box, ImageFeatures, Points, Prompt, Text, select
 from prompts.encoder import Encoder
 
@@ -217,8 +218,11 @@ class FastSAM:
         identity: names the weights and their state; equal for equal results.
 
     Args:
-        weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), or None for the
-            embedded default.
+        weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), None for the embedded
+            default, or a network that ``fastsam export-model`` has converted.
+        backend: what runs the network: ``"torch"``, ``"onnx"``, ``"openvino"``; ``"auto"`` is torch for
+            checkpoints. The others convert a checkpoint at its first use
+            (:func:`fastsam.networks.open_network`).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         segmenter: use this stage one instead of loading weights.
         text_model: what answers texts: None for the small model that comes with the package, a
@@ -228,6 +232,8 @@ class FastSAM:
 
     Raises:
         WeightsError: the weights cannot be had or used.
+        MissingPackageError: the backend's package is not installed.
+        ConfigError: no such backend or device.
 
     >>> model = FastSAM()                                           # doctest: +SKIP
     >>> session = model.open("photo.jpg")                           # doctest: +SKIP
@@ -238,6 +244,7 @@ class FastSAM:
         self,
         weights: str | Path | None = None,
         *,
+        backend: str = "auto",
         device: str = "auto",
         segmenter: Segmenter | None = None,
         text_model: str | Path | Encoder | None = None,
@@ -254,13 +261,9 @@ class FastSAM:
             self.segmenter, self.defaults = segmenter, SegmentConfig()
             self.identity = type(segmenter).__name__ + named
             return
-        from fastsam.everything.torch_backend import TorchBackend  # torch loads only when it is needed
-
-        found = resolve(weights, progress=progress)
-        self.segmenter = TorchBackend(found.path, device)
-        state = found.path.stat()
-        self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
-        self.defaults = SegmentConfig(**found.defaults)
+        opened = open_network(weights, backend=backend, device=device, progress=progress)
+        self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
+        self.identity = opened.identity + named
 
     def open(self, source: Any, **options: Any) -> Session:
         """Read one image and find all its masks.

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError
+from fastsam.everything.backend import NetworkBackend, Outputs
 from fastsam.everything.checkpoint import load_checkpoint, network_of, quality_of
-from fastsam.everything.decode import decode
-from fastsam.everything.encode import network_input
-from fastsam.geometry import Letterbox
+from fastsam.everything.quality import QualityModel
 from fastsam.optional import require
-from fastsam.pyramid import Pyramid
-from fastsam.records import Frame, MaskSet
 
-__all__ = ["TorchBackend", "pick_device"]
+if TYPE_CHECKING:
+    from torch import nn
 
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32], tuple[NDArray[np.float16], ...]]
+__all__ = ["TorchBackend", "load_network", "pick_device"]
 
 
 def pick_device(device: str = "auto") -> str:
@@ -46,61 +42,44 @@ def pick_device(device: str = "auto") -> str:
     return name
 
 
-class TorchBackend:
-    """A network in memory: ``segment`` turns a frame into its masks.
+def load_network(checkpoint: str | Path) -> tuple[nn.Module, QualityModel | None]:
+    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and its calibration, if any.
+
+    Raises:
+        CheckpointError: as :func:`fastsam.everything.checkpoint.load_checkpoint`, or the file holds no YOLO
+            segmentation network.
+    """
+    path = Path(checkpoint)
+    content = load_checkpoint(path)
+    model: Any = network_of(content, path)
+    quality = quality_of(content, path)
+    model.model[-1].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
+    network: nn.Module = model.fuse(verbose=False)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network, quality
+
+
+class TorchBackend(NetworkBackend):
+    """A network in PyTorch.
 
     Args:
         checkpoint: path of the ``.pt`` file; read without running what is pickled in it.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-
-    Attributes:
-        quality: how to tell a mask's expected IoU, where the checkpoint carries a calibration.
-        times_ms: how long the last ``segment`` took: ``prepare``, ``network``, ``decode``.
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
         self._torch = require("torch", "run the network")
-        self.device = pick_device(device)
-        self.checkpoint = Path(checkpoint)
-        content = load_checkpoint(checkpoint)
-        model: Any = network_of(content, self.checkpoint)
-        self.quality = quality_of(content, self.checkpoint)
-        model.model[
-            -1
-        ].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
-        self._model = model.fuse(verbose=False).to(self.device)
-        for parameter in self._model.parameters():
-            parameter.requires_grad_(False)
+        device = pick_device(device)
+        network, quality = load_network(checkpoint)
+        self._model: Any = network.to(device)
+        super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality)
         self._maps: list[Any] = []
         # What the head sees of the image is kept: masks are compared by it.
         self._model.model[-1].register_forward_pre_hook(lambda _, given: self._maps.extend(given[0]))
-        self.stride = int(max(model.stride))
-        self.times_ms: dict[str, float] = {}
-
-    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
-        """Return all masks of a frame, best score first; they stay on the prototype grid."""
-        start = time.perf_counter()
-        letterbox = Letterbox.fit(frame.size_hw, config.imgsz, stride=self.stride)
-        image = network_input(frame.rgb, letterbox)
-        prepared = time.perf_counter()
-        predictions, prototypes, maps = self.forward(image)
-        passed = time.perf_counter()
-        masks = decode(predictions, prototypes, letterbox, config, self.quality, Pyramid(maps, letterbox))
-        done = time.perf_counter()
-        self.times_ms = {
-            "prepare": 1e3 * (prepared - start),
-            "network": 1e3 * (passed - prepared),
-            "decode": 1e3 * (done - passed),
-        }
-        return masks
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:
-        """Run the bare network on a (1, 3, H, W) input in 0..1.
-
-        Returns:
-            predictions (4 + classes + C, anchors) float32, prototypes (C, H / 4, W / 4) float32, and the
-            feature maps (C, h, w) float16 that the head saw, finest first.
-        """
+        """Run the bare network; see :meth:`fastsam.everything.backend.NetworkBackend.forward`."""
         self._maps.clear()
         with self._torch.inference_mode():
             outputs = self._model(self._torch.from_numpy(image).to(self.device))
