@@ -17,6 +17,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,8 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
             "choose a folder that is writable and has space"
         ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _traceable(network: Any) -> nn.Module:

@@ -56,7 +56,7 @@ class OnnxBackend(ConvertedBackend):
         if not path.is_file():
             raise CheckpointError(f"network {path}: expected an .onnx file, found nothing there")
         options = runtime.SessionOptions()
-        options.log_severity_level = 3  # errors; what it warns of is nothing that a user could change
+        options.log_severity_level = 4  # what goes wrong is raised; it would also talk of thread affinities
         options.intra_op_num_threads = wanted_threads()
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=[provider])

@@ -72,7 +72,8 @@ class TorchBackend(NetworkBackend):
         self._torch = require("torch", "run the network")
         device = pick_device(device)
         network, quality = load_network(checkpoint)
-        self._model: Any = network.to(device)
+        self._model: Any = network
+        self._model.to(device)
         super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality)
         self._maps: list[Any] = []
         # What the head sees of the image is kept: masks are compared by it.

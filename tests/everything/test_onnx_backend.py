@@ -163,7 +163,9 @@ def test_a_network_that_is_none_of_ours(metadata: str | None, said: str, tmp_pat
 
 def test_a_network_without_the_feature_maps(tmp_path: Path) -> None:
     path = network(tmp_path / "other.onnx", json.dumps(CARD), ["output0", "output1"])
-    with pytest.raises(CheckpointError, match="outputs predictions, prototypes, map0, map1, map2; got image and"):
+    with pytest.raises(
+        CheckpointError, match="outputs predictions, prototypes, map0, map1, map2; got image and"
+    ):
         OnnxBackend(path)
 
 
