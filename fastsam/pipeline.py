@@ -250,7 +250,9 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._embedder = open_text_model(text_model, device=device, progress=progress)
+        # OpenVINO has device names that PyTorch, which answers texts, does not know.
+        text_device = device if backend != "openvino" or device == "cpu" else "auto"
+        self._embedder = open_text_model(text_model, device=text_device, progress=progress)
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
             if not callable(getattr(segmenter, "segment", None)):
