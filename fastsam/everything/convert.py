@@ -53,11 +53,10 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
     require("onnx", "convert a network")  # torch would ask for it at the end
     checkpoint, target = Path(checkpoint), Path(target)
     network, quality = load_network(checkpoint)
-    any_network: Any = network
-    head: Any = any_network.model[-1]
+    head = network.model[-1]
     card = NetworkCard(
         hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        int(max(any_network.stride)),
+        int(max(network.stride)),
         int(head.nc),
         int(head.nl),
         quality,

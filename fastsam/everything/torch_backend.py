@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from fastsam.everything.backend import NetworkBackend, Outputs
 from fastsam.everything.checkpoint import load_checkpoint, network_of, quality_of
 from fastsam.everything.quality import QualityModel
 from fastsam.optional import require
-
-if TYPE_CHECKING:
-    from torch import nn
 
 __all__ = ["TorchBackend", "load_network", "pick_device"]
 
@@ -42,8 +39,10 @@ def pick_device(device: str = "auto") -> str:
     return name
 
 
-def load_network(checkpoint: str | Path) -> tuple[nn.Module, QualityModel | None]:
+def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
     """Return a checkpoint's network as it is run: float32, on the CPU, fused; and its calibration, if any.
+
+    The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
 
     Raises:
         CheckpointError: as :func:`fastsam.everything.checkpoint.load_checkpoint`, or the file holds no YOLO
@@ -54,7 +53,7 @@ def load_network(checkpoint: str | Path) -> tuple[nn.Module, QualityModel | None
     model: Any = network_of(content, path)
     quality = quality_of(content, path)
     model.model[-1].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
-    network: nn.Module = model.fuse(verbose=False)
+    network = model.fuse(verbose=False)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network, quality
@@ -72,8 +71,7 @@ class TorchBackend(NetworkBackend):
         self._torch = require("torch", "run the network")
         device = pick_device(device)
         network, quality = load_network(checkpoint)
-        self._model: Any = network
-        self._model.to(device)
+        self._model = network.to(device)
         super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality)
         self._maps: list[Any] = []
         # What the head sees of the image is kept: masks are compared by it.
