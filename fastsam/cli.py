@@ -11,9 +11,10 @@ import typer
 from rich.markup import escape
 
 from fastsam import __version__
+from fastsam.cli_convert import export_model
 from fastsam.cli_eval import evaluate, evaluate_texts
 from fastsam.cli_find import find, index
-from fastsam.cli_options import Device, TextModel, Weights, collect, with_options
+from fastsam.cli_options import Backend, Device, TextModel, Weights, collect, with_options
 from fastsam.cli_talk import bar, close_bars, fetched, load_model, talk
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.errors import ConfigError, FastSAMError
@@ -117,6 +118,7 @@ def segment(
     resume: Annotated[bool, typer.Option(help="Skip images that an earlier, equal run has finished.")] = True,
     weights: Weights = None,
     text_model: TextModel = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     **options: Any,
 ) -> None:
@@ -144,7 +146,7 @@ def segment(
     )
     stdin = sys.stdin.buffer.read() if "-" in images else None
     job.check()
-    model = load_model(weights, device, text_model)
+    model = load_model(weights, device, text_model, backend=backend)
     failed = 0
     with bar("segmenting", job.count()) as update:
         for number, done in enumerate(run_batch(model, job, stdin), start=1):
@@ -318,6 +320,9 @@ def page(
 
 app.command("eval")(evaluate)
 app.command("eval-texts")(evaluate_texts)
+
+
+app.command("export-model")(export_model)
 
 
 @app.command("weights")

@@ -7,13 +7,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
 from fastsam.config import CheckedConfig
 
-__all__ = ["Device", "TextModel", "Weights", "collect", "with_options"]
+__all__ = ["Backend", "Device", "TextModel", "Weights", "collect", "with_options"]
 
 Weights = Annotated[
     str | None,
@@ -28,6 +28,10 @@ TextModel = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Backend = Annotated[
+    Literal["auto", "torch", "onnx", "openvino"],
+    typer.Option(help="What runs the network; auto is torch for checkpoints (docs/backends.md)."),
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

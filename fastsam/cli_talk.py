@@ -101,11 +101,11 @@ class DownloadBar:
 _downloads = DownloadBar()
 
 
-def load_model(weights: str | None, device: str, text_model: Any = None) -> FastSAM:
+def load_model(weights: str | None, device: str, text_model: Any = None, *, backend: str = "auto") -> FastSAM:
     """Load the weights; whenever some are downloaded, show how far that is."""
     from fastsam.pipeline import FastSAM
 
-    return FastSAM(weights, device=device, text_model=text_model, progress=_downloads)
+    return FastSAM(weights, backend=backend, device=device, text_model=text_model, progress=_downloads)
 
 
 def load_text_models(names: list[str], device: str) -> dict[str, Any]:

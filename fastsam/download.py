@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from fastsam.errors import DownloadError
 
-__all__ = ["Progress", "discard", "exclusive", "fetch"]
+__all__ = ["Progress", "discard", "exclusive", "fetch", "file_sha256"]
 
 _TIMEOUT_S = 30.0
 _WAITS_S = (
@@ -199,3 +200,9 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
             raise
         except OSError as error:
             raise DownloadError(f"cannot store it as {part}: {error}") from error
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hash of a file's bytes, hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,13 +21,13 @@ from fastsam.everything.backend import Segmenter
 from fastsam.export import write
 from fastsam.labels import UNKNOWN, Labels, label
 from fastsam.levels import Level, Levels, containment_tree
+from fastsam.networks import open_network
 from fastsam.records import Frame, MaskSet, Selection
 from fastsam.refine import containment_nms, drop_duplicates, grid_cell_px, partition, refine
 from fastsam.render import cutout, overlay, save_image
 from fastsam.sources import open_frames, read_frame
 from fastsam.text_models import open_text_model
 from fastsam.weights import Progress
-from fastsam.weights import resolve as resolve_weights
 from prompts import Box, Example, ImageFeatures, Look, Points, Prompt, Reference, Text, select
 from prompts.encoder import Encoder
 from prompts.reference import look_at, resolve, resolve_reference
@@ -312,8 +312,11 @@ class FastSAM:
         identity: names the weights and their state; equal for equal results.
 
     Args:
-        weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), or None for the
-            embedded default.
+        weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), None for the embedded
+            default, or a network that ``fastsam export-model`` has converted.
+        backend: what runs the network: ``"torch"``, ``"onnx"``, ``"openvino"``; ``"auto"`` is torch for
+            checkpoints. The others convert a checkpoint at its first use
+            (:func:`fastsam.networks.open_network`).
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ...
         segmenter: use this stage one instead of loading weights.
         text_model: what answers texts: None for the small model that comes with the package, a
@@ -323,6 +326,8 @@ class FastSAM:
 
     Raises:
         WeightsError: the weights cannot be had or used.
+        MissingPackageError: the backend's package is not installed.
+        ConfigError: no such backend or device.
 
     >>> model = FastSAM()                                           # doctest: +SKIP
     >>> session = model.open("photo.jpg")                           # doctest: +SKIP
@@ -333,6 +338,7 @@ class FastSAM:
         self,
         weights: str | Path | None = None,
         *,
+        backend: str = "auto",
         device: str = "auto",
         segmenter: Segmenter | None = None,
         text_model: str | Path | Encoder | None = None,
@@ -340,7 +346,9 @@ class FastSAM:
     ) -> None:
         self._turn = threading.Lock()
         self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
-        self._embedder = open_text_model(text_model, device=device, progress=progress)
+        # OpenVINO has device names that PyTorch, which answers texts, does not know.
+        text_device = device if backend != "openvino" or device == "cpu" else "auto"
+        self._embedder = open_text_model(text_model, device=text_device, progress=progress)
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
             if not callable(getattr(segmenter, "segment", None)):
@@ -351,13 +359,9 @@ class FastSAM:
             self.segmenter, self.defaults = segmenter, SegmentConfig()
             self.identity = type(segmenter).__name__ + named
             return
-        from fastsam.everything.torch_backend import TorchBackend  # torch loads only when it is needed
-
-        found = resolve_weights(weights, progress=progress)
-        self.segmenter = TorchBackend(found.path, device)
-        state = found.path.stat()
-        self.identity = f"{found.path.resolve()}|{state.st_size}|{state.st_mtime_ns}{named}"
-        self.defaults = SegmentConfig(**found.defaults)
+        opened = open_network(weights, backend=backend, device=device, progress=progress)
+        self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
+        self.identity = opened.identity + named
 
     def segment_config(self, **options: Any) -> SegmentConfig:
         """Return the weights' own options of segmenting with some of them changed.

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DownloadError, WeightsError
 from fastsam.export.files import replacing
 from fastsam.weights import (
@@ -29,7 +30,6 @@ from fastsam.weights import (
     cache_folder,
     download,
     embedded_path,
-    file_sha256,
     local_path,
     text_model,
 )

@@ -18,7 +18,6 @@ that one. Whatever the file, loading it runs none of its code (:mod:`fastsam.eve
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 import re
@@ -32,7 +31,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fastsam.download import Progress, discard, exclusive, fetch
+from fastsam.download import Progress, discard, exclusive, fetch, file_sha256
 from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, WeightsError
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
     "cache_folder",
     "download",
     "embedded_path",
-    "file_sha256",
     "local_path",
     "resolve",
     "table",
@@ -320,12 +318,6 @@ def _by_hand(entry: WeightsEntry, target: Path, reason: str) -> str:
         f"{entry.file} in the folder {target.parent} (FASTSAM_HOME moves that folder, FASTSAM_WEIGHTS_URL "
         "names a mirror); or pass the path of a file that you have"
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hash of a file's bytes, hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pin_file(target: Path) -> Path:

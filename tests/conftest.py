@@ -78,3 +78,13 @@ def photographs() -> dict[str, NDArray[np.uint8]]:
     for rgb in found.values():
         rgb.flags.writeable = False
     return found
+
+
+@pytest.fixture(scope="session")
+def converted_weights(embedded_weights: Path) -> Path:
+    """The default checkpoint in ONNX, as a first use of another backend leaves it in the cache folder."""
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    from fastsam.networks import open_network
+
+    return open_network(embedded_weights, backend="onnx").segmenter.checkpoint

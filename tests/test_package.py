@@ -36,7 +36,10 @@ def test_unknown_name_is_an_attribute_error() -> None:
         ("import fastsam", ["numpy", "cv2", "torch", "ultralytics", "PIL", "gradio"]),
         ("import fastsam.cli", ["cv2", "torch", "ultralytics", "gradio", "open_clip"]),
         ("import prompts", ["torch", "ultralytics", "gradio", "open_clip"]),
-        ("import fastsam.pipeline", ["torch", "ultralytics", "gradio", "open_clip"]),
+        (
+            "import fastsam.pipeline",
+            ["torch", "ultralytics", "gradio", "open_clip", "onnxruntime", "openvino"],
+        ),
     ],
 )
 def test_heavy_packages_wait(statement: str, heavy: list[str]) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import fastsam
 from fastsam.config import EvalConfig, SegmentConfig
 from fastsam.datasets import CocoDataset, CocoImage, Split, boundary_file, read_boundaries, read_coco
+from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.boundary import (
     BoundaryCounts,
@@ -33,7 +34,7 @@ from fastsam.evaluation.metrics import (
 )
 from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Shards, file_sha256, model_identity
+from fastsam.evaluation.shards import Arrays, Shards, model_identity
 from fastsam.evaluation.worst import save_worst
 from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet

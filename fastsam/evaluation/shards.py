@@ -18,21 +18,16 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError, ExportError
 
-__all__ = ["Arrays", "Shards", "file_sha256", "fingerprint", "model_identity", "write_atomic"]
+__all__ = ["Arrays", "Shards", "fingerprint", "model_identity", "write_atomic"]
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class _Writer(Protocol):
     def __call__(self, stream: BinaryIO, /) -> object: ...
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, as hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:

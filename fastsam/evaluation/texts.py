@@ -22,6 +22,7 @@ from pycocotools import mask as coco_mask
 import fastsam
 from fastsam.config import SegmentConfig, TextEvalConfig
 from fastsam.datasets import CAPTIONS_NAME, CocoDataset, CocoImage, Split, annotation_rle, read_coco
+from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.answers import NEITHER, RIGHT, Answers, judge, known_figures
 from fastsam.evaluation.captions import caption_figures
@@ -29,7 +30,7 @@ from fastsam.evaluation.category_names import asked_texts
 from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.runner import first_images, read_listed
-from fastsam.evaluation.shards import Arrays, Shards, file_sha256, model_identity
+from fastsam.evaluation.shards import Arrays, Shards, model_identity
 from fastsam.masks import Rle, decode_rle, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
 from fastsam.text_models import open_text_model, vectors_identity

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import SegmentConfig
+from fastsam.download import file_sha256
 from fastsam.errors import ConfigError
+from fastsam.everything.backend import NetworkBackend, Outputs
 from fastsam.everything.checkpoint import load_checkpoint, network_of, quality_of
-from fastsam.everything.decode import decode
-from fastsam.everything.encode import network_input
-from fastsam.geometry import Letterbox
+from fastsam.everything.quality import QualityModel
 from fastsam.optional import require
-from fastsam.pyramid import Pyramid
-from fastsam.records import Frame, MaskSet
 
-__all__ = ["TorchBackend", "pick_device"]
+__all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
 
-Maps = tuple[NDArray[np.float16], ...]
-Outputs = tuple[NDArray[np.float32], NDArray[np.float32], Maps]
 _BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
 
 
@@ -49,86 +42,80 @@ def pick_device(device: str = "auto") -> str:
     return name
 
 
-def _backbone_taps(model: Any) -> list[Any]:
-    """Return the backbone's layers whose outputs the neck takes, finest first; none if not listed."""
-    description = getattr(model, "yaml", None) or {}
-    count = len(description.get("backbone", ()))
-    return [model.model[i] for i in sorted(set(model.save)) if 0 <= i < count]
+def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
+    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and its calibration, if any.
+
+    The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
+
+    Raises:
+        CheckpointError: as :func:`fastsam.everything.checkpoint.load_checkpoint`, or the file holds no YOLO
+            segmentation network.
+    """
+    path = Path(checkpoint)
+    content = load_checkpoint(path)
+    model: Any = network_of(content, path)
+    quality = quality_of(content, path)
+    model.model[-1].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
+    network = model.fuse(verbose=False)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network, quality
 
 
-class TorchBackend:
-    """A network in memory: ``segment`` turns a frame into its masks.
+class Watch:
+    """Keeps what a network's head sees of the image, and what its backbone hands to the neck, in each pass.
+
+    Masks are compared by it. Networks whose backbone is not listed have no such maps.
+
+    Attributes:
+        maps: of the last pass, finest first.
+        backbone: of the last pass, finest first.
+    """
+
+    def __init__(self, network: Any) -> None:
+        self.maps: list[Any] = []
+        self.backbone: list[Any] = []
+        network.model[-1].register_forward_pre_hook(lambda _, given: self.maps.extend(given[0]))
+        count = len((getattr(network, "yaml", None) or {}).get("backbone", ()))
+        taps = [network.model[i] for i in sorted(set(network.save)) if 0 <= i < count]
+        self.levels = len(taps[-_BACKBONE_LEVELS:])
+        for layer in taps[-_BACKBONE_LEVELS:]:
+            layer.register_forward_hook(lambda _, __, found: self.backbone.append(found))
+
+    def clear(self) -> None:
+        """Let go of them."""
+        self.maps.clear()
+        self.backbone.clear()
+
+
+class TorchBackend(NetworkBackend):
+    """A network in PyTorch.
 
     Args:
         checkpoint: path of the ``.pt`` file; read without running what is pickled in it.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-
-    Attributes:
-        sha256: of the checkpoint's bytes; equal for equal feature maps.
-        quality: how to tell a mask's expected IoU, where the checkpoint carries a calibration.
-        times_ms: how long the last ``segment`` took: ``prepare``, ``network``, ``decode``.
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
         self._torch = require("torch", "run the network")
-        self.device = pick_device(device)
-        self.checkpoint = Path(checkpoint)
-        content = load_checkpoint(checkpoint)
-        with self.checkpoint.open("rb") as stream:
-            self.sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        model: Any = network_of(content, self.checkpoint)
-        self.quality = quality_of(content, self.checkpoint)
-        model.model[
-            -1
-        ].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
-        self._model = model.fuse(verbose=False).to(self.device)
-        for parameter in self._model.parameters():
-            parameter.requires_grad_(False)
-        self._maps: list[Any] = []
-        # What the head sees of the image is kept, and what the backbone hands to the neck: masks are compared
-        # by it.
-        self._model.model[-1].register_forward_pre_hook(lambda _, given: self._maps.extend(given[0]))
-        self._backbone: list[Any] = []
-        for layer in _backbone_taps(self._model)[-_BACKBONE_LEVELS:]:
-            layer.register_forward_hook(lambda _, __, found: self._backbone.append(found))
-        self.stride = int(max(model.stride))
-        self.times_ms: dict[str, float] = {}
-
-    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
-        """Return all masks of a frame, best score first; they stay on the prototype grid."""
-        start = time.perf_counter()
-        letterbox = Letterbox.fit(frame.size_hw, config.imgsz, stride=self.stride)
-        image = network_input(frame.rgb, letterbox)
-        prepared = time.perf_counter()
-        predictions, prototypes, maps = self.forward(image)
-        passed = time.perf_counter()
-        pyramid = Pyramid(maps, letterbox, self.sha256, self._taken(self._backbone))
-        masks = decode(predictions, prototypes, letterbox, config, self.quality, pyramid)
-        done = time.perf_counter()
-        self.times_ms = {
-            "prepare": 1e3 * (prepared - start),
-            "network": 1e3 * (passed - prepared),
-            "decode": 1e3 * (done - passed),
-        }
-        return masks
+        device = pick_device(device)
+        network, quality = load_network(checkpoint)
+        self._model = network.to(device)
+        sha256 = file_sha256(Path(checkpoint))
+        super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality, sha256)
+        self._watch = Watch(self._model)
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:
-        """Run the bare network on a (1, 3, H, W) input in 0..1.
-
-        Returns:
-            predictions (4 + classes + C, anchors) float32, prototypes (C, H / 4, W / 4) float32, and the
-            feature maps (C, h, w) float16 that the head saw, finest first.
-        """
-        self._maps.clear()
-        self._backbone.clear()
+        """Run the bare network; see :meth:`fastsam.everything.backend.NetworkBackend.forward`."""
+        self._watch.clear()
         with self._torch.inference_mode():
             outputs = self._model(self._torch.from_numpy(image).to(self.device))
             predictions, prototypes = outputs[0] if isinstance(outputs[0], tuple) else outputs[:2]
-            maps = self._taken(self._maps)
-            return predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy(), maps
-
-    def _taken(self, kept: list[Any]) -> Maps:
-        """Return the maps that a pass has left, and let go of them."""
-        maps = tuple(values[0].half().cpu().numpy() for values in kept)
-        kept.clear()
-        return maps
+            maps, backbone = (
+                tuple(values[0].half().cpu().numpy() for values in kept)
+                for kept in (self._watch.maps, self._watch.backbone)
+            )
+            self._watch.clear()
+            return Outputs(
+                predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy(), maps, backbone
+            )

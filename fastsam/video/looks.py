@@ -52,7 +52,8 @@ class Basis:
 
     def fits(self, scene: Scene) -> bool:
         """Tell whether a frame has the features that this is a basis of."""
-        return len(self.mean) == sum(values.shape[2] for values in scene.maps)
+        channels = sum(values.shape[2] for values in scene.maps)
+        return bool(channels == len(self.mean))
 
     def project(self, scene: Scene) -> FloatArray:
         """Return (coarse cells, D + 1): each cell in this basis, and a constant 1."""
