@@ -114,7 +114,7 @@ def test_a_network_that_is_none_of_ours(metadata: str | None, said: str, tmp_pat
 def test_a_network_without_the_feature_maps(tmp_path: Path, ours: OpenVinoBackend) -> None:
     path = network(tmp_path / "other.onnx", ours.card.to_json(), ["output0", "output1"])
     with pytest.raises(
-        CheckpointError, match="outputs predictions, prototypes, map0, map1, map2; got image and"
+        CheckpointError, match="outputs predictions, prototypes, map0, map1, map2, backbone0, backbone1; got"
     ):
         OpenVinoBackend(path)
 
