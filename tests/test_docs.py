@@ -75,6 +75,14 @@ def test_local_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_picture_of_references_is_made_by_its_example(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "examples" / "references.py"))["main"](str(tmp_path / "references.jpg"))
+    with Image.open(tmp_path / "references.jpg") as made:
+        assert made.size == (1377, 420)
+    with Image.open(ROOT / "docs" / "references.jpg") as kept:
+        assert kept.size == (1377, 420)
+
+
 def test_the_readme_picture_is_made_by_its_example(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "examples" / "readme_picture.py"))["main"](str(tmp_path / "readme.jpg"))
     with Image.open(tmp_path / "readme.jpg") as made, Image.open(ROOT / "docs" / "readme.jpg") as kept:

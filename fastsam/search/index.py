@@ -80,7 +80,7 @@ class MaskIndex:
 
     >>> index = MaskIndex.build(FastSAM(), "photos", "photos.index")      # doctest: +SKIP
     >>> index.query(Text("a dog"), model)[0].file                         # doctest: +SKIP
-    '/home/me/photos/12.jpg'
+    '/photos/12.jpg'
     """
 
     def __init__(self, store: Store) -> None:
