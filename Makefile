@@ -35,6 +35,7 @@ docs: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
 	$(BIN)/python examples/readme_picture.py docs/readme.jpg
 	$(BIN)/python examples/levels.py docs/levels.jpg
+	$(BIN)/python examples/references.py docs/references.jpg
 
 install: $(VENV)/.installed
 

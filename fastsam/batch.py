@@ -8,7 +8,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,8 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         WeightsError: the text-image model cannot be had.
     """
     job.check()
+    if job.prompt is not None:  # references are looked at once, and what they show counts, not their names
+        job = replace(job, prompt=model.resolve(job.prompt, **job.segment))
     images = job.images
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")

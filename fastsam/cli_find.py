@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +71,7 @@ def find(
     best: Annotated[bool, typer.Option("--best", help="Only the best mask of each photo.")] = False,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Least score (0.2 for references, 0.3 for texts if not given).", min=0.0, max=1.0),
+        typer.Option(help="Least score (0.15 for references, 0.3 for texts if not given).", min=0.0, max=1.0),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many, the best.", min=1)] = None,
     out: Annotated[
@@ -171,7 +172,10 @@ def _wanted(
             return Text(texts) if threshold is None else Text(texts, threshold)
         if threshold is not None:
             raise PromptError("--threshold: expected within the JSON of --prompt, as its key threshold")
-        return prompt_from_json(raw)
+        found = prompt_from_json(raw)
+        if not isinstance(found, (Text, Reference)):
+            raise PromptError(f"--prompt: expected a text or a reference, got {type(found).__name__}")
+        return found
     regions: list[Any] = [Box([parse_box(value) for value in boxes])] if boxes else []
     if points:
         parsed = [parse_point(value) for value in points]
@@ -187,12 +191,19 @@ def _wanted(
     return made if threshold is None else Reference.of(made, threshold=threshold)
 
 
+def _near(file: str) -> str:
+    """Return a file's path from here, where that is shorter."""
+    here = os.getcwd() + os.sep
+    return file.removeprefix(here)
+
+
 def _show(hits: list[Hit]) -> None:
     """Print the best hits as a table."""
-    table = Table("score", "mask", "box", "image")
+    table = Table("score", "mask", "box")
+    table.add_column("image", overflow="fold")
     for hit in hits[:_SHOWN]:
         box = ", ".join(f"{edge:.0f}" for edge in hit.box_xyxy)
-        table.add_row(f"{hit.score:.2f}", str(hit.row), box, escape(hit.file))
+        table.add_row(f"{hit.score:.2f}", str(hit.row), box, escape(_near(hit.file)))
     if len(hits) > _SHOWN:
         table.caption = f"and {len(hits) - _SHOWN} more in the files"
     if hits:

@@ -229,7 +229,7 @@ class Session:
         return self._result(select(self.masks, looked, self.features), prompt)
 
     def reference(
-        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
+        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.15
     ) -> Reference:
         """Return a region of this image as a prompt for others of the same model.
 
@@ -457,7 +457,7 @@ class FastSAM:
         *,
         negatives: Any = (),
         mode: Mode = "all",
-        threshold: float = 0.2,
+        threshold: float = 0.15,
         **options: Any,
     ) -> Reference:
         """Read an image and return a region of it as a prompt for others; see :meth:`Session.reference`.

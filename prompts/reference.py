@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float32]
-_PICTURE, _NETWORK, _BIAS = 3.7, 7.0, -6.6  # log-odds of "the same kind of thing" from the two cosines
+# Log-odds of "the same kind of thing", from the cosines of pictures and of what the network saw; and without.
+_PICTURE, _NETWORK, _BIAS = 3.7, 7.0, -6.6
+_PICTURE_ALONE, _BIAS_ALONE = 6.1, -4.8
 
 
 def look_at(masks: MaskSet, features: ImageFeatures | None, example: Example) -> list[Look]:
@@ -179,9 +181,11 @@ def probabilities(looks: Looks, reference: Reference) -> NDArray[np.float64]:
 def _log_odds(looks: Looks, others: Sequence[Example | Look]) -> NDArray[np.float64]:
     """Return (N, S) the log-odds that masks are of one kind with each of S others."""
     known = [one for one in others if isinstance(one, Look)]
-    total = _PICTURE * (looks.pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T)
-    total += _NETWORK * (looks.seen.astype(np.float64) @ np.stack([one.seen for one in known]).T)
-    return np.asarray(total + _BIAS)
+    pictures = looks.pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T
+    if looks.seen.shape[1] == 0:
+        return np.asarray(_PICTURE_ALONE * pictures + _BIAS_ALONE)
+    seen = looks.seen.astype(np.float64) @ np.stack([one.seen for one in known]).T
+    return np.asarray(_PICTURE * pictures + _NETWORK * seen + _BIAS)
 
 
 def _check(reference: Reference, looks: Looks) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam import FastSAM, Points, Text
+from fastsam import FastSAM, Points, Reference, Text
 from fastsam.batch import BatchDone, BatchJob, run_batch
 from fastsam.errors import ConfigError, DownloadError, ExportError, PromptError
 from fastsam.export import load_npz
@@ -194,3 +194,26 @@ def test_a_text_model_that_cannot_be_had_ends_the_run(model: FastSAM, photos: Pa
     broken = FastSAM(segmenter=FixedSegmenter(np.asarray(masks)), text_model=Missing())
     with pytest.raises(DownloadError, match="not there"):
         list(run_batch(broken, BatchJob((str(photos / "a"),), prompt=Text("red"))))
+
+
+def test_a_reference_counts_by_what_it_shows(model: FastSAM, photos: Path) -> None:
+    """Its photo is segmented once for the folder; another photo under its name is another question."""
+    colours = FastSAM(segmenter=model.segmenter, text_model=ColourWordEncoder())
+    opened: list[str] = []
+    real = colours.segmenter.segment
+    colours.segmenter.segment = lambda f, c: opened.append(f.name) or real(f, c)  # type: ignore[method-assign]
+    reference = photos / "ref.png"
+
+    def go() -> list[BatchDone]:
+        prompt = Reference(str(reference), Points((3, 3)), threshold=0.0)
+        job = BatchJob((str(photos / "a"),), prompt, photos / "out", ("npz",))
+        return list(run_batch(colours, job))
+
+    for colour in ("red", "blue"):
+        opened.clear()
+        Image.new("RGB", (16, 12), colour).save(reference)
+        first = go()
+        assert skipped(first) == [False] * 3
+        assert opened == ["ref", "x", "y", "z"]
+        assert all(one.result is not None and len(one.result) > 0 for one in first)
+        assert skipped(go()) == [True] * 3

@@ -81,6 +81,14 @@ def test_the_picture_of_levels_is_made_by_its_example(tmp_path: Path) -> None:
         assert made.size == kept.size == (1600, 400)
 
 
+def test_the_picture_of_references_is_made_by_its_example(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "examples" / "references.py"))["main"](str(tmp_path / "references.jpg"))
+    with Image.open(tmp_path / "references.jpg") as made:
+        assert made.size == (1377, 420)
+    with Image.open(ROOT / "docs" / "references.jpg") as kept:
+        assert kept.size == (1377, 420)
+
+
 def test_the_readme_picture_is_made_by_its_example(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "examples" / "readme_picture.py"))["main"](str(tmp_path / "readme.jpg"))
     with Image.open(tmp_path / "readme.jpg") as made, Image.open(ROOT / "docs" / "readme.jpg") as kept:

@@ -1,3 +1,6 @@
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,6 +79,18 @@ def test_embeddings_are_unit_vectors_that_travel_with_the_rows(bus_session):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(masks[[3, 1]].embeddings(), vectors[[3, 1]], atol=1e-5)
     assert masks[:0].embeddings().shape == (0, vectors.shape[1])
+
+
+def test_the_backbone_tells_other_things_by_which_network(bus_session, embedded_weights):
+    masks = bus_session.masks
+    backbone = masks.embeddings("backbone")
+    assert masks.pyramid.network == hashlib.sha256(embedded_weights.read_bytes()).hexdigest()
+    assert [values.shape[0] for values in masks.pyramid.backbone] == [128, 256]
+    assert backbone.shape == (len(masks), 128 + 256)
+    np.testing.assert_allclose(np.linalg.norm(backbone, axis=1), 1, atol=1e-5)
+    assert masks[:0].embeddings("backbone").shape == (0, 384)
+    without = replace(masks, pyramid=replace(masks.pyramid, backbone=()))
+    assert without.embeddings("backbone").shape == (len(masks), 0)
 
 
 def test_a_mirrored_photo_shows_the_same_things(model, bus_session):

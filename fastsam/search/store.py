@@ -218,7 +218,7 @@ class Store:
             ExportError: they cannot be written.
         """
         used = sum(len(entry) + 1 for entry in self.entries.values())
-        rows = self._size() // (2 * self.header.width)
+        rows = self._size() // max(2 * self.header.width, 1)
         if rows == 0 or 1 - used / rows <= _WASTE:
             return
         old, first, lines = self.vectors(), 0, []
