@@ -143,6 +143,8 @@ class VideoConfig(CheckedConfig):
     lost_after: int = option(
         90, "frames for which an object out of sight keeps its number in everything", min=1, step=1
     )
+    roi: bool = option(False, "look only around the followed objects in most frames")
+    roi_every: int = option(8, "with roi, look at the whole of each n-th frame", min=1, step=1)
     crops: int = option(8, "masks that a text or reference looks at in one frame, at most", min=1, step=1)
     history: int = option(64, "places that are remembered of each object", min=0, step=1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -344,7 +343,6 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._turn = threading.Lock()
         self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
@@ -431,23 +429,31 @@ class FastSAM:
         segment = _override(self.defaults, options)
         segment = replace(segment, conf=min(segment.conf, video.candidates))
 
-        def opened(frame: Frame, prompted: bool) -> Session:
+        def opened(frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None) -> Session:
             # Tracking ranks nothing by score, so only frames with prompts pay for good scores.
             config = segment if prompted else replace(segment, quality=False)
-            return self._session(frame, config, 0.0)
+            look = getattr(self.segmenter, "segment_part", None)
+            if box is None or look is None:
+                return self._session(frame, config, 0.0)
+            part = partial(look, box_xyxy=box, before=None if before is None else before.pyramid)
+            return self._session(frame, config, 0.0, part)
 
         return Stream(opened, open_video(source, **for_reader), video)
 
-    def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
-        with self._turn:  # a stream looks ahead in a thread of its own
-            masks = self.segmenter.segment(frame, config)
-            segment_ms = dict(self.segmenter.times_ms)
+    def _session(
+        self,
+        frame: Frame,
+        config: SegmentConfig,
+        read_ms: float,
+        look: Callable[[Frame, SegmentConfig], MaskSet] | None = None,
+    ) -> Session:
+        masks = (look or self.segmenter.segment)(frame, config)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        times = {"read": read_ms, **segment_ms}
+        times = {"read": read_ms, **self.segmenter.times_ms}
         return Session(frame, masks, config, times, features, look=partial(self._look, config=config))
 
     def reference(
