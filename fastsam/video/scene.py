@@ -55,6 +55,10 @@ class Scene:
         height, width = self.frame.size_hw
         whole = self.letterbox.boxes_to_net(np.array([[0, 0, width, height]], np.float32))[0]
         x0, y0, x1, y1 = (int(v) for v in np.rint(whole / _CELL_PX))
+        if x1 <= x0:  # an image narrower than a cell is in the cell of its middle
+            x0 = int((whole[0] + whole[2]) / 2 / _CELL_PX)
+        if y1 <= y0:
+            y0 = int((whole[1] + whole[3]) / 2 / _CELL_PX)
         return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
     @property
@@ -78,7 +82,10 @@ class Scene:
         store = self.masks.store
         if self._on_own_grid and isinstance(store, GridStore):
             return np.ascontiguousarray(store.cells(np.arange(len(store)))[:, y0:y1, x0:x1])
-        return np.asarray(self._covered > 0.5)
+        covered = self._covered
+        # What is smaller than a cell, or lies between two, is where it covers most.
+        most = covered.max(axis=(1, 2), keepdims=True, initial=0)
+        return np.asarray((covered > 0.5) | ((most <= 0.5) & (most > 0) & (covered >= 0.9 * most)))
 
     @cached_property
     def _covered(self) -> FloatArray:
