@@ -88,20 +88,23 @@ class MaskTracker:
         tracks = (*self._tracker.tracked_stracks, *self._tracker.lost_stracks)
         return {int(track.track_id) for track in tracks}
 
-    def rename(self, names: dict[int, int]) -> None:
-        """Give tracks the ids that they had in an earlier run.
+    def rename(self, names: dict[int, int]) -> dict[int, int]:
+        """Give tracks the ids that they had in an earlier run; return the new id of each.
 
         Args:
             names: id now -> id then; other tracks get ids that are in neither.
         """
+        given = {}
         tracks = [*self._tracker.tracked_stracks, *self._tracker.lost_stracks]
         after = max([*names.values(), *(int(track.track_id) for track in tracks), 0]) + 1
         for track in tracks:
             then = names.get(int(track.track_id))
             if then is None:
                 then, after = after, after + 1
+            given[int(track.track_id)] = then
             track.track_id = then
         self._tracker._ids = itertools.count(after)
+        return given
 
 
 class _Found:
@@ -135,7 +138,9 @@ def _tracker_class() -> Any:
 
         def carry(self, flow: FloatArray | None, grid_hw: tuple[int, int]) -> None:
             """Move the masks of the tracks along with the flow."""
-            index = _moved_index(flow, grid_hw) if flow is not None else _stretched_index(self.grid_hw, grid_hw)
+            index = (
+                _moved_index(flow, grid_hw) if flow is not None else _stretched_index(self.grid_hw, grid_hw)
+            )
             grown = np.prod(grid_hw) / np.prod(self.grid_hw)
             for track in (*self.tracked_stracks, *self.lost_stracks):
                 if track.cells is not None:
@@ -188,7 +193,7 @@ def _tracker_class() -> Any:
 
 
 def _colours(scene: Scene) -> FloatArray:
-    """Return (N, 64) unit vectors, the square roots of the colours' shares: what masks without maps look like.
+    """Return (N, 64) unit vectors, the square roots of colours' shares: looks of masks without maps.
 
     Their dot product is the Bhattacharyya coefficient.
     """
