@@ -423,13 +423,22 @@ class FastSAM:
         from fastsam.video.stream import Stream
 
         ours = {spec.name for spec in fields(VideoConfig)}
+        if not isinstance(config, VideoConfig | None):
+            raise ConfigError(
+                f"config: expected a VideoConfig, got {type(config).__name__}; options can be given by name"
+            )
+        known = sorted({*ours, *_READER_OPTIONS, *(spec.name for spec in fields(SegmentConfig))})
+        if unknown := sorted(set(options) - set(known)):
+            raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(known)}")
         for_video = {name: options.pop(name) for name in list(options) if name in ours}
         for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
         video = _override(config or VideoConfig(), for_video)
         segment = _override(self.defaults, options)
         segment = replace(segment, conf=min(segment.conf, video.candidates))
 
-        def opened(frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None) -> Session:
+        def opened(
+            frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None
+        ) -> Session:
             # Tracking ranks nothing by score, so only frames with prompts pay for good scores.
             config = segment if prompted else replace(segment, quality=False)
             look = getattr(self.segmenter, "segment_part", None)

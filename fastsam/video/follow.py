@@ -68,6 +68,7 @@ class Followed:
         missing: frames since it was seen.
         score: how sure its last sight was.
         crop: its pixels in the frame in which it was pointed at; None from the next frame on.
+        area: cells that it had when it was pointed at.
     """
 
     object_id: int
@@ -78,6 +79,7 @@ class Followed:
     crop: Crop | None = None
     track_id: int = 0
     others: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    area: int = _LEAST_CELLS
 
     def note(self, cells: BoolArray, scene: Scene, ids: NDArray[np.int64]) -> None:
         """Remember which track the object is, and which are others: those that lie beside it."""
@@ -132,6 +134,7 @@ class Follower:
         if known is None:
             known = self.objects[object_id] = Followed(object_id, soft, TargetModel(object_id))
         known.soft, known.missing, known.score = soft, 0, 1.0
+        known.area = int(np.count_nonzero(soft > 0.5))
         known.crop = mask.crop(0)
         known.model.learn(self._project(scene), soft, scene.coarse_hw, shown=True)
         known.note(soft > 0.5, scene, np.zeros(len(scene.masks), np.int64) if ids is None else ids)
@@ -207,7 +210,8 @@ class Follower:
             odds = odds + _MASK_ODDS * (2 * scene.soft_cells(chosen) - 1)
         cells = odds > 0
         area = np.count_nonzero(cells)
-        if area < _LEAST_CELLS or (score <= _TRUST and looks[cells].mean() < 0):
+        least_cells = min(_LEAST_CELLS, max(known.area // 2, 1))  # what is small may be small again
+        if area < least_cells or (score <= _TRUST and looks[cells].mean() < 0):
             known.missing += 1
             known.crop = None
             known.soft = np.asarray(0.9 * blurred, np.float32)

@@ -23,7 +23,9 @@ __all__ = ["MaskTracker"]
 
 _SAME_LOOK = 0.9  # cosine from which on a lost mask may come back elsewhere
 _SAME_SIZE = 0.5  # and the least ratio of the two areas
+_LEAST_UNLIKE = 0.4  # of the worst distance: what was lost does not take the mask of what is still there
 _LOOK_SHARE = 0.2  # of the look in the distance of two masks that overlap
+_SHADES = 4  # of red, green and blue each, where only colours tell masks apart
 _WORST = 0.75  # no match beyond this distance: masks that share a quarter, and look alike
 
 
@@ -67,6 +69,7 @@ class MaskTracker:
         masks = scene.masks
         ids = np.zeros(len(masks), np.int64)
         looks = self._project.looks(scene)
+        looks[~looks.any(axis=1)] = looks.shape[1] ** -0.5  # of masks that cover nothing: BoT-SORT needs some
         self._tracker.look_at(scene, flow)
         boxes = np.asarray(masks.boxes_xyxy, np.float64)
         middle, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
@@ -87,20 +90,23 @@ class MaskTracker:
         tracks = (*self._tracker.tracked_stracks, *self._tracker.lost_stracks)
         return {int(track.track_id) for track in tracks}
 
-    def rename(self, names: dict[int, int]) -> None:
-        """Give tracks the ids that they had in an earlier run.
+    def rename(self, names: dict[int, int]) -> dict[int, int]:
+        """Give tracks the ids that they had in an earlier run; return the new id of each.
 
         Args:
             names: id now -> id then; other tracks get ids that are in neither.
         """
+        given = {}
         tracks = [*self._tracker.tracked_stracks, *self._tracker.lost_stracks]
         after = max([*names.values(), *(int(track.track_id) for track in tracks), 0]) + 1
         for track in tracks:
             then = names.get(int(track.track_id))
             if then is None:
                 then, after = after, after + 1
+            given[int(track.track_id)] = then
             track.track_id = then
         self._tracker._ids = itertools.count(after)
+        return given
 
 
 class _Found:
@@ -125,6 +131,8 @@ def _tracker_class() -> Any:
     class MaskBoTSORT(bot_sort.BOTSORT):  # type: ignore[misc, name-defined]
         """BoT-SORT by masks."""
 
+        grid_hw = (1, 1)  # of what is remembered
+
         def look_at(self, scene: Scene, flow: FloatArray | None) -> None:
             """Take the next frame, and move the masks of the tracks there."""
             self.scene = scene
@@ -132,12 +140,15 @@ def _tracker_class() -> Any:
 
         def carry(self, flow: FloatArray | None, grid_hw: tuple[int, int]) -> None:
             """Move the masks of the tracks along with the flow."""
-            index = _moved_index(flow, grid_hw) if flow is not None else None
+            index = (
+                _moved_index(flow, grid_hw) if flow is not None else _stretched_index(self.grid_hw, grid_hw)
+            )
+            grown = np.prod(grid_hw) / np.prod(self.grid_hw)
             for track in (*self.tracked_stracks, *self.lost_stracks):
-                if index is None:
-                    track.cells = None
-                elif track.cells is not None:
+                if track.cells is not None:
                     track.cells = np.where(index >= 0, track.cells[index], False)
+                track.area *= grown
+            self.grid_hw = grid_hw
 
         def remember(self, scene: Scene) -> None:
             """Keep the masks of the tracks that were seen."""
@@ -169,7 +180,8 @@ def _tracker_class() -> Any:
             sizes = np.array([track.area for track in tracks])[:, None] / np.maximum(their_area, 1)[None]
             alike = (looks > _SAME_LOOK) & (np.minimum(sizes, 1 / np.maximum(sizes, 1e-6)) > _SAME_SIZE)
             lost = np.array([track.end_frame < self.frame_id - 1 for track in tracks])[:, None]
-            again = np.where(alike & lost, _WORST * (1 - looks) / (1 - _SAME_LOOK), 1)
+            unlike = np.maximum((1 - looks) / (1 - _SAME_LOOK), _LEAST_UNLIKE)
+            again = np.where(alike & lost, _WORST * unlike, 1)
             return np.asarray(np.minimum(near, again), np.float32)
 
         def init_track(self, results: Any, img: Any = None) -> list[Any]:
@@ -180,6 +192,13 @@ def _tracker_class() -> Any:
             return list(tracks)
 
     return MaskBoTSORT
+
+
+def _stretched_index(before_hw: tuple[int, int], grid_hw: tuple[int, int]) -> NDArray[np.int64]:
+    """Return (rows x columns,) from which cell each cell comes where a grid is stretched to another shape."""
+    rows, columns = ((np.arange(new) + 0.5) * old / new for old, new in zip(before_hw, grid_hw, strict=True))
+    index = rows.astype(np.int64)[:, None] * before_hw[1] + columns.astype(np.int64)[None]
+    return np.asarray(index.reshape(-1))
 
 
 def _moved_index(flow: FloatArray, grid_hw: tuple[int, int]) -> NDArray[np.int64]:

@@ -65,6 +65,8 @@ class ObjectLog:
                 known = self.objects[object_id] = TrackedObject(object_id, index, index, trail=empty)
             known.seen, known.state, known.death = index, "seen", None
             known.label = label or known.label
+            if known.trail and known.trail[-1][0] == index:
+                known.trail.pop()  # a prompt has changed what was known of this frame
             known.trail.append((index, (x1 + x2) / 2, (y1 + y2) / 2))
         seen, waiting = set(tracked.ids.tolist()), set(alive)
         for object_id, known in self.objects.items():
@@ -73,6 +75,10 @@ class ObjectLog:
             known.state = "lost" if object_id in waiting else "ended"
             known.death = None if known.state == "lost" else index
         self._forget()
+
+    def clear(self) -> None:
+        """Forget all objects: their numbers are given anew."""
+        self.objects.clear()
 
     def _forget(self) -> None:
         """Drop the objects that left first, once there are too many."""

@@ -22,6 +22,7 @@ _NET_PX = 640  # longer side of the frame that masks without feature maps are la
 _CELL_PX = 4  # net pixels a cell: that of the prototypes
 _CHANNELS_AT_ONCE = 64  # OpenCV takes 128 at most
 _SOFT_LOGIT = 2.0  # from which on a cell is as sure as can be
+_FLOW_SHORT_PX, _FLOW_LONG_PX = 32, 96  # least sides of pictures that motion is looked for in
 _GREY_PER_CELL = 2  # pixels of the grey picture that motion is found on
 
 
@@ -55,7 +56,11 @@ class Scene:
         height, width = self.frame.size_hw
         whole = self.letterbox.boxes_to_net(np.array([[0, 0, width, height]], np.float32))[0]
         x0, y0, x1, y1 = (int(v) for v in np.rint(whole / _CELL_PX))
-        return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
+        if x1 <= x0:  # an image narrower than a cell: all cells that it touches
+            x0, x1 = int(whole[0] / _CELL_PX), int(np.ceil(whole[2] / _CELL_PX))
+        if y1 <= y0:
+            y0, y1 = int(whole[1] / _CELL_PX), int(np.ceil(whole[3] / _CELL_PX))
+        return x0, y0, x1, y1
 
     @property
     def grid_hw(self) -> tuple[int, int]:
@@ -78,7 +83,10 @@ class Scene:
         store = self.masks.store
         if self._on_own_grid and isinstance(store, GridStore):
             return np.ascontiguousarray(store.cells(np.arange(len(store)))[:, y0:y1, x0:x1])
-        return np.asarray(self._covered > 0.5)
+        covered = self._covered
+        # What is smaller than a cell, or lies between two, is where it covers most.
+        most = covered.max(axis=(1, 2), keepdims=True, initial=0)
+        return np.asarray((covered > 0.5) | ((most <= 0.5) & (most > 0) & (covered >= 0.9 * most)))
 
     @cached_property
     def _covered(self) -> FloatArray:
@@ -183,13 +191,26 @@ def flow_between(before: Scene, after: Scene) -> FloatArray | None:
     if before.grid_hw != after.grid_hw:
         return None
     rows, columns = after.grid_hw
-    if min(rows, columns) < 8:  # smaller than the search's patches
-        return np.zeros((rows, columns, 2), np.float32)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     # its stub asks for the array to fill, which it makes itself
-    flow = search.calc(after.grey, before.grey, None)  # type: ignore[call-overload]
+    flow = search.calc(_at_least(after.grey), _at_least(before.grey), None)  # type: ignore[call-overload]
+    flow = flow[: _GREY_PER_CELL * rows, : _GREY_PER_CELL * columns]
     small = cv2.resize(flow, (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(small / _GREY_PER_CELL, np.float32)
+
+
+def _at_least(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture grown by its edge until the search does not end the process (OpenCV 5.0 and before).
+
+    Below these sizes it chooses scales by the width alone, and reads beyond long, narrow pictures.
+    """
+    rows, columns = grey.shape
+    down, right = max(_FLOW_SHORT_PX - rows, 0), max(_FLOW_SHORT_PX - columns, 0)
+    if max(rows + down, columns + right) < _FLOW_LONG_PX:
+        right = _FLOW_LONG_PX - columns
+    if not down and not right:
+        return grey
+    return np.asarray(cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def follow_flow(values: FloatArray, flow: FloatArray | None, grid_hw: tuple[int, int]) -> FloatArray:

@@ -95,6 +95,13 @@ class Standing:
             )
         ]
 
+    def leave(self, object_id: int, track: int) -> None:
+        """Select an object no longer, nor the track that it is: it was removed."""
+        if object_id in self.objects:
+            self.objects.discard(object_id)
+            known = self._looked.setdefault(track, _Looked(0, 0.0, 0))
+            known.times = _LOOKS
+
     def _worth(self, track: int, area: float, frame: int) -> bool:
         """Tell whether a track should be looked at (again)."""
         known = self._looked.get(track)

@@ -9,12 +9,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,26 @@ from prompts import Prompt
 
 __all__ = ["Stream"]
 
+_log = logging.getLogger(__name__)
 _SMOOTH = 0.2  # of the newest frame in what a pass of the network is expected to take
+_LONGEST = 60  # frames from one pass of the network to the next, however slow everything is
 _WAITING_MOST = 10_000  # prompts for frames to come
+
+
+class Opener(Protocol):
+    """Finds the masks of a frame."""
+
+    def __call__(
+        self, frame: Frame, prompted: bool, box_xyxy: tuple[float, ...] | None, before: MaskSet | None, /
+    ) -> View:
+        """Return a frame with its masks.
+
+        Args:
+            frame: the image.
+            prompted: prompts wait for it, so scores should be good.
+            box_xyxy: the part that matters, image pixels; None for all of it.
+            before: the masks of the frame before, whose feature maps stand for those of the rest.
+        """
 
 
 class Stream:
@@ -47,14 +66,14 @@ class Stream:
         times: how long each stage takes, of the last frames.
 
     Args:
-        open_frame: finds the masks of a frame, and scores them well where it is told that prompts wait.
+        open_frame: finds the masks of a frame.
         reader: gives the frames; closed with the stream.
         config: how masks are followed.
     """
 
     def __init__(
         self,
-        open_frame: Callable[[Frame, bool], View],
+        open_frame: Opener,
         reader: VideoReader,
         config: VideoConfig | None = None,
     ) -> None:
@@ -65,8 +84,11 @@ class Stream:
         self._tracking = Tracking(self.config)
         self._waiting: defaultdict[int, deque[tuple[Prompt, int | None, str]]] = defaultdict(deque)
         self._resumed: Callable[[], None] | None = None
+        self._frame: Frame | None = None
         self._index: int | None = None
         self._since_pass = 0
+        self._since_whole = 0
+        self._view: View | None = None
         self._pass_ms = 0.0
         self._saved_ms = 0.0
 
@@ -133,12 +155,13 @@ class Stream:
             raise PromptError(
                 f"select: expected a frame's number and a prompt such as Points(...), got {prompt!r}"
             )
-        if frame_index is None and self._index is None:
-            frame_index = 0
-        if frame_index is None or frame_index == self._index:
-            return self._tracking.select(prompt, object_id, label)
+        if frame_index is None:
+            frame_index = self._index or 0
         if isinstance(frame_index, bool) or not isinstance(frame_index, (int, np.integer)) or frame_index < 0:
             raise PromptError(f"frame_index: expected a whole number from 0 on or None, got {frame_index!r}")
+        if frame_index == self._index:
+            self._look()
+            return self._tracking.select(prompt, object_id, label)
         if self._index is not None and frame_index < self._index:
             raise PromptError(
                 f"frame {frame_index} is over, the stream is at frame {self._index}: "
@@ -193,6 +216,7 @@ class Stream:
                 start = time.perf_counter()
                 frame = self.reader.read()
                 if frame is None:
+                    self._tell_waiting()
                     return
                 read_ms = 1e3 * (time.perf_counter() - start)
                 tracked = self._next(frame, read_ms)
@@ -206,25 +230,29 @@ class Stream:
 
     def _next(self, frame: Frame, read_ms: float) -> Tracked | None:
         """Return a frame's masks, by the network or by motion; None for one that an earlier run has done."""
-        self._index = frame.index
+        self._frame, self._index = frame, frame.index
+        first = self._tracking.current is None
         due = [index for index in sorted(self._waiting) if index <= frame.index]
         if self._passes(bool(due)):
             start = time.perf_counter()
-            view = self._open(frame, bool(due))
+            view = self._seen(frame, bool(due))
             view.times_ms["read"] = read_ms
             tracked = self._tracking.step(view)
             took_ms = 1e3 * (time.perf_counter() - start)
-            self._pass_ms = took_ms if not self._pass_ms else self._mixed(took_ms)
+            if not first:  # that one warms everything up, and tells nothing of the next
+                self._pass_ms = took_ms if not self._pass_ms else self._mixed(took_ms)
             self._since_pass = 0
         else:
             start = time.perf_counter()
             tracked = self._tracking.move(frame, {"read": read_ms})
             took_ms = 1e3 * (time.perf_counter() - start)
             self._since_pass += 1
-        if self.config.target_fps is not None:
-            # Time that is not used for one pass is not kept for many: a stall would be followed by a rush.
+        if self.config.target_fps is not None and not first:
+            # Time that is not used for one pass is not kept for many: a rush would follow a stall. Nor is
+            # more owed than a pass takes: objects would move by the flow alone for long after one.
             used_ms = took_ms + (0 if self.info.live else read_ms)  # a live source is waited for
-            self._saved_ms = min(self._saved_ms + 1e3 / self.config.target_fps - used_ms, self._pass_ms)
+            saved_ms = self._saved_ms + 1e3 / self.config.target_fps - used_ms
+            self._saved_ms = float(np.clip(saved_ms, -self._pass_ms, self._pass_ms))
         if self._resumed is not None:
             self._resumed()
             self._resumed = None
@@ -232,7 +260,31 @@ class Stream:
         for index in due:
             for prompt, object_id, label in self._waiting.pop(index):
                 self._tracking.select(prompt, object_id, label)
-        return (self._tracking.current or tracked) if due else tracked
+        return self._tracking.current if due else tracked
+
+    def _tell_waiting(self) -> None:
+        """Log the prompts for frames that never came."""
+        if self._waiting:
+            asked = ", ".join(map(str, sorted(self._waiting)[:5]))
+            _log.warning(
+                "%s: ended at frame %s; prompts for frames %s were not answered: expected frames that it has",
+                self.info.source, self._index, asked,
+            )  # fmt: skip
+
+    def _look(self) -> None:
+        """Find the masks of the current frame, where only motion has told what is in it."""
+        if self._frame is not None and (self._since_pass or self._since_whole):
+            self._tracking.step(self._seen(self._frame, True))
+            self._since_pass = 0
+
+    def _seen(self, frame: Frame, prompted: bool) -> View:
+        """Return a frame's masks; only those around the objects where that will do."""
+        box = None
+        if self.config.roi and not prompted and self._since_whole + 1 < self.config.roi_every:
+            box = self._tracking.region(frame.size_hw)
+        self._since_whole = 0 if box is None else self._since_whole + 1
+        self._view = self._open(frame, prompted, box, None if self._view is None else self._view.masks)
+        return self._view
 
     def _mixed(self, took_ms: float) -> float:
         return (1 - _SMOOTH) * self._pass_ms + _SMOOTH * took_ms
@@ -242,7 +294,8 @@ class Stream:
         if prompted or self._tracking.current is None:
             return True
         if self.config.target_fps is not None:
-            return self._saved_ms + 1e3 / self.config.target_fps >= self._pass_ms
+            enough = self._saved_ms + 1e3 / self.config.target_fps >= self._pass_ms
+            return enough or self._since_pass + 1 >= _LONGEST
         return self._since_pass + 1 >= self.config.every
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -28,6 +28,9 @@ from prompts import MaskLike, Points, Prompt
 __all__ = ["Tracking", "View"]
 
 IntArray = NDArray[np.int64]
+_MARGIN = 0.5  # of an object's sides around it: what it may move, and what it is told from
+_LEAST_PART = 0.1  # of the frame's longer side: the least that a side counts as
+_MOST_PART = 0.5  # of the frame: beyond, the whole is looked at
 _RENAME_IOU = 0.5  # masks of one frame, found twice, that are the same
 
 
@@ -137,6 +140,23 @@ class Tracking:
         times = {**(times_ms or {}), "track": 1e3 * (time.perf_counter() - start)}
         return self._shown(frame, sights, times)
 
+    def region(self, size_hw: tuple[int, int]) -> tuple[float, float, float, float] | None:
+        """Return the part of the next frame in which the followed objects should be; None for all of it.
+
+        Where an object is lost or none is followed, and where the part is most of the frame, all of it is.
+        """
+        last = self._last
+        if last is None or not self._prompted or not len(last) or last.lost or last.frame.size_hw != size_hw:
+            return None
+        height, width = size_hw
+        boxes = last.masks.tight_boxes()
+        sides = np.maximum(boxes[:, 2:] - boxes[:, :2], _LEAST_PART * max(size_hw))
+        low = np.clip((boxes[:, :2] - _MARGIN * sides).min(axis=0), 0, None)
+        high = np.minimum((boxes[:, 2:] + _MARGIN * sides).max(axis=0), (width, height))
+        if (high - low).prod() > _MOST_PART * height * width:
+            return None
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
     def select(self, prompt: Prompt, object_id: int | None = None, label: str = "") -> tuple[int, ...]:
         """Follow what a prompt selects in the current frame; return the ids of the objects.
 
@@ -154,13 +174,14 @@ class Tracking:
             PromptError: there is no current frame, or the prompt selects nothing in it, or not one object
                 where an id is given.
         """
-        if self._now is None:
-            raise PromptError("select: expected a current frame; take the first one from the stream before")
+        _check_id(object_id)
+        now = self._now
+        if now is None or now.scene is not self._scene:
+            raise PromptError("select: expected a current frame whose masks are known (step)")
         if stands(prompt):
             return self._stand(prompt, object_id, label)
-        now = self._now
         if isinstance(prompt, Points) and object_id in self._follower.objects and prompt.previous is None:
-            prompt = self._corrected(prompt, int(object_id))
+            prompt = self._corrected(prompt, object_id)
         answer = now.view.select(prompt)
         best = [int(np.flatnonzero(answer.groups == group)[0]) for group in np.unique(answer.groups)]
         joined = [answer.masks[answer.groups == group] for group in np.unique(answer.groups)]
@@ -175,7 +196,7 @@ class Tracking:
             self._follower.start(number, _union(whole), now.scene, now.ids)
             self._labels[number] = label or self._labels.get(number, "")
             made.append(number)
-        self._prompted = True
+        self._only_prompted()
         self._refresh(dict.fromkeys(made, 1.0))
         return tuple(made)
 
@@ -186,13 +207,18 @@ class Tracking:
             PromptError: there is no current frame, or the mask is empty or of another size.
         """
         now = self._now
-        if now is None or mask.shape != now.view.frame.size_hw or not mask.any():
-            wanted = "a current frame" if now is None else f"pixels of a {now.view.frame.size_hw} mask"
-            raise PromptError(f"follow: expected {wanted}, got shape {mask.shape}, {int(mask.sum())} pixels")
+        _check_id(object_id)
+        if now is None or now.scene is not self._scene:
+            raise PromptError("follow: expected a current frame whose masks are known (step)")
+        if mask.shape != now.view.frame.size_hw or not mask.any():
+            raise PromptError(
+                f"follow: expected pixels of a {now.view.frame.size_hw} mask, got shape {mask.shape}, "
+                f"{int(mask.sum())} pixels"
+            )
         number = self._numbered(object_id)
         self._follower.start(number, MaskSet.from_dense(mask[None]), now.scene, now.ids)
         self._labels[number] = label or self._labels.get(number, "")
-        self._prompted = True
+        self._only_prompted()
         self._refresh({number: 1.0})
         return number
 
@@ -202,9 +228,13 @@ class Tracking:
         Raises:
             PromptError: there is no such object.
         """
-        if object_id not in self._follower.objects:
+        _check_id(object_id)
+        followed = self._follower.objects.get(object_id)
+        if followed is None:
             known = ", ".join(map(str, sorted(self._follower.objects))) or "none is followed"
             raise PromptError(f"object {object_id}: expected the id of an object that is followed ({known})")
+        for standing in self._standing:
+            standing.leave(object_id, followed.track_id)
         self._follower.stop(object_id)
         self._labels.pop(object_id, None)
         self._refresh({})
@@ -230,8 +260,9 @@ class Tracking:
         now = self._now
         if now is None:
             raise PromptError("adopt: expected the last frame of the earlier run to be stepped through first")
-        self._next_id = max([*ids.tolist(), 0]) + 1
-        names = labels or ("",) * len(ids)
+        self._next_id = max([*ids.tolist(), self._next_id - 1]) + 1
+        self.log.clear()  # of the numbers that the frame had when it was stepped through again
+        labels = labels or ("",) * len(ids)
         found = Scene(now.view.frame, masks, now.scene.letterbox)
         shared = found.flat_cells @ now.scene.flat_cells.T
         union = found.areas[:, None] + now.scene.areas[None] - shared
@@ -239,18 +270,28 @@ class Tracking:
         rows = overlap.argmax(axis=1) if overlap.size else np.zeros(0, np.int64)
         same = {int(ids[k]): int(row) for k, row in enumerate(rows.tolist()) if overlap[k, row] > _RENAME_IOU}
         if not prompted:
-            self._tracker.rename({int(now.ids[row]): i for i, row in same.items() if now.ids[row]})
+            names = self._tracker.rename({int(now.ids[row]): i for i, row in same.items() if now.ids[row]})
+            now_ids = np.array([names.get(i, 0) for i in now.ids.tolist()], np.int64)
+            self._now = replace(now, ids=now_ids)
+            self._answer(now.view.frame, {}, dict(now.view.times_ms))
             return
         self._prompted = True
-        for k, (object_id, label) in enumerate(zip(ids.tolist(), names, strict=True)):
+        for k, (object_id, label) in enumerate(zip(ids.tolist(), labels, strict=True)):
             self._follower.start(object_id, masks[k], now.scene, now.ids)
             self._labels[object_id] = label
         for prompt in prompts:
             standing = Standing(prompt)
             standing.objects.update(i for i in ids.tolist() if len(prompts) == 1)
             self._standing.append(standing)
+        self._refresh({})
 
     # --- inner parts ---------------------------------------------------------------------------------
+
+    def _only_prompted(self) -> None:
+        """From now on only prompts make objects, whose numbers are their own."""
+        if not self._prompted:
+            self.log.clear()
+        self._prompted = True
 
     def _new_id(self) -> int:
         number, self._next_id = self._next_id, self._next_id + 1
@@ -260,8 +301,6 @@ class Tracking:
         """Return the number for an object, a new one where none is given."""
         if object_id is None:
             return self._new_id()
-        if isinstance(object_id, bool) or not isinstance(object_id, (int, np.integer)) or object_id < 1:
-            raise PromptError(f"object_id: expected a whole number above 0, got {object_id!r}")
         self._next_id = max(self._next_id, int(object_id) + 1)
         return int(object_id)
 
@@ -273,7 +312,7 @@ class Tracking:
             )
         standing = Standing(prompt, label)
         self._standing.append(standing)
-        self._prompted = True
+        self._only_prompted()
         sights: dict[int, Sight] = {}
         self._discover(standing, 0 if self._now is None else len(self._now.ids), sights)
         self._refresh({object_id: sight.score for object_id, sight in sights.items()})
@@ -289,6 +328,7 @@ class Tracking:
             if known is None or known.missing > self.config.lost_after:
                 standing.objects.discard(object_id)
                 self._follower.stop(object_id)
+                self._labels.pop(object_id, None)
         found = standing.look(now.view, now.scene, now.ids, self.config.birth, limit)
         # The largest first: a part of it is then part of something that is followed.
         for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
@@ -301,9 +341,9 @@ class Tracking:
             self._labels[object_id] = label
             sights[object_id] = Sight(now.view.masks.crop(row), score)
 
-    def _corrected(self, prompt: Points, object_id: int) -> Points:
+    def _corrected(self, prompt: Points, object_id: int | None) -> Points:
         """Return points that change the mask that an object has now."""
-        mask = None if self._last is None else self._last.mask(object_id)
+        mask = None if self._last is None or object_id is None else self._last.mask(object_id)
         if mask is None or not mask.any() or len(prompt.objects) != 1:
             return prompt  # lost: the points say where it is
         clicks = prompt.objects[0]
@@ -313,17 +353,17 @@ class Tracking:
 
     def _refresh(self, scores: dict[int, float]) -> None:
         """Make the current frame's answer again, now that prompts have changed."""
-        now, last = self._now, self._last
-        if now is None:
+        scene, last = self._scene, self._last
+        if scene is None:
             return
         known = {} if last is None else dict(zip(last.ids.tolist(), last.scores.tolist(), strict=True))
         crops = {} if last is None else {int(i): last.masks.crop(k) for k, i in enumerate(last.ids)}
-        sights = self._follower.where(now.scene)
+        sights = self._follower.where(scene)
         for object_id, sight in list(sights.items()):
             score = scores.get(object_id, known.get(object_id, sight.score))
             crop = sight.crop if object_id in scores else crops.get(object_id, sight.crop)
             sights[object_id] = Sight(crop, score)
-        self._answer(now.view.frame, sights, {} if last is None else last.times_ms)
+        self._shown(scene.frame, sights, {} if last is None else last.times_ms)
 
     def _answer(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
         """Return the frame's masks, where its masks were looked for."""
@@ -357,6 +397,14 @@ class Tracking:
         self.log.note(tracked, known if self._prompted else self._tracker.alive)
         self._last = tracked
         return tracked
+
+
+def _check_id(object_id: object) -> None:
+    """Raise PromptError for what cannot be an object's number."""
+    if object_id is not None and (
+        isinstance(object_id, bool) or not isinstance(object_id, (int, np.integer)) or object_id < 1
+    ):
+        raise PromptError(f"object_id: expected a whole number above 0, got {object_id!r}")
 
 
 def _alike(before: Scene, frame: Frame) -> bool:
