@@ -21,7 +21,7 @@ def main(target: str) -> None:
     """Write the picture: the reference, all that look like it in its photo, and in another photo."""
     model = FastSAM()
     session = model.open(demo_photo())
-    person = session.reference(PERSON)
+    person = session.reference(PERSON, threshold=0.15)
     others = model.open(demo_photo().with_name("zidane.jpg"))
     panels = [
         session.select(PERSON).plot(alpha=0.6),

@@ -71,7 +71,7 @@ def find(
     best: Annotated[bool, typer.Option("--best", help="Only the best mask of each photo.")] = False,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Least score (0.15 for references, 0.3 for texts if not given).", min=0.0, max=1.0),
+        typer.Option(help="Least score (0.2 for references, 0.3 for texts if not given).", min=0.0, max=1.0),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many, the best.", min=1)] = None,
     out: Annotated[

@@ -228,7 +228,7 @@ class Session:
         return self._result(select(self.masks, looked, self.features), prompt)
 
     def reference(
-        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.15
+        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
     ) -> Reference:
         """Return a region of this image as a prompt for others of the same model.
 
@@ -472,7 +472,7 @@ class FastSAM:
         *,
         negatives: Any = (),
         mode: Mode = "all",
-        threshold: float = 0.15,
+        threshold: float = 0.2,
         **options: Any,
     ) -> Reference:
         """Read an image and return a region of it as a prompt for others; see :meth:`Session.reference`.

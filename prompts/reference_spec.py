@@ -131,7 +131,7 @@ class Reference:
         *,
         negatives: Any = (),
         mode: Mode = "all",
-        threshold: float = 0.15,
+        threshold: float = 0.2,
     ) -> None:
         self._set([Example(image, region)], _negatives(negatives, image), mode, threshold)
 
@@ -171,7 +171,7 @@ class Reference:
         shots: Iterable[Example | Look],
         negatives: Iterable[Example | Look] = (),
         mode: Mode = "all",
-        threshold: float = 0.15,
+        threshold: float = 0.2,
     ) -> Reference:
         """Return a reference of these shots and negatives.
 

@@ -27,7 +27,7 @@ _COLUMNS = ["rank", "file", "row", "score", "mask_score", "x1", "y1", "x2", "y2"
 def record(hit: Hit) -> dict[str, Any]:
     """Return a hit in plain JSON types.
 
-    >>> rle = Rle(size=[1, 1], counts="01")
+    >>> rle = {"size": [1, 1], "counts": "01"}
     >>> record(Hit("/a.jpg", 3, 0.71239, (0, 0, 1, 1), 0.9, rle))["score"]
     0.7124
     """

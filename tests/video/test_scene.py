@@ -7,7 +7,7 @@ import pytest
 
 from fastsam.geometry import Letterbox
 from fastsam.records import Frame, MaskSet
-from fastsam.video.scene import Scene, flow_between, follow_flow, to_size
+from fastsam.video.scene import Scene, flow_between, follow_flow, grown, to_size
 from tests.drawing import rectangle
 from tests.video.clips import pan_offset, panned_frames
 from tests.video.drawn import Drawn, Shape, model_of, still
@@ -44,8 +44,10 @@ def test_the_grid_covers_the_image(size_hw: tuple[int, int], channels: int) -> N
     assert scene.areas[0] >= 0.9 * max(rows - 1, 1) * max(columns - 1, 1)
     assert scene.areas[1] == pytest.approx(scene.areas[0] * max(width // 2, 1) / width, rel=0.1, abs=rows)
     assert scene.grey.shape == (2 * rows, 2 * columns)
-    assert scene.maps.shape == (*scene.coarse_hw, 6 + 2 * channels)
-    assert np.isfinite(scene.maps).all()
+    assert [values.shape[2] for values in scene.maps] == [6, channels, channels][: 3 if channels else 1]
+    whole = np.concatenate([grown(values, scene.coarse_hw) for values in scene.maps], axis=2)
+    assert whole.shape == (*scene.coarse_hw, 6 + 2 * channels)
+    assert np.isfinite(whole).all()
     assert scene.soft_cells(np.array([0, 2])).shape == scene.grid_hw
 
 
