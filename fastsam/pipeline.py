@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastsam.config import RenderConfig, SegmentConfig
 from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
+from fastsam.everything.tiling import TiledSegmenter
 from fastsam.export import write
 from fastsam.labels import Labels, label
 from fastsam.records import Frame, MaskSet, Selection
@@ -215,6 +216,7 @@ class FastSAM:
         segmenter: stage one.
         defaults: the options that go with the weights.
         identity: names the weights and their state; equal for equal results.
+        on_tile: is told (done, total) after each part of an image that is segmented in parts; None at first.
 
     Args:
         weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), or None for the
@@ -244,6 +246,7 @@ class FastSAM:
         progress: Progress | None = None,
     ) -> None:
         self._embedder = open_text_model(text_model, device=device, progress=progress)
+        self.on_tile: Callable[[int, int], None] | None = None
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
             if not callable(getattr(segmenter, "segment", None)):
@@ -288,8 +291,9 @@ class FastSAM:
             start = time.perf_counter()
 
     def _session(self, frame: Frame, config: SegmentConfig, read_ms: float) -> Session:
-        masks = self.segmenter.segment(frame, config)
+        segmenter = TiledSegmenter(self.segmenter, self.on_tile)
+        masks = segmenter.segment(frame, config)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         features = ImageFeatures(frame, masks, self._embedder)
-        return Session(frame, masks, config, {"read": read_ms, **self.segmenter.times_ms}, features)
+        return Session(frame, masks, config, {"read": read_ms, **segmenter.times_ms}, features)
