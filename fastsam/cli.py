@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from fastsam import __version__
 from fastsam.cli_options import collect, with_options
-from fastsam.cli_talk import bar, close_bars, fetched, load_model, load_text_models, talk
+from fastsam.cli_talk import bar, close_bars, fetched, load_model, load_text_models, talk, tiles_of
 from fastsam.config import (
     AnnotateConfig,
     EvalConfig,
@@ -154,7 +154,7 @@ def segment(
     job.check()
     model = load_model(weights, device, text_model)
     failed = 0
-    with bar("segmenting", job.count()) as update:
+    with bar("segmenting", job.count()) as update, tiles_of(model):
         for number, done in enumerate(run_batch(model, job, stdin), start=1):
             update(number)
             if done.error:

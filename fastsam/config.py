@@ -107,7 +107,11 @@ class SegmentConfig(CheckedConfig):
         step=0.01,
     )
     tile: int = option(
-        0, "also segment in tiles of this side, image pixels; 0: not (docs/tiling.md)", min=0, max=8192, step=32
+        0,
+        "also segment in tiles of this side, image pixels; 0: not (docs/tiling.md)",
+        min=0,
+        max=8192,
+        step=32,
     )
     tile_overlap: float = option(
         0.25, "how far neighbouring tiles overlap, share of their side", min=0.0, max=0.5, step=0.05
@@ -132,7 +136,8 @@ class SegmentConfig(CheckedConfig):
         super().__post_init__()
         if 0 < self.tile < _LEAST_TILE:
             raise ConfigError(
-                f"tile: expected 0 (no tiles) or a side of at least {_LEAST_TILE} image pixels, got {self.tile}"
+                f"tile: expected 0 (no tiles) or a side of at least {_LEAST_TILE} image pixels, "
+                f"got {self.tile}"
             )
 
 

@@ -204,7 +204,7 @@ class Session:
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
-        cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
+        cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
         values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 

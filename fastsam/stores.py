@@ -99,7 +99,9 @@ class Upsampled:
 
     def pixels(self, i: int, rows: slice, columns: slice) -> BoolArray:
         """Return mask ``i`` at some rows and columns of its window."""
-        patch = np.zeros((len(range(*rows.indices(rows.stop))), len(range(*columns.indices(columns.stop)))), bool)
+        patch = np.zeros(
+            (len(range(*rows.indices(rows.stop))), len(range(*columns.indices(columns.stop)))), bool
+        )
         if patch.size == 0:
             return patch
         down, across = self.factors(i, rows, columns)
@@ -322,9 +324,7 @@ class CropStore:
     cell_px: float = 1.0
 
     @classmethod
-    def from_crops(
-        cls, crops: Iterable[Crop], size_hw: tuple[int, int], cell_px: float = 1.0
-    ) -> CropStore:
+    def from_crops(cls, crops: Iterable[Crop], size_hw: tuple[int, int], cell_px: float = 1.0) -> CropStore:
         """Pack crops; each is first cut to its own tight box.
 
         Raises:
@@ -392,9 +392,7 @@ def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
     return found
 
 
-def hits_in_windows(
-    store: MaskStore, windows: NDArray[np.int64], pixels_xy: NDArray[np.int64]
-) -> BoolArray:
+def hits_in_windows(store: MaskStore, windows: NDArray[np.int64], pixels_xy: NDArray[np.int64]) -> BoolArray:
     """Return (N, P) whether each mask holds each pixel; only masks whose (N, 4) window does are decoded."""
     found = np.zeros((len(store), len(pixels_xy)), bool)
     if found.size:

@@ -239,16 +239,22 @@ def pixels_in(store: MaskStore, i: int, x0: int, y0: int, x1: int, y1: int) -> B
     Of masks that have logits no more than the rectangle is decoded.
     """
     found = np.zeros((y1 - y0, x1 - x0), bool)
-    if isinstance(store, Upsampled):
+    if isinstance(store, (GridStore, LogitStore)):
         left, top, right, bottom = store.window(i)
         dx, dy = (int(v) for v in store.offsets_xy[i]) if isinstance(store, LogitStore) else (0, 0)
         left, top, right, bottom = left + dx, top + dy, right + dx, bottom + dy
+    elif isinstance(store, JoinedStore):
+        return store.pixels(i, x0, y0, x1, y1)
     else:
         left, top, patch = store.crop(i)
         right, bottom, dx, dy = left + patch.shape[1], top + patch.shape[0], left, top
     a0, b0, a1, b1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
     if a1 > a0 and b1 > b0:
         rows, columns = slice(b0 - dy, b1 - dy), slice(a0 - dx, a1 - dx)
-        part = store.pixels(i, rows, columns) if isinstance(store, Upsampled) else patch[rows, columns]
+        part = (
+            store.pixels(i, rows, columns)
+            if isinstance(store, (GridStore, LogitStore))
+            else patch[rows, columns]
+        )
         found[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = part
     return found

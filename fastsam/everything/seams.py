@@ -1,8 +1,8 @@
 """What different views of one image found -> one set: halves joined across seams, duplicates dropped.
 
-Everything is decided in mask space. A mask that an inner edge of its view cuts is half of something: it is joined
-with the other half where the two agree in the strip that both views show, and dropped where there is none, as
-then either another view has the whole of it, or nobody has.
+Everything is decided in mask space. A mask that an inner edge of its view cuts is half of something: it is
+joined with the other half where the two agree in the strip that both views show, and dropped where there is
+none, as then either another view has the whole of it, or nobody has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,8 @@ FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
-_SEAM_IOU = 0.5  # two halves agree in the strip that both views show
-_OPEN_SHARE = 0.2  # of what the edges cut of a joined mask, so much may go on without a mask beyond
+_SEAM_IOU = 0.6  # two halves agree in the strip that both views show
+_OPEN_SHARE = 0.2  # of what one edge cuts, so much may be without a mask beyond
 _STRIP_SAMPLES = 1 << 16  # pixels of a strip that are compared; of a larger one every n-th
 
 
@@ -54,7 +55,7 @@ class View:
 
 def margin_px(side: int) -> int:
     """Return how near an edge of a view a mask counts as cut by it."""
-    return max(math.ceil(side / 64), 2)
+    return max(math.ceil(side / 32), 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class Pieces:
 
     @cached_property
     def cut(self) -> BoolArray:
-        """(N, 4): at its left, top, right, bottom a mask comes to an edge of its view that the image crosses."""
+        """(N, 4): at its left, top, right, bottom a mask comes to an edge beyond which the image goes on."""
         height, width = self.size_hw
         edges = self._edges
         crossed = np.concatenate([edges[:, :2] > 0, edges[:, 2:] < [width, height]], axis=1)
@@ -113,8 +114,8 @@ class Pieces:
 def join_halves(pieces: Pieces) -> Iterator[tuple[Crop, float, IntArray]]:
     """Yield each mask that was put together of cut ones: its pixels, its score, the rows that it was made of.
 
-    Of each pair of neighbouring views, every cut mask has at most one other half: pairs are taken by their IoU
-    in the strip that both views show, best first. The score is the mean of the parts', by area. What is not
+    Of each pair of neighbouring views, every cut mask has at most one other half: pairs are taken by their
+    IoU in the strip that both views show, best first. The score is the mean of the parts', by area. What is not
     continued beyond an edge that cuts it is no whole mask, and is not yielded.
     """
     groups: dict[int, int] = {}
@@ -207,48 +208,61 @@ def _sampled(pieces: Pieces, rows: IntArray, strip: tuple[int, int, int, int]) -
     x0, y0, x1, y1 = strip
     step = max(math.ceil(math.sqrt((x1 - x0) * (y1 - y0) / _STRIP_SAMPLES)), 1)
     return np.stack(
-        [
-            pieces.store.pixels(int(i), x0, y0, x1, y1)[::step, ::step].ravel().astype(np.float32)
-            for i in rows
-        ]
+        [pieces.store.pixels(int(i), x0, y0, x1, y1)[::step, ::step].ravel().astype(np.float32) for i in rows]
     )
 
 
 def _joined(pieces: Pieces, rows: IntArray) -> Crop | None:
-    """Return the union of some masks, None where too much of what edges cut goes on without a mask."""
+    """Return the union of some masks; None where it ends at an edge that cuts one and none saw it end."""
     boxes = pieces.boxes_xyxy[rows]
-    low = np.floor(boxes[:, :2].min(axis=0)).astype(int)
-    high = np.ceil(boxes[:, 2:].max(axis=0)).astype(int)
-    left, top, right, bottom = (int(v) for v in (*low, *high))
+    low, high = _around(boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0))
+    (left, top), (right, bottom) = low, high
     whole = np.zeros((bottom - top, right - left), bool)
     for i in rows:
         x0, y0, patch = pieces.store.crop(int(i))
         whole[y0 - top : y0 - top + patch.shape[0], x0 - left : x0 - left + patch.shape[1]] |= patch
-    length = loose = 0
     for i in rows:
         for side in np.flatnonzero(pieces.cut[i]):
-            touched, beyond = _at_edge(pieces, int(i), int(side), Crop(left, top, whole))
-            length += int(np.count_nonzero(touched))
-            loose += int(np.count_nonzero(touched & ~beyond))
-    return Crop(left, top, whole) if loose <= _OPEN_SHARE * length else None
+            touched, settled = _at_edge(pieces, rows, int(i), int(side), Crop(left, top, whole))
+            loose = np.count_nonzero(touched & ~settled)
+            if loose > _OPEN_SHARE * np.count_nonzero(touched):
+                return None
+    return Crop(left, top, whole)
 
 
-def _at_edge(pieces: Pieces, i: int, side: int, whole: Crop) -> tuple[BoolArray, BoolArray]:
-    """Return, along an edge of a mask's view, where the mask touches it, and where the joined one goes on."""
+def _around(low_xy: NDArray[Any], high_xy: NDArray[Any]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the whole pixels of a box, and one more: far out, float32 moves a box's edge over a pixel's."""
+    (x0, y0), (x1, y1) = np.floor(low_xy) - 1, np.ceil(high_xy) + 1
+    return (max(int(x0), 0), max(int(y0), 0)), (int(x1), int(y1))
+
+
+def _at_edge(pieces: Pieces, rows: IntArray, i: int, side: int, whole: Crop) -> tuple[BoolArray, BoolArray]:
+    """Return, along an edge of the view of mask ``i``, where the mask touches it, and where it is known how
+    it goes on: the joined mask does, or another of its parts, whose view shows more, ends there.
+    """
     view = pieces.views[int(pieces.of_view[i])]
     margin = margin_px(min(view.x1 - view.x0, view.y1 - view.y0))
     edge = view.xyxy[side]
     near, far = (edge, edge - margin) if side < 2 else (edge - margin, edge)
     height, width = whole.patch.shape
-    if side % 2 == 0:  # left, right
-        bands = [(start, whole.y0, start + margin, whole.y0 + height) for start in (near, far)]
+    upright = side % 2 == 0  # left, right
+    axis = 1 if upright else 0
+    if upright:
+        inner, outer = ((start, whole.y0, start + margin, whole.y0 + height) for start in (near, far))
     else:
-        bands = [(whole.x0, start, whole.x0 + width, start + margin) for start in (near, far)]
-    mine = pieces.store.pixels(i, *bands[0]).any(axis=1 - side % 2)
-    x0, y0, x1, y1 = bands[1]
-    rows = slice(max(y0 - whole.y0, 0), max(y1 - whole.y0, 0))
-    columns = slice(max(x0 - whole.x0, 0), max(x1 - whole.x0, 0))
-    return mine, whole.patch[rows, columns].any(axis=1 - side % 2)
+        inner, outer = ((whole.x0, start, whole.x0 + width, start + margin) for start in (near, far))
+    touched = cast(BoolArray, pieces.store.pixels(i, *inner).any(axis=axis))
+    beyond = whole.patch[
+        max(outer[1] - whole.y0, 0) : max(outer[3] - whole.y0, 0),
+        max(outer[0] - whole.x0, 0) : max(outer[2] - whole.x0, 0),
+    ]
+    settled = cast(BoolArray, beyond.any(axis=axis))
+    for j in rows:
+        other = pieces.views[int(pieces.of_view[j])]
+        low, high = (other.x0, other.x1) if upright else (other.y0, other.y1)
+        if j != i and low <= far and far + margin <= high:
+            settled = settled | pieces.store.pixels(int(j), *inner).any(axis=axis)
+    return touched, settled
 
 
 # --- duplicates -------------------------------------------------------------------------------------
@@ -296,12 +310,9 @@ def distinct(
     return kept[:count]
 
 
-def _iou(
-    store: JoinedStore, boxes: NDArray[np.float64], areas: NDArray[np.float64], i: int, k: int
-) -> float:
+def _iou(store: JoinedStore, boxes: NDArray[np.float64], areas: NDArray[np.float64], i: int, k: int) -> float:
     """Return the IoU of two masks, decoded where their boxes overlap."""
-    low = np.floor(np.maximum(boxes[i, :2], boxes[k, :2])).astype(int)
-    high = np.ceil(np.minimum(boxes[i, 2:], boxes[k, 2:])).astype(int)
-    rectangle = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
+    low, high = _around(np.maximum(boxes[i, :2], boxes[k, :2]), np.minimum(boxes[i, 2:], boxes[k, 2:]))
+    rectangle = (*low, *high)
     shared = int(np.count_nonzero(store.pixels(i, *rectangle) & store.pixels(k, *rectangle)))
     return shared / float(areas[i] + areas[k] - shared) if shared else 0.0

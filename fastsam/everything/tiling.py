@@ -210,20 +210,15 @@ def _joined(frame: Frame, views: list[View], found: list[_Seen], config: Segment
         config.tile_iou,
     )
     rows = rows[np.argsort(-pieces.scores[rows], kind="stable")]
-    values = {
-        "boxes_xyxy": pieces.boxes_xyxy[rows],
-        "scores": pieces.scores[rows],
-        "store": pieces.store.take(rows),
-    }
+    joined = MaskSet(frame.size_hw, pieces.boxes_xyxy[rows], pieces.scores[rows], pieces.store.take(rows))
     whole = found[0].masks
     if whole is None:
-        return MaskSet(frame.size_hw, **values)
-    return replace(whole, **values)  # with whatever else the pass over the whole image knows
+        return joined
+    # With whatever else the pass over the whole image knows.
+    return replace(whole, boxes_xyxy=joined.boxes_xyxy, scores=joined.scores, store=joined.store)
 
 
-def _pieces(
-    size_hw: tuple[int, int], views: list[View], found: list[_Seen], config: SegmentConfig
-) -> Pieces:
+def _pieces(size_hw: tuple[int, int], views: list[View], found: list[_Seen], config: SegmentConfig) -> Pieces:
     """Return the masks of all views in one record; of the whole image's, with tiles only the large ones."""
     counts = [len(seen.scores) for seen in found]
     of_view = np.repeat(np.arange(len(views), dtype=np.int64), counts)
@@ -272,7 +267,7 @@ def _one_store(stores: list[MaskStore], found_in: IntArray) -> tuple[JoinedStore
 
 
 def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
-    """Return the pieces and what was joined of them; and (N,) 0 for parts', 1 for joined, 2 for the whole's."""
+    """Return the pieces and what was joined of them; (N,) 0 for a part's, 1 for joined, 2 for the whole's."""
     size_hw = pieces.size_hw
     stores, boxes, scores, areas = [], [], [], []
     cells_px = pieces.store.cells_px
