@@ -115,8 +115,8 @@ def join_halves(pieces: Pieces) -> Iterator[tuple[Crop, float, IntArray]]:
     """Yield each mask that was put together of cut ones: its pixels, its score, the rows that it was made of.
 
     Of each pair of neighbouring views, every cut mask has at most one other half: pairs are taken by their
-    IoU in the strip that both views show, best first. The score is the mean of the parts', by area. What is not
-    continued beyond an edge that cuts it is no whole mask, and is not yielded.
+    IoU in the strip that both views show, best first. The score is the mean of the parts', by area. What is
+    not continued beyond an edge that cuts it is no whole mask, and is not yielded.
     """
     groups: dict[int, int] = {}
 
