@@ -30,6 +30,7 @@ __all__ = ["TiledSegmenter", "crop_views", "tile_views", "views_of"]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 OnTile = Callable[[int, int], None]
+_NEAR_TILES = 4  # up to so many tiles long, the network sees an image as a whole not much smaller
 
 
 def tile_views(
@@ -110,9 +111,10 @@ class TiledSegmenter:
     def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
         """Return the masks of a frame, best score first.
 
-        With ``config.tile`` they are those that the tiles found whole, what was joined across seams, and
-        from the pass over the whole image what is too large to lie whole in some tile for certain. With
-        ``config.crop_layers`` those of all crops, smaller ones first. ``max_det`` counts for each part.
+        They are those that the parts found whole, smaller parts first, then what was joined across seams,
+        then what only the pass over the whole image found. Of an image of more than four tiles' length, that
+        pass gives only what is too large to lie whole in some tile for certain: the scale at which it sees
+        small things depends on the extent. ``max_det`` counts for each part.
         """
         self.times_ms = {}
         views = views_of(frame, config)
@@ -219,7 +221,7 @@ def _joined(frame: Frame, views: list[View], found: list[_Seen], config: Segment
 
 
 def _pieces(size_hw: tuple[int, int], views: list[View], found: list[_Seen], config: SegmentConfig) -> Pieces:
-    """Return the masks of all views in one record; of the whole image's, with tiles only the large ones."""
+    """Return the masks of all views in one record; of the whole of a huge image only the large ones."""
     counts = [len(seen.scores) for seen in found]
     of_view = np.repeat(np.arange(len(views), dtype=np.int64), counts)
     inside = np.array([view.inside(size_hw) for view in views], np.int64)
@@ -228,7 +230,7 @@ def _pieces(size_hw: tuple[int, int], views: list[View], found: list[_Seen], con
     scores = np.concatenate([seen.scores for seen in found])[order]
     of_view = of_view[order]
     keep = np.ones(len(order), bool)
-    if config.tile and any(view.layer == 1 for view in views):
+    if config.tile and max(size_hw) > _NEAR_TILES * config.tile:
         sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0)
         layers = np.array([view.layer for view in views])[of_view]
         keep = (layers > 0) | (sides > _held_px(config))

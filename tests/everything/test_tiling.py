@@ -252,17 +252,22 @@ def test_half_a_thing_is_not_handed_out() -> None:
     assert len(TiledSegmenter(OneTile()).segment(Frame(rgb), TILES_ONLY)) == 0
 
 
-def test_large_things_come_from_the_whole_image_where_the_tiles_have_none() -> None:
+@pytest.mark.parametrize(("width", "wanted"), [(4 * TILE, [150, 60]), (4 * TILE + 1, [150])])
+def test_large_things_come_from_the_whole_image_where_the_tiles_have_none(
+    width: int, wanted: list[int]
+) -> None:
     class WholeOnly(Finder):
         def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
             masks = super().segment(frame, config)
-            return masks if frame.size_hw == (200, 300) else masks[[]]
+            return masks if frame.size_hw == size_hw else masks[[]]
 
-    rgb = canvas(200, 300)
+    size_hw = (200, width)
+    rgb = canvas(*size_hw)
     rgb[20:120, 30:250] = 150
-    rgb[150:160, 30:40] = 60  # the tiles would have found it
+    rgb[150:160, 30:40] = 60
     masks = TiledSegmenter(WholeOnly()).segment(Frame(rgb), TILED)
-    np.testing.assert_array_equal(np.asarray(masks), [(rgb == 150).all(axis=2)])
+    np.testing.assert_array_equal(np.asarray(masks), [(rgb == value).all(axis=2) for value in wanted])
+    assert len(TiledSegmenter(WholeOnly()).segment(Frame(rgb), TILES_ONLY)) == 0
 
 
 def test_joined_masks_have_the_mean_score_and_know_where_they_are_from() -> None:
