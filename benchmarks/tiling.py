@@ -1,8 +1,8 @@
 """What tiles are worth: memory for a huge image, recall of small objects, and masks that stay where they are.
 
     python benchmarks/tiling.py memory --weights weights/fastsam-nano-seg.pt
-    python benchmarks/tiling.py recall --data coco_mix --data camvid --split heldout --tile 320
-    python benchmarks/tiling.py extent --weights weights/fastsam-nano-seg.pt
+    python benchmarks/tiling.py recall --data coco_mix --data camvid --tile-side 320 --crop-layers 1
+    python benchmarks/tiling.py extent --width 1500 --height 1200 --imgsz 256 --tile 256
 
 Memory: a picture of 12,000 x 9,000 pixels is put together of real photographs; each segmenter gets it in a
 process of its own, which loads its network and warms it up on a small photo first. What is reported is the
@@ -30,6 +30,7 @@ os.environ.setdefault("YOLO_OFFLINE", "True")
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
 
@@ -205,10 +206,9 @@ def recall_of(model: FastSAM, images: Any, config: Any) -> dict[str, Any]:
         seconds += time.perf_counter() - start
         rles, objects = [found.rle(i) for i in range(len(found))], image.rles()
         matches.append(match_image(rles, found.boxes_xyxy, found.scores, objects)[0])
-        areas = np.array([np.count_nonzero(mask) for mask in image.masks()][: len(objects)])
+        areas = np.array([coco_mask.area(rle) for rle in objects])
         best = best_ious(rle_iou_matrix(rles, list(objects)))
-        small = areas < _SMALL_SHARE * frame.rgb.shape[0] * frame.rgb.shape[1]
-        tiny.append(best[small[: len(best)]])
+        tiny.append(best[areas < _SMALL_SHARE * frame.rgb.shape[0] * frame.rgb.shape[1]])
         count += len(found)
     figures = recall_and_precision(matches)
     chosen = {name: figures[f"AR@1000_{name}"] for name in AREAS if name != "all"}
