@@ -15,7 +15,7 @@ from fastsam.cli_convert import export_model
 from fastsam.cli_eval import evaluate, evaluate_texts
 from fastsam.cli_find import find, index
 from fastsam.cli_options import Backend, Device, TextModel, Weights, collect, with_options
-from fastsam.cli_talk import bar, close_bars, fetched, load_model, talk
+from fastsam.cli_talk import bar, close_bars, fetched, load_model, talk, tiles_of
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.errors import ConfigError, FastSAMError
 
@@ -148,7 +148,7 @@ def segment(
     job.check()
     model = load_model(weights, device, text_model, backend=backend)
     failed = 0
-    with bar("segmenting", job.count()) as update:
+    with bar("segmenting", job.count()) as update, tiles_of(model):
         for number, done in enumerate(run_batch(model, job, stdin), start=1):
             update(number)
             if done.error:

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from fastsam.pipeline import FastSAM
 
-__all__ = ["DownloadBar", "bar", "close_bars", "fetched", "load_model", "load_text_models", "talk"]
+__all__ = [
+    "DownloadBar",
+    "bar",
+    "close_bars",
+    "fetched",
+    "load_model",
+    "load_text_models",
+    "talk",
+    "tiles_of",
+]
 
 talk = Console(stderr=True, highlight=False)
 _shown: list[progress.Progress] = []  # a terminal shows one display at a time; the last one is it
@@ -59,6 +68,33 @@ def bar(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
         finally:
             if not hidden:
                 _shown.remove(display)
+
+
+@contextmanager
+def tiles_of(model: FastSAM) -> Iterator[None]:
+    """Show a second bar while an image goes through the network in parts."""
+    shown: dict[str, progress.TaskID] = {}
+
+    def told(done: int, total: int) -> None:
+        if not _shown and not shown:  # a single image has no bar of its own
+            alone.start()
+            _shown.append(alone)
+        display = _shown[-1]
+        if "task" not in shown:
+            shown["task"] = display.add_task("tiles", total=total)
+        display.update(shown["task"], completed=done, total=total)
+        if done == total:
+            display.remove_task(shown.pop("task"))
+
+    alone = _display(hidden=not talk.is_terminal)
+    model.on_tile = told if talk.is_terminal else None
+    try:
+        yield
+    finally:
+        model.on_tile = None
+        if alone in _shown:
+            alone.stop()
+            _shown.remove(alone)
 
 
 class DownloadBar:

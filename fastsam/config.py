@@ -28,6 +28,8 @@ __all__ = [
     "option",
 ]
 
+_LEAST_TILE = 64  # below, a network sees nothing but texture
+
 
 def option(
     default: Any, help: str, *, min: float | None = None, max: float | None = None, step: float | None = None
@@ -113,6 +115,39 @@ class SegmentConfig(CheckedConfig):
         max=1.0,
         step=0.01,
     )
+    tile: int = option(
+        0,
+        "also segment in tiles of this side, image pixels; 0: not (docs/tiling.md)",
+        min=0,
+        max=8192,
+        step=32,
+    )
+    tile_overlap: float = option(
+        0.25, "how far neighbouring tiles overlap, share of their side", min=0.0, max=0.5, step=0.05
+    )
+    tile_whole: bool = option(True, "beside tiles, a pass over the whole image for what no tile holds")
+    tile_iou: float = option(
+        0.7, "masks of different tiles that overlap more than this are the same", min=0.0, max=1.0, step=0.01
+    )
+    crop_layers: int = option(
+        0, "also segment in 2x2 crops (1), and in 4x4 (2), ..., as SAM does", min=0, max=4, step=1
+    )
+    crop_overlap: float = option(
+        512 / 1500, "how far 2x2 crops overlap, share of the shorter side", min=0.0, max=0.9, step=0.01
+    )
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ConfigError: one is of the wrong type or outside its range, or ``tile`` is too small to be one.
+        """
+        super().__post_init__()
+        if 0 < self.tile < _LEAST_TILE:
+            raise ConfigError(
+                f"tile: expected 0 (no tiles) or a side of at least {_LEAST_TILE} image pixels, "
+                f"got {self.tile}"
+            )
 
 
 @dataclass(frozen=True)

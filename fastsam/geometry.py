@@ -219,6 +219,11 @@ class GridMap:
     letterbox: Letterbox
     grid_hw: tuple[int, int]
 
+    @property
+    def cell_px(self) -> float:
+        """Side of a cell, image pixels."""
+        return self.letterbox.net_hw[0] / self.grid_hw[0] / self.letterbox.gain
+
     @cached_property
     def rows(self) -> FloatArray:
         """(H, grid height) weights; each row adds up to 1."""

@@ -24,6 +24,7 @@ __all__ = [
     "boxes_from_masks",
     "clean",
     "containment_matrix",
+    "decode_crop",
     "decode_rle",
     "edge_polygons",
     "encode_crop",
@@ -152,6 +153,13 @@ def decode_rle(rle: Any) -> BoolArray:
     Raises:
         InputError: ``rle`` is not COCO RLE, or its counts do not fill its size.
     """
+    height, width, counts = _checked_rle(rle)
+    values = np.arange(len(counts)) % 2 == 1
+    return np.repeat(values, counts).reshape((width, height)).T
+
+
+def _checked_rle(rle: Any) -> tuple[int, int, NDArray[np.int64]]:
+    """Return height, width and run lengths of an RLE, checked."""
     if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
         raise InputError(
             "rle: expected a mapping with 'size' [H, W] and 'counts', "
@@ -165,8 +173,34 @@ def decode_rle(rle: Any) -> BoolArray:
             f"rle: counts add up to {total}, expected {height * width} for {height}x{width} (H x W), "
             "none negative"
         )
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape((width, height)).T
+    return height, width, counts
+
+
+def decode_crop(rle: Any) -> tuple[int, int, BoolArray]:
+    """Decode COCO RLE to the left and top edge of the mask's tight box, and its pixels in there.
+
+    The work grows with the mask's columns, not with the image. An empty mask gives (0, 0) and no pixels.
+
+    Raises:
+        InputError: as :func:`decode_rle`.
+
+    >>> decode_crop({"size": [2, 6], "counts": [6, 1, 1, 1, 3]})[:2]
+    (3, 0)
+    """
+    height, _, counts = _checked_rle(rle)
+    edges = counts.cumsum()
+    starts, ends = edges[: len(edges) // 2 * 2 : 2], edges[1::2]  # of the runs of ones, down the columns
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
+        return 0, 0, np.zeros((0, 0), bool)
+    x0, x1 = int(starts[0] // height), int((ends[-1] - 1) // height) + 1
+    flat = np.zeros((x1 - x0) * height + 1, np.int8)
+    np.add.at(flat, starts - x0 * height, 1)
+    np.add.at(flat, ends - x0 * height, -1)
+    columns = flat[:-1].cumsum(dtype=np.int8).astype(bool).reshape(x1 - x0, height)
+    rows = np.flatnonzero(columns.any(axis=0))
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    return x0, y0, np.ascontiguousarray(columns[:, y0:y1].T)
 
 
 def _rle_size(size: Any) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastsam.config import RenderConfig, SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError, PromptError
 from fastsam.everything.backend import Segmenter
+from fastsam.everything.tiling import TiledSegmenter
 from fastsam.export import write
 from fastsam.labels import UNKNOWN, Labels, label
 from fastsam.levels import Level, Levels, containment_tree
@@ -284,7 +285,7 @@ class Session:
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
         if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
-            cell_px = grid_cell_px(self.masks)  # an edited mask has left the grid
+            cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
             values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
@@ -309,6 +310,7 @@ class FastSAM:
         segmenter: stage one.
         defaults: the options that go with the weights.
         identity: names the weights and their state; equal for equal results.
+        on_tile: is told (done, total) after each part of an image that is segmented in parts; None at first.
 
     Args:
         weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), None for the embedded
@@ -347,6 +349,7 @@ class FastSAM:
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
         self._embedder = open_text_model(text_model, device=text_device, progress=progress)
+        self.on_tile: Callable[[int, int], None] | None = None
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
             if not callable(getattr(segmenter, "segment", None)):
@@ -456,13 +459,15 @@ class FastSAM:
         read_ms: float,
         look: Callable[[Frame, SegmentConfig], MaskSet] | None = None,
     ) -> Session:
-        masks = (look or self.segmenter.segment)(frame, config)
+        segmenter = TiledSegmenter(self.segmenter, self.on_tile)
+        masks = segmenter.segment(frame, config) if look is None else look(frame, config)
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        times = {"read": read_ms, **self.segmenter.times_ms}
+        steps = segmenter.times_ms if look is None else self.segmenter.times_ms
+        times = {"read": read_ms, **steps}
         return Session(frame, masks, config, times, features, look=partial(self._look, config=config))
 
     def reference(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ImageError, RecordError
 from fastsam.geometry import Region, check_points
-from fastsam.masks import Rle, box_from_mask, encode_rle
+from fastsam.masks import Rle, box_from_mask, encode_crop
 from fastsam.pyramid import Pyramid, coarser, coverage, pool
 from fastsam.stores import Crop, CropStore, GridStore, MaskStore
 
@@ -71,6 +72,8 @@ class Frame:
         source: where it came from, as the caller wrote it; empty for arrays.
         index: its position in a stream.
         t_ms: its time in a video, milliseconds; None for photos.
+        origin_xy: where its top left pixel lies in a larger picture that it was cut from. Tiles are laid on a
+            grid that begins at that picture's corner, so that any cut of it gives the same masks.
     """
 
     rgb: NDArray[np.uint8]
@@ -78,6 +81,7 @@ class Frame:
     source: str = ""
     index: int = 0
     t_ms: float | None = None
+    origin_xy: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         """Check the array and make it read-only."""
@@ -90,6 +94,13 @@ class Frame:
                 f"frame {self.name!r}: expected at least 1x1 pixel, got {rgb.shape[1]}x{rgb.shape[0]}"
             )
         object.__setattr__(self, "rgb", _read_only(rgb))
+        try:
+            x, y = (operator.index(value) for value in self.origin_xy)
+        except (TypeError, ValueError) as error:
+            raise ImageError(
+                f"frame {self.name!r}: expected origin_xy as two whole numbers, got {self.origin_xy!r}"
+            ) from error
+        object.__setattr__(self, "origin_xy", (x, y))
 
     def __repr__(self) -> str:
         """Return name and size, not the pixels."""
@@ -282,8 +293,9 @@ class MaskSet:
         return labels
 
     def rle(self, i: int) -> Rle:
-        """Return mask ``i`` as COCO's compressed RLE."""
-        return encode_rle(self.mask(i))
+        """Return mask ``i`` as COCO's compressed RLE; the work grows with the mask, not with the image."""
+        x0, y0, patch = self.crop(i)
+        return encode_crop(patch, x0, y0, self.size_hw)
 
     @cached_property
     def areas_px(self) -> IntArray:

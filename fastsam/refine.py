@@ -19,7 +19,7 @@ from fastsam.geometry import Region
 from fastsam.levels import overlaps
 from fastsam.masks import clean, rle_iou_matrix
 from fastsam.records import Frame, MaskSet
-from fastsam.stores import Bounds, Crop, CropStore, GridStore, MaskStore, exact_bounds, lookup
+from fastsam.stores import Bounds, Crop, CropStore, MaskStore, exact_bounds, lookup
 
 __all__ = [
     "RefinedStore",
@@ -36,10 +36,13 @@ FloatArray = NDArray[np.float32]
 
 _GUIDE_NOISE = 0.01  # std, of a 0..1 image, below which colour changes are noise (He et al.'s epsilon)
 _LEAST_REST = 0.1  # of a mask, for it to stay in a partition
+_PIXELS_AT_ONCE = 1 << 23  # bounds the float copies of a mask's window: five of so many
 _WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
 
-def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float | None = None) -> MaskSet:
+def refine(
+    masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float | FloatArray | None = None
+) -> MaskSet:
     """Return the same masks with the edges and regions that ``config`` asks for; decoded when asked for.
 
     Rows, boxes and scores stay: a refined mask never leaves the box of the mask it came from.
@@ -48,8 +51,8 @@ def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float |
         masks: of the frame.
         frame: the photo.
         config: what to do; with nothing turned on, ``masks`` comes back as it is.
-        cell_px: side of a cell of the grid that the masks came from, image pixels; by default that of
-            their own (:func:`grid_cell_px`).
+        cell_px: side of a cell of the grid that the masks came from, image pixels, one for all or (N,); by
+            default that of their own (:func:`grid_cell_px`).
 
     Raises:
         InputError: masks and frame are of different sizes.
@@ -58,18 +61,17 @@ def refine(masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float |
         raise InputError(f"refine: expected masks of the frame's size {frame.size_hw}, got {masks.size_hw}")
     if len(masks) == 0 or (config.edge_radius == 0 and config.min_region_share == 0):
         return masks
-    cell_px = grid_cell_px(masks) if cell_px is None else cell_px
-    radius = max(round(config.edge_radius * cell_px), 1) if config.edge_radius > 0 else 0
+    radii = np.zeros(len(masks), np.int64)
+    if config.edge_radius > 0:
+        cells = np.broadcast_to(grid_cell_px(masks) if cell_px is None else cell_px, len(masks))
+        radii = np.maximum(np.rint(config.edge_radius * cells.astype(np.float64)), 1).astype(np.int64)
     grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-    return replace(masks, store=RefinedStore(masks.store, grey, radius, config.min_region_share))
+    return replace(masks, store=RefinedStore(masks.store, grey, radii, config.min_region_share))
 
 
-def grid_cell_px(masks: MaskSet) -> float:
-    """Return the side of a cell of the masks' grid, image pixels; 1 for masks that have no grid."""
-    if not isinstance(masks.store, GridStore):
-        return 1.0
-    grid = masks.store.grid
-    return grid.letterbox.net_hw[0] / grid.grid_hw[0] / grid.letterbox.gain
+def grid_cell_px(masks: MaskSet) -> FloatArray:
+    """Return (N,) the side of a cell of each mask's grid, image pixels; 1 for masks that have no grid."""
+    return masks.store.cells_px
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +81,13 @@ class RefinedStore:
     Attributes:
         inner: where the masks come from.
         grey: (H, W) uint8, the photo's brightness.
-        radius: of :func:`follow_edges`, pixels; 0 leaves edges alone.
+        radii: (N,) int64 of :func:`follow_edges`, pixels; 0 leaves edges alone.
         min_region_share: of :func:`fill_and_drop`; 0 leaves holes and islands alone.
     """
 
     inner: MaskStore
     grey: NDArray[np.uint8]
-    radius: int
+    radii: NDArray[np.int64]
     min_region_share: float
 
     def __len__(self) -> int:
@@ -94,13 +96,18 @@ class RefinedStore:
 
     def take(self, index: NDArray[np.int64]) -> RefinedStore:
         """Return the masks at ``index``."""
-        return replace(self, inner=self.inner.take(index))
+        return replace(self, inner=self.inner.take(index), radii=self.radii[index])
+
+    @property
+    def cells_px(self) -> FloatArray:
+        """(N,) of the unrefined masks."""
+        return self.inner.cells_px
 
     def crop(self, i: int, step: int = 1) -> Crop:
         """Decode and refine mask ``i``."""
         x0, y0, patch = self.inner.crop(i)
-        if self.radius and patch.any():
-            patch = follow_edges(Crop(x0, y0, patch), self.grey, self.radius)
+        if self.radii[i] and patch.any():
+            patch = follow_edges(Crop(x0, y0, patch), self.grey, int(self.radii[i]))
         if self.min_region_share and patch.any():
             patch = fill_and_drop(patch, self.min_region_share)
         return Crop(x0, y0, patch[::step, ::step])
@@ -127,10 +134,13 @@ def drop_duplicates(masks: MaskSet, iou_threshold: float) -> MaskSet:
     """
     order = np.argsort(-masks.scores, kind="stable")
     rles = [masks.rle(int(i)) for i in order]
-    overlaps = rle_iou_matrix(rles, rles)
+    low, high = masks.boxes_xyxy[order, :2], masks.boxes_xyxy[order, 2:]
     kept: list[int] = []
     for k in range(len(order)):
-        if not kept or overlaps[k, kept].max() <= iou_threshold:
+        # Masks whose boxes are apart share nothing; a box may end one pixel beside its mask.
+        near = (low[kept] <= high[k] + 1).all(axis=1) & (high[kept] + 1 >= low[k]).all(axis=1)
+        others = [rles[row] for row, close in zip(kept, near, strict=True) if close]
+        if not others or rle_iou_matrix([rles[k]], others).max() <= iou_threshold:
             kept.append(k)
     return masks[np.sort(order[kept])]
 
@@ -188,17 +198,28 @@ def follow_edges(crop: Crop, grey: NDArray[np.uint8], radius: int) -> NDArray[np
         grey: (H, W) uint8, the whole photo's brightness.
         radius: pixels, at least 1.
     """
+    patch = crop.patch
+    moved = np.zeros_like(patch)
+    # A mask of a huge image goes in bands, each with all that its pixels depend on above and below it.
+    rows = max(_PIXELS_AT_ONCE // max(patch.shape[1], 1), 8 * radius)
+    for start in range(0, len(patch), rows):
+        moved[start : start + rows] = _followed(crop, grey, radius, start, min(start + rows, len(patch)))
+    return moved if moved.any() else patch
+
+
+def _followed(crop: Crop, grey: NDArray[np.uint8], radius: int, start: int, stop: int) -> NDArray[np.bool_]:
+    """Return the rows start..stop of a mask's patch, moved."""
     x0, y0, patch = crop
     margin = 2 * radius
-    left, top = max(x0 - margin, 0), max(y0 - margin, 0)
+    left, top = max(x0 - margin, 0), max(y0 + start - margin, 0)
     right = min(x0 + patch.shape[1] + margin, grey.shape[1])
-    bottom = min(y0 + patch.shape[0] + margin, grey.shape[0])
-    inner = (slice(y0 - top, y0 - top + patch.shape[0]), slice(x0 - left, x0 - left + patch.shape[1]))
+    bottom = min(y0 + stop + margin, grey.shape[0])
     soft = np.zeros((bottom - top, right - left), np.float32)
-    soft[inner] = patch
+    first, last = max(top - y0, 0), min(bottom - y0, len(patch))
+    columns = slice(x0 - left, x0 - left + patch.shape[1])
+    soft[y0 + first - top : y0 + last - top, columns] = patch[first:last]
     guide = grey[top:bottom, left:right].astype(np.float32) / np.float32(255)
-    moved = _guided(soft, guide, radius)[inner] > 0.5
-    return moved if moved.any() else patch
+    return _guided(soft, guide, radius)[y0 + start - top : y0 + stop - top, columns] > 0.5
 
 
 def _guided(soft: FloatArray, guide: FloatArray, radius: int) -> FloatArray:

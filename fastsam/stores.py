@@ -1,14 +1,15 @@
 """Where the pixels of a set of masks live: on the network's grid, or as crops.
 
-Both stores answer the same questions (:class:`MaskStore`). :class:`GridStore` keeps prototypes and
+All stores answer the same questions (:class:`MaskStore`). :class:`GridStore` keeps prototypes and
 coefficients and decodes a mask only when its pixels are needed, inside the mask's own box.
 :class:`CropStore` keeps masks that came from elsewhere, packed to bits inside their boxes.
+Those of an image that was segmented in parts are in :mod:`fastsam.tile_stores`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -18,7 +19,19 @@ from numpy.typing import NDArray
 from fastsam.errors import RecordError
 from fastsam.geometry import GridMap, Region
 
-__all__ = ["Bounds", "Crop", "CropStore", "GridStore", "MaskStore", "exact_bounds", "lattice", "lookup"]
+__all__ = [
+    "Bounds",
+    "Crop",
+    "CropStore",
+    "GridStore",
+    "MaskStore",
+    "Upsampled",
+    "exact_bounds",
+    "hits_in_windows",
+    "lattice",
+    "lookup",
+    "span",
+]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -64,9 +77,56 @@ class MaskStore(Protocol):
     def stability(self, i: int, offset: float) -> float:
         """Return the IoU of mask ``i`` cut at the logits ``+offset`` and ``-offset``; 0 for no pixels."""
 
+    @property
+    def cells_px(self) -> FloatArray:
+        """(N,) side of a cell of the grid that each mask was decoded from, image pixels; 1 without one."""
+
+
+class Upsampled:
+    """What stores of logits on a grid share: decoding by two small matrix products, inside a window."""
+
+    def window(self, i: int) -> tuple[int, int, int, int]:
+        """Return x0, y0, x1, y1: the pixels that mask ``i`` may hold."""
+        raise NotImplementedError
+
+    def factors(self, i: int, rows: slice, columns: slice) -> tuple[FloatArray, FloatArray]:
+        """Return two matrices whose product is the logits of mask ``i`` at some image rows and columns."""
+        raise NotImplementedError
+
+    def crop(self, i: int, step: int = 1) -> Crop:
+        """Decode mask ``i`` inside its window: bilinear upsampling of its logits, threshold 0."""
+        x0, y0, x1, y1 = self.window(i)
+        return Crop(x0, y0, self.pixels(i, slice(y0, y1, step), slice(x0, x1, step)))
+
+    def pixels(self, i: int, rows: slice, columns: slice) -> BoolArray:
+        """Return mask ``i`` at some rows and columns of its window."""
+        patch = np.zeros(
+            (len(range(*rows.indices(rows.stop))), len(range(*columns.indices(columns.stop)))), bool
+        )
+        if patch.size == 0:
+            return patch
+        down, across = self.factors(i, rows, columns)
+        for start in range(0, len(patch), _ROWS_AT_ONCE):
+            stop = start + _ROWS_AT_ONCE
+            np.greater(down[start:stop] @ across, 0, out=patch[start:stop])
+        return patch
+
+    def stability(self, i: int, offset: float) -> float:
+        """Return how little mask ``i`` depends on its threshold: exact, on the logits at image size."""
+        x0, y0, x1, y1 = self.window(i)
+        if x1 <= x0 or y1 <= y0:
+            return 0.0
+        down, across = self.factors(i, slice(y0, y1), slice(x0, x1))
+        smaller = larger = 0
+        for start in range(0, len(down), _ROWS_AT_ONCE):
+            logits = down[start : start + _ROWS_AT_ONCE] @ across
+            smaller += int(np.count_nonzero(logits > offset))
+            larger += int(np.count_nonzero(logits > -offset))
+        return smaller / larger if larger else 0.0
+
 
 @dataclass(frozen=True, eq=False)
-class GridStore:
+class GridStore(Upsampled):
     """Masks as ``coefficients @ prototypes``, cut to boxes: YOLACT's form (arXiv 1904.02689).
 
     Attributes:
@@ -107,40 +167,24 @@ class GridStore:
         edges = np.ceil(self.boxes_xyxy).astype(np.int64)
         return np.clip(edges, 0, np.array([width, height, width, height]))
 
-    def crop(self, i: int, step: int = 1) -> Crop:
-        """Decode mask ``i`` inside its box: bilinear upsampling of its logits, threshold 0."""
-        x0, y0, x1, y1 = (int(edge) for edge in self._windows[i])
-        rows, columns = slice(y0, y1, step), slice(x0, x1, step)
-        patch = np.zeros((len(range(*rows.indices(y1))), len(range(*columns.indices(x1)))), bool)
-        if patch.size == 0:
-            return Crop(x0, y0, patch)
-        down, across = self._factors(i, rows, columns)
-        for start in range(0, len(patch), _ROWS_AT_ONCE):
-            stop = start + _ROWS_AT_ONCE
-            np.greater(down[start:stop] @ across, 0, out=patch[start:stop])
-        return Crop(x0, y0, patch)
+    @property
+    def cells_px(self) -> FloatArray:
+        """(N,) the side of a cell of the prototypes, image pixels."""
+        return np.full(len(self), self.grid.cell_px, np.float32)
 
-    def stability(self, i: int, offset: float) -> float:
-        """Return how little mask ``i`` depends on its threshold: exact, on the logits at image size."""
+    def window(self, i: int) -> tuple[int, int, int, int]:
+        """Return the pixels of the mask's box."""
         x0, y0, x1, y1 = (int(edge) for edge in self._windows[i])
-        if x1 <= x0 or y1 <= y0:
-            return 0.0
-        down, across = self._factors(i, slice(y0, y1), slice(x0, x1))
-        smaller = larger = 0
-        for start in range(0, len(down), _ROWS_AT_ONCE):
-            logits = down[start : start + _ROWS_AT_ONCE] @ across
-            smaller += int(np.count_nonzero(logits > offset))
-            larger += int(np.count_nonzero(logits > -offset))
-        return smaller / larger if larger else 0.0
+        return x0, y0, x1, y1
 
-    def _factors(self, i: int, rows: slice, columns: slice) -> tuple[FloatArray, FloatArray]:
+    def factors(self, i: int, rows: slice, columns: slice) -> tuple[FloatArray, FloatArray]:
         """Return two matrices whose product is the logits of mask ``i`` at some image rows and columns."""
-        g0, g1 = _span(self.grid.row_spans[rows.start : rows.stop])
-        h0, h1 = _span(self.grid.column_spans[columns.start : columns.stop])
-        across = self._logits(i, g0, g1, h0, h1) @ self.grid.columns[columns, h0:h1].T
+        g0, g1 = span(self.grid.row_spans[rows.start : rows.stop])
+        h0, h1 = span(self.grid.column_spans[columns.start : columns.stop])
+        across = self.logits(i, g0, g1, h0, h1) @ self.grid.columns[columns, h0:h1].T
         return self.grid.rows[rows, g0:g1], across
 
-    def _logits(self, i: int, g0: int, g1: int, h0: int, h1: int) -> FloatArray:
+    def logits(self, i: int, g0: int, g1: int, h0: int, h1: int) -> FloatArray:
         """Return mask ``i`` on grid rows g0..g1 and columns h0..h1."""
         height, width = self.grid.grid_hw
         if 3 * (g1 - g0) * (h1 - h0) < height * width:
@@ -292,7 +336,7 @@ def _taps(
     return cells, np.where(inside, matrix[pixels[:, None], cells], np.float32(0))
 
 
-def _span(spans: NDArray[np.int64]) -> tuple[int, int]:
+def span(spans: NDArray[np.int64]) -> tuple[int, int]:
     """Return the half-open range of grid cells that neighbouring pixels draw from."""
     return int(spans[0, 0]), int(spans[-1, 1]) + 1
 
@@ -326,14 +370,16 @@ class CropStore:
         size_hw: image size.
         packed: per mask, ``np.packbits`` of its flattened patch.
         windows: (N, 4) int64 x0, y0, x1, y1 of each patch.
+        cell_px: side of a cell of the grid that the masks were decoded from; 1 for others.
     """
 
     size_hw: tuple[int, int]
     packed: tuple[NDArray[np.uint8], ...]
     windows: NDArray[np.int64]
+    cell_px: float = 1.0
 
     @classmethod
-    def from_crops(cls, crops: Iterable[Crop], size_hw: tuple[int, int]) -> CropStore:
+    def from_crops(cls, crops: Iterable[Crop], size_hw: tuple[int, int], cell_px: float = 1.0) -> CropStore:
         """Pack crops; each is first cut to its own tight box.
 
         Raises:
@@ -352,7 +398,7 @@ class CropStore:
                 )
             packed.append(np.packbits(patch[tight.y0 : tight.y1, tight.x0 : tight.x1]))
             windows.append(window)
-        return cls(size_hw, tuple(packed), np.array(windows, np.int64).reshape(-1, 4))
+        return cls(size_hw, tuple(packed), np.array(windows, np.int64).reshape(-1, 4), cell_px)
 
     def __len__(self) -> int:
         """Return the number of masks."""
@@ -360,7 +406,12 @@ class CropStore:
 
     def take(self, index: NDArray[np.int64]) -> CropStore:
         """Return the masks at ``index``."""
-        return CropStore(self.size_hw, tuple(self.packed[i] for i in index), self.windows[index])
+        return replace(self, packed=tuple(self.packed[i] for i in index), windows=self.windows[index])
+
+    @property
+    def cells_px(self) -> FloatArray:
+        """(N,) the same for all."""
+        return np.full(len(self), self.cell_px, np.float32)
 
     def crop(self, i: int, step: int = 1) -> Crop:
         """Unpack mask ``i``."""
@@ -371,12 +422,7 @@ class CropStore:
 
     def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
         """Look up each pixel in each mask."""
-        found = np.zeros((len(self), len(pixels_xy)), bool)
-        x, y = pixels_xy[:, 0], pixels_xy[:, 1]
-        for i, (x0, y0, x1, y1) in enumerate(self.windows):
-            if ((x >= x0) & (y >= y0) & (x < x1) & (y < y1)).any():
-                found[i] = lookup(self.crop(i), pixels_xy)
-        return found
+        return hits_in_windows(self, self.windows, pixels_xy)
 
     def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
         """Return exact counts: these masks have nothing cheaper."""
@@ -428,6 +474,17 @@ def lattice(store: MaskStore, size_hw: tuple[int, int], step: int) -> BoolArray:
         x0, y0, patch = store.crop(i)
         y, x = _between(rows, y0, y0 + patch.shape[0]), _between(columns, x0, x0 + patch.shape[1])
         found[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
+    return found
+
+
+def hits_in_windows(store: MaskStore, windows: NDArray[np.int64], pixels_xy: NDArray[np.int64]) -> BoolArray:
+    """Return (N, P) whether each mask holds each pixel; only masks whose (N, 4) window does are decoded."""
+    found = np.zeros((len(store), len(pixels_xy)), bool)
+    if found.size:
+        x, y = pixels_xy[:, 0], pixels_xy[:, 1]
+        x0, y0, x1, y1 = (windows[:, k, None] for k in range(4))
+        for i in np.flatnonzero(((x >= x0) & (y >= y0) & (x < x1) & (y < y1)).any(axis=1)):
+            found[i] = lookup(store.crop(int(i)), pixels_xy)
     return found
 
 

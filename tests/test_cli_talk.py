@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from fastsam import cli_talk
-from fastsam.cli_talk import DownloadBar, bar
+from fastsam.cli_talk import DownloadBar, bar, tiles_of
 
 
 @pytest.fixture
@@ -62,6 +63,22 @@ def test_a_single_image_has_no_bar_but_its_download_has(terminal: Console) -> No
     assert "segmenting" not in said(terminal)
 
 
+@pytest.mark.parametrize("images", [1, 2])
+def test_tiles_are_a_line_of_the_bar_or_have_their_own(terminal: Console, images: int) -> None:
+    model: Any = SimpleNamespace(on_tile=None)
+    with bar("segmenting", images), tiles_of(model):
+        for _ in range(images):
+            model.on_tile(1, 3)
+            (display,) = cli_talk._shown
+            assert [task.description for task in display.tasks][-1] == "tiles"
+            display.refresh()
+            model.on_tile(3, 3)
+            assert "tiles" not in [task.description for task in display.tasks]
+    assert not cli_talk._shown
+    assert model.on_tile is None
+    assert "tiles" in said(terminal)
+
+
 def test_nothing_is_drawn_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     file = io.StringIO()
     monkeypatch.setattr(cli_talk, "talk", Console(file=file, force_terminal=False))
@@ -70,4 +87,7 @@ def test_nothing_is_drawn_where_there_is_no_terminal(monkeypatch: pytest.MonkeyP
         told(500, 2000)
         update(1)
     told.close()
+    model: Any = SimpleNamespace(on_tile=None)
+    with tiles_of(model):
+        assert model.on_tile is None
     assert file.getvalue().strip() == ""

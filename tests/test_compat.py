@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import fastsam
 from fastsam.compat import FastSAM, FastSAMPrompt, SamAutomaticMaskGenerator, SamPredictor
 from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError, RecordError
 from fastsam.geometry import GridMap, Letterbox
-from fastsam.masks import box_from_mask, decode_rle, farthest_point
+from fastsam.masks import box_from_mask, clean, decode_rle, farthest_point
 from fastsam.records import Frame, MaskSet
 from fastsam.render import colours
 from fastsam.stores import GridStore
@@ -584,8 +585,8 @@ def test_thresholds_filter() -> None:
 
 
 def test_arguments_without_effect_are_named_in_one_warning() -> None:
-    with pytest.warns(UserWarning, match="no effect of points_per_side, crop_n_layers") as caught:
-        SamAutomaticMaskGenerator(core(), 32, crop_n_layers=1, min_mask_region_area=100)
+    with pytest.warns(UserWarning, match="no effect of points_per_side, crop_n_points_down") as caught:
+        SamAutomaticMaskGenerator(core(), 32, crop_n_points_downscale_factor=2, min_mask_region_area=100)
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
@@ -599,11 +600,80 @@ def test_arguments_without_effect_are_named_in_one_warning() -> None:
         {"min_mask_region_area": -1},
         {"pred_iou_thresh": 3},
         {"box_nms_thresh": -1},
+        {"crop_n_layers": -1},
+        {"crop_nms_thresh": 2},
+        {"crop_overlap_ratio": 1.5},
     ],
 )
 def test_bad_options_are_explained(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):
-        SamAutomaticMaskGenerator(core(), **options).generate(PHOTO)
+        SamAutomaticMaskGenerator(core(), **options)
+
+
+class CropFinder:
+    """Finds what is bright in the view that it is given, and remembers the views' sizes."""
+
+    def __init__(self) -> None:
+        self.times_ms: dict[str, float] = {"network": 1.0}
+        self.sizes: list[tuple[int, int]] = []
+
+    def segment(self, frame: Frame, config: Any) -> MaskSet:
+        self.sizes.append(frame.size_hw)
+        count, labels = cv2.connectedComponents((frame.rgb[..., 0] > 128).astype(np.uint8))
+        return MaskSet.from_dense(np.stack([labels == k for k in range(count)])[1:], np.full(count - 1, 0.9))
+
+
+def spotted() -> np.ndarray:
+    photo = np.zeros((150, 200, 3), np.uint8)
+    for x, y in ((12, 12), (40, 60), (110, 90), (180, 130)):
+        cv2.circle(photo, (x, y), 6, (255, 255, 255), cv2.FILLED)
+    return photo
+
+
+def test_crop_layers_are_sams() -> None:
+    finder = CropFinder()
+    generator = SamAutomaticMaskGenerator(
+        fastsam.FastSAM(segmenter=finder), crop_n_layers=1, crop_overlap_ratio=0.2
+    )
+    records = generator.generate(spotted())
+    # SAM: overlap int(0.2 * 150 * 2 / 2) = 30, sides ceil((30 + 200) / 2) and ceil((30 + 150) / 2)
+    assert finder.sizes == [(150, 200)] + [(90, 115)] * 4
+    assert len(records) == 4
+    boxes = {tuple(r["point_coords"][0]): r["crop_box"] for r in records}
+    assert boxes[12.0, 12.0] == [0, 0, 115, 90]
+    assert boxes[180.0, 130.0] == [85, 60, 115, 90]
+    np.testing.assert_array_equal(
+        np.any([r["segmentation"] for r in records], axis=0), spotted()[..., 0] > 128
+    )
+    whole = SamAutomaticMaskGenerator(fastsam.FastSAM(segmenter=CropFinder())).generate(spotted())
+    assert {r["area"] for r in whole} == {r["area"] for r in records}
+    assert all(r["crop_box"] == [0, 0, 200, 150] for r in whole)
+
+
+def test_records_have_sams_types() -> None:
+    record = SamAutomaticMaskGenerator(core(), output_mode="coco_rle").generate(PHOTO)[0]
+    assert isinstance(record["area"], int)
+    assert [type(v) for v in (*record["bbox"], *record["crop_box"])] == [int] * 8
+    assert [type(v) for v in record["point_coords"][0]] == [float, float]
+    assert [type(record[name]) for name in ("predicted_iou", "stability_score")] == [float, float]
+    json.dumps(record)
+
+
+def test_what_cleaning_made_the_same_is_dropped_once() -> None:
+    dirty = MASKS[1].copy()
+    dirty[50:53, 50:53] = True  # an island: its box is another one
+    masks, scores = np.stack([dirty, MASKS[1], MASKS[2]]), (0.9, 0.8, 0.7)
+    plain = SamAutomaticMaskGenerator(core(masks, scores)).generate(PHOTO)
+    assert [r["predicted_iou"] for r in plain] == pytest.approx([0.9, 0.8, 0.7])
+    cleaned = SamAutomaticMaskGenerator(core(masks, scores), min_mask_region_area=10).generate(PHOTO)
+    assert [r["predicted_iou"] for r in cleaned] == pytest.approx([0.8, 0.7])  # SAM keeps the unchanged one
+
+
+@pytest.mark.parametrize("area", [0, 1, 9, 40, 700])
+def test_cleaning_a_crop_is_cleaning_the_image(area: int) -> None:
+    mask = rect((0, 0, 30, 58)) & ~rect((0, 0, 3, 2)) & ~rect((10, 10, 14, 12)) | rect((70, 50, 73, 52))
+    record = SamAutomaticMaskGenerator(core(mask[None], [0.9]), min_mask_region_area=area).generate(PHOTO)[0]
+    np.testing.assert_array_equal(record["segmentation"], clean(mask, area))
 
 
 # ---- stability -----------------------------------------------------------------------------------------

@@ -93,3 +93,9 @@ def test_the_readme_picture_is_made_by_its_example(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "examples" / "readme_picture.py"))["main"](str(tmp_path / "readme.jpg"))
     with Image.open(tmp_path / "readme.jpg") as made, Image.open(ROOT / "docs" / "readme.jpg") as kept:
         assert made.size == kept.size == (1620, 540)
+
+
+def test_the_picture_of_tiles_is_made_by_its_example(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "examples" / "tiling.py"))["main"](str(tmp_path / "tiling.jpg"))
+    with Image.open(tmp_path / "tiling.jpg") as made, Image.open(ROOT / "docs" / "tiling.jpg") as kept:
+        assert made.size == kept.size == (1400, 610)

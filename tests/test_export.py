@@ -39,6 +39,7 @@ from fastsam.masks import (
 )
 from fastsam.records import Frame, MaskSet
 from fastsam.stores import Crop
+from prompts import Box, Points, select
 
 SIZE = (90, 120)
 
@@ -154,6 +155,32 @@ def test_sam_json_round_trip(masks: MaskSet, tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(found), drawn())
     assert np.array_equal(found.scores, masks.scores)
     assert np.array_equal(found.boxes_xyxy, masks.tight_boxes())
+
+
+def test_masks_of_sa_1b_are_read_and_prompted(tmp_path: Path) -> None:
+    """A file as Meta publishes them: compressed RLE, one image, keys that are not ours."""
+    dog, tail = np.zeros((90, 120), bool), np.zeros((90, 120), bool)
+    dog[20:70, 30:90] = True
+    tail[20:30, 80:90] = True
+    entries = [
+        {
+            "id": 5 + k, "segmentation": encode_rle(mask), "bbox": [0, 0, 1, 1], "area": int(mask.sum()),
+            "predicted_iou": score, "stability_score": 0.97, "crop_box": [0, 0, 120, 90],
+            "point_coords": [[40.5, 30.25]],
+        }
+        for k, (mask, score) in enumerate([(dog, 0.98), (tail, 0.91)])
+    ]  # fmt: skip
+    image = {"image_id": 1, "width": 120, "height": 90, "file_name": "sa_1.jpg"}
+    path = tmp_path / "sa_1.json"
+    path.write_text(json.dumps({"image": image, "annotations": entries}))
+    masks = load_sam_json(path)
+    np.testing.assert_array_equal(np.asarray(masks), [dog, tail])
+    assert select(masks, Points((85, 25))).indices.tolist() == [1]
+    assert select(masks, Box((30, 20, 90, 70))).indices.tolist() == [0]
+    (again,) = write(masks, tmp_path / "out", "sam-json", file_name="sa_1.jpg")
+    written = json.loads(again.read_text())
+    assert [e["segmentation"] for e in written["annotations"]] == [e["segmentation"] for e in entries]
+    assert [e["predicted_iou"] for e in written["annotations"]] == [0.98, 0.91]
 
 
 def test_sam_json_says_only_what_was_measured(masks: MaskSet, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fastsam.masks import (
     boxes_from_masks,
     clean,
     containment_matrix,
+    decode_crop,
     decode_rle,
     encode_rle,
     farthest_point,
@@ -101,6 +102,31 @@ def test_rle_there_and_back(height: int, width: int, seed: int, share: float) ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # pycocotools' own, with numpy 2
         assert np.array_equal(decode_rle(rle), coco_mask.decode(rle).astype(bool))
+
+
+@given(
+    st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**16), st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])
+)
+def test_a_crop_of_an_rle_is_the_masks_tight_box(height: int, width: int, seed: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    x0, y0, patch = decode_crop(encode_rle(mask))
+    full = np.zeros((height, width), bool)
+    full[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
+    np.testing.assert_array_equal(full, mask)
+    if mask.any():
+        assert box_from_mask(mask).tolist() == [x0, y0, x0 + patch.shape[1], y0 + patch.shape[0]]
+    else:
+        assert (x0, y0, patch.shape) == (0, 0, (0, 0))
+
+
+def test_a_crop_of_an_rle_with_empty_runs() -> None:
+    counts = [0, 2, 0, 1, 3, 0, 2, 1, 0, 0]  # ones of 0..3 in two runs that meet, a run of nothing, one pixel
+    rle = {"size": [3, 3], "counts": counts}
+    whole = decode_rle(rle)
+    x0, y0, patch = decode_crop(rle)
+    np.testing.assert_array_equal(patch, whole[y0:, x0:])
+    with pytest.raises(InputError, match="counts add up to 8, expected 9"):
+        decode_crop({"size": [3, 3], "counts": [8]})
 
 
 def test_rle_of_a_large_mask() -> None:

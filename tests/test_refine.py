@@ -192,16 +192,30 @@ def test_the_radius_is_in_cells_of_the_networks_grid() -> None:
     letterbox = Letterbox.fit((480, 640), 320)
     grid = GridMap(letterbox, (letterbox.net_hw[0] // 4, letterbox.net_hw[1] // 4))
     store = GridStore(
-        np.ones((0, 1), np.float32),
+        np.ones((2, 1), np.float32),
         np.ones((1, *grid.grid_hw), np.float32),
-        np.zeros((0, 4), np.float32),
+        np.tile(np.array([0, 0, 9, 9], np.float32), (2, 1)),
         grid,
     )
-    assert grid_cell_px(MaskSet.from_grid(store, np.zeros(0, np.float32))) == pytest.approx(8)
-    assert grid_cell_px(drawn(DISC)) == 1
+    assert grid_cell_px(MaskSet.from_grid(store, np.zeros(2, np.float32))) == pytest.approx([8, 8])
+    assert grid_cell_px(drawn(DISC)).tolist() == [1]
     refined = refine(drawn(DISC), frame_of(DISC), SegmentConfig(edge_radius=1.5), cell_px=8)
     assert isinstance(refined.store, RefinedStore)
-    assert refined.store.radius == 12
+    assert refined.store.radii.tolist() == [12]
+    several = refine(
+        drawn(DISC, DISC), frame_of(DISC), SegmentConfig(edge_radius=1.5), np.array([2, 8], np.float32)
+    )
+    assert several[[1, 0, 1]].store.radii.tolist() == [12, 3, 12]
+
+
+@pytest.mark.parametrize("radius", [1, 3, 8])
+def test_a_mask_that_goes_in_bands_moves_as_in_one(radius: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo = skimage.data.astronaut()
+    mask = ellipse(photo.shape[:2], 120, 60, 320, 300)
+    crop = Crop(100, 50, mask[50:400, 100:400])
+    once = follow_edges(crop, grey_of(Frame(photo)), radius)
+    monkeypatch.setattr("fastsam.refine._PIXELS_AT_ONCE", 300 * 40)
+    assert iou(follow_edges(crop, grey_of(Frame(photo)), radius), once) > (0.9999 if radius < 8 else 0.99)
 
 
 def test_no_masks_and_empty_masks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +12,15 @@ from numpy.typing import NDArray
 
 from fastsam.compat.arguments import boxes_inside, model_of, warn_ignored
 from fastsam.errors import ConfigError, ImageError, PromptError
-from fastsam.masks import clean, encode_rle, farthest_point
+from fastsam.everything.decode import nms
+from fastsam.geometry import Region
+from fastsam.masks import clean, encode_crop, farthest_point
 from fastsam.pipeline import FastSAM as Model
 from fastsam.pipeline import Session
 from fastsam.records import MaskSet, Selection
 from fastsam.sources import FrameSource
+from fastsam.stores import Crop
+from fastsam.tile_stores import JoinedStore
 from prompts import Box, MaskLike, Points, Prompt, all_of, select
 from prompts.box import score as box_ious
 from prompts.mask import score as mask_ious
@@ -240,19 +245,22 @@ class SamAutomaticMaskGenerator:
 
     Args:
         model: a :class:`fastsam.FastSAM`, or a checkpoint's path or name.
-        points_per_side, points_per_batch, point_grids: no effect, there is no grid of points.
+        points_per_side, points_per_batch, point_grids, crop_n_points_downscale_factor: no effect, there is no
+            grid of points; those that are given get one warning that names them.
         pred_iou_thresh: least ``predicted_iou``; by default whatever the weights' ``conf`` lets through.
             Without a calibration it is the network's confidence, of which SAM's 0.88 would leave little.
         stability_score_thresh: least ``stability_score``; 0 by default.
         stability_score_offset: how far the threshold is moved to measure it. The logits are those of the
             prototypes, whose scale is not SAM's.
         box_nms_thresh: boxes that overlap more than this are duplicates; by default the weights' ``iou``.
-        crop_n_layers, crop_nms_thresh, crop_overlap_ratio, crop_n_points_downscale_factor: no effect,
-            the image is not cropped.
-        min_mask_region_area: islands and holes of fewer pixels are removed.
+        crop_n_layers: also segment 2x2 crops, then 4x4, ...; cut as SAM cuts them. What a crop's inner edge
+            cuts is joined with its other half, where SAM drops it.
+        crop_nms_thresh: masks of different crops that overlap more than this are the same, smaller crops
+            first; IoU of the masks, not of their boxes.
+        crop_overlap_ratio: how far the crops of the first layer overlap, share of the image's shorter side.
+        min_mask_region_area: islands and holes of fewer pixels are removed, and then what has become a
+            duplicate by box.
         output_mode: ``segmentation`` as (H, W) bool, or as uncompressed or compressed COCO RLE.
-
-    Arguments without effect get one warning that names them.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -268,9 +276,9 @@ class SamAutomaticMaskGenerator:
         stability_score_thresh: float = 0.0,
         stability_score_offset: float = 1.0,
         box_nms_thresh: float | None = None,
-        crop_n_layers: int | None = None,
-        crop_nms_thresh: float | None = None,
-        crop_overlap_ratio: float | None = None,
+        crop_n_layers: int = 0,
+        crop_nms_thresh: float = 0.7,
+        crop_overlap_ratio: float = 512 / 1500,
         crop_n_points_downscale_factor: int | None = None,
         point_grids: Any = None,
         min_mask_region_area: int = 0,
@@ -279,14 +287,11 @@ class SamAutomaticMaskGenerator:
         without_effect = {
             "points_per_side": points_per_side,
             "points_per_batch": points_per_batch,
-            "crop_n_layers": crop_n_layers,
-            "crop_nms_thresh": crop_nms_thresh,
-            "crop_overlap_ratio": crop_overlap_ratio,
             "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
             "point_grids": point_grids,
         }
         given = [name for name, value in without_effect.items() if value is not None]
-        warn_ignored("SamAutomaticMaskGenerator", given, "all masks come from one pass over the whole image")
+        warn_ignored("SamAutomaticMaskGenerator", given, "masks come from whole views, not from points")
         if output_mode not in _OUTPUT_MODES:
             raise ConfigError(f"output_mode: expected one of {', '.join(_OUTPUT_MODES)}, got {output_mode!r}")
         if not 0 <= stability_score_thresh <= 1 or not stability_score_offset > 0 or min_mask_region_area < 0:
@@ -300,7 +305,16 @@ class SamAutomaticMaskGenerator:
         self.model = model_of(model)
         least = 0.0 if pred_iou_thresh is None else pred_iou_thresh
         conf = None if pred_iou_thresh is None else min(pred_iou_thresh, self.model.defaults.conf)
-        self._options = {"conf": conf, "iou": box_nms_thresh}
+        self._options: dict[str, Any] = {
+            "conf": conf,
+            "iou": box_nms_thresh,
+            "crop_layers": crop_n_layers,
+            "tile_iou": crop_nms_thresh,
+            "crop_overlap": crop_overlap_ratio,
+        }
+        nms_thresh = self.model.defaults.iou if box_nms_thresh is None else box_nms_thresh
+        self._duplicate_iou = max(nms_thresh, crop_nms_thresh) if crop_n_layers else nms_thresh
+        replace(self.model.defaults, **{k: v for k, v in self._options.items() if v is not None})  # checks
         self._least = least
         self._stability = (stability_score_thresh, stability_score_offset)
         self._min_area = min_mask_region_area
@@ -313,44 +327,102 @@ class SamAutomaticMaskGenerator:
         ``predicted_iou``, the mask's score: how well it should fit, or the bare confidence;
         ``point_coords``, the pixel farthest from the mask's edge (nothing was clicked); ``stability_score``,
         measured on the logits before islands and holes are removed (see
-        :meth:`fastsam.MaskSet.stability_scores`); ``crop_box``, the whole image as XYWH. Masks without a
-        pixel are left out.
+        :meth:`fastsam.MaskSet.stability_scores`); ``crop_box``, the crop that it was found in as XYWH, the
+        whole image for what was joined of several. Masks without a pixel are left out.
 
         Raises:
             ImageError: the image cannot be read.
         """
-        masks = self.model.open(image, **self._options).everything().masks
-        masks = masks[masks.scores >= self._least]
+        session = self.model.open(image, **self._options)
+        masks = session.everything().masks  # the same rows as the session's, with their edges refined
+        found_in = _found_in(session.masks)
         threshold, offset = self._stability
-        stability = masks.stability_scores(offset)
-        records = []
-        for i in np.flatnonzero(stability >= threshold):
-            mask = clean(masks.mask(int(i)), self._min_area)
-            if mask.any():
-                records.append(self._record(mask, float(masks.scores[i]), float(stability[i])))
-        return records
+        kept = [
+            _Kept(*self._cleaned(masks, i), float(masks.scores[i]), stability, found_in[i])
+            for i in np.flatnonzero(masks.scores >= self._least).tolist()
+            if (stability := float(masks.store.stability(i, offset))) >= threshold
+        ]
+        return [self._record(one, masks.size_hw) for one in self._without_duplicates(kept)]
 
-    def _record(self, mask: BoolArray, score: float, stability: float) -> dict[str, Any]:
+    def _cleaned(self, masks: MaskSet, i: int) -> tuple[Crop, bool]:
+        """Return a mask without small holes and islands, and whether it had any."""
+        x0, y0, patch = masks.crop(i)
+        if not self._min_area:
+            return _tight(Crop(x0, y0, patch)), False
+        # So far around it, a part of the background that goes on further is no small hole.
+        height, width = masks.size_hw
+        left, top = max(x0 - self._min_area, 0), max(y0 - self._min_area, 0)
+        right = min(x0 + patch.shape[1] + self._min_area, width)
+        bottom = min(y0 + patch.shape[0] + self._min_area, height)
+        around = np.zeros((bottom - top, right - left), bool)
+        around[y0 - top : y0 - top + patch.shape[0], x0 - left : x0 - left + patch.shape[1]] = patch
+        cleaned = clean(around, self._min_area)
+        return _tight(Crop(left, top, cleaned)), bool((cleaned != around).any())
+
+    def _without_duplicates(self, kept: list[_Kept]) -> list[_Kept]:
+        """Return the masks with pixels, without those that cleaning has made the same as another."""
+        kept = [one for one in kept if one.crop.patch.size]
+        if not any(one.changed for one in kept):
+            return kept
+        boxes = np.array([one.box_xyxy for one in kept], np.float32)
+        unchanged = np.array([not one.changed for one in kept], np.float32)
+        survivors = set(nms(boxes, unchanged, self._duplicate_iou).tolist())
+        return [one for row, one in enumerate(kept) if row in survivors or not one.changed]
+
+    def _record(self, one: _Kept, size_hw: tuple[int, int]) -> dict[str, Any]:
         """Return one mask as SAM's record."""
-        height, width = mask.shape
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        x0, y0 = int(columns[0]), int(rows[0])
-        x1, y1 = int(columns[-1]) + 1, int(rows[-1]) + 1
-        x, y = farthest_point(mask[y0:y1, x0:x1])
-        segmentation: Any = mask
+        x0, y0, patch = one.crop
+        x, y = farthest_point(patch)
+        segmentation: Any
+        if self._output_mode == "coco_rle":
+            segmentation = encode_crop(patch, x0, y0, size_hw)
+        else:
+            segmentation = np.zeros(size_hw, bool)
+            segmentation[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
         if self._output_mode == "uncompressed_rle":
-            segmentation = _uncompressed(mask)
-        elif self._output_mode == "coco_rle":
-            segmentation = encode_rle(mask)
+            segmentation = _uncompressed(segmentation)
+        left, top, right, bottom = (int(edge) for edge in one.found_in)
         return {
             "segmentation": segmentation,
-            "area": int(np.count_nonzero(mask)),
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "predicted_iou": score,
-            "point_coords": [[x0 + x, y0 + y]],
-            "stability_score": stability,
-            "crop_box": [0, 0, width, height],
+            "area": int(np.count_nonzero(patch)),
+            "bbox": [x0, y0, patch.shape[1], patch.shape[0]],
+            "predicted_iou": one.score,
+            "point_coords": [[float(x0 + x), float(y0 + y)]],
+            "stability_score": one.stability,
+            "crop_box": [left, top, right - left, bottom - top],
         }
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A mask that becomes a record."""
+
+    crop: Crop  # tight
+    changed: bool  # by removing holes and islands
+    score: float
+    stability: float
+    found_in: NDArray[np.int64]  # xyxy
+
+    @property
+    def box_xyxy(self) -> tuple[int, int, int, int]:
+        """The tight box."""
+        x0, y0, patch = self.crop
+        return x0, y0, x0 + patch.shape[1], y0 + patch.shape[0]
+
+
+def _tight(crop: Crop) -> Crop:
+    """Return a mask cut to its box."""
+    tight = Region.from_mask(crop.patch)
+    patch = crop.patch[tight.y0 : tight.y1, tight.x0 : tight.x1]
+    return Crop(crop.x0 + tight.x0, crop.y0 + tight.y0, patch)
+
+
+def _found_in(masks: MaskSet) -> NDArray[np.int64]:
+    """Return (N, 4) xyxy, the part of the image that each mask was found in."""
+    if isinstance(masks.store, JoinedStore):
+        return masks.store.found_in
+    height, width = masks.size_hw
+    return np.tile(np.array([0, 0, width, height], np.int64), (len(masks), 1))
 
 
 def _uncompressed(mask: BoolArray) -> dict[str, list[int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +49,12 @@ def nms(
         tried *= 4
 
 
+@lru_cache(maxsize=4)
+def _grid_map(letterbox: Letterbox, grid_hw: tuple[int, int]) -> GridMap:
+    """Return the map from grid to image; tiles, frames and photos of one size share it."""
+    return GridMap(letterbox, grid_hw)
+
+
 def decode(
     predictions: FloatArray,
     prototypes: FloatArray,
@@ -89,7 +97,7 @@ def decode(
         coefficients=np.ascontiguousarray(predictions[4 + classes :, chosen[kept]].T),
         prototypes=prototypes,
         boxes_xyxy=letterbox.boxes_to_image(boxes_net[kept]),
-        grid=GridMap(letterbox, (prototypes.shape[1], prototypes.shape[2])),
+        grid=_grid_map(letterbox, (prototypes.shape[1], prototypes.shape[2])),
     )
     confidences = scores[chosen[kept]]
     if quality is None or not config.quality or len(store) == 0:

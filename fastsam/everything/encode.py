@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from fastsam.geometry import Letterbox
 
-__all__ = ["letterbox_image", "network_input"]
+__all__ = ["PADDING_GREY", "letterbox_image", "network_input"]
 
-_PADDING_GREY = 114  # what YOLO networks were trained with
+PADDING_GREY = 114  # what YOLO networks were trained with
 
 
 def letterbox_image(rgb: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.uint8]:
     """Return the (net height, net width, 3) uint8 image: scaled bilinearly, centred on grey."""
     height, width = letterbox.content_hw
     top, left = letterbox.offset_yx
-    canvas = np.full((*letterbox.net_hw, 3), _PADDING_GREY, np.uint8)
+    canvas = np.full((*letterbox.net_hw, 3), PADDING_GREY, np.uint8)
     inner = canvas[top : top + height, left : left + width]
     if rgb.shape[:2] == (height, width):
         inner[:] = rgb

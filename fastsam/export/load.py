@@ -7,13 +7,12 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsam.errors import FastSAMError, InputError
-from fastsam.geometry import Region
-from fastsam.masks import decode_rle
+from fastsam.masks import decode_crop
 from fastsam.records import MaskSet
 from fastsam.stores import Crop, CropStore
 
@@ -61,7 +60,7 @@ def load_sam_json(path: str | os.PathLike[str]) -> MaskSet:
         content = json.loads(Path(path).read_bytes())
         size = int(content["image"]["height"]), int(content["image"]["width"])
         annotations = content["annotations"]
-        crops = [_tight(decode_rle(entry["segmentation"]), size) for entry in annotations]
+        crops = [_tight(entry["segmentation"], size) for entry in annotations]
         scores = np.array([entry.get("predicted_iou", 1.0) for entry in annotations], np.float32)
     except FileNotFoundError as error:
         raise InputError(f"{os.fspath(path)}: no such file") from error
@@ -70,9 +69,10 @@ def load_sam_json(path: str | os.PathLike[str]) -> MaskSet:
     return MaskSet.from_crops(crops, size, scores)
 
 
-def _tight(mask: NDArray[np.bool_], size_hw: tuple[int, int]) -> Crop:
-    """Return a mask cut to its box, so that only one is in memory at full size."""
-    if mask.shape != size_hw:
-        raise InputError(f"segmentation: expected an RLE of the image's size {size_hw}, got {mask.shape}")
-    tight = Region.from_mask(mask)
-    return Crop(tight.x0, tight.y0, mask[tight.y0 : tight.y1, tight.x0 : tight.x1].copy())
+def _tight(rle: Any, size_hw: tuple[int, int]) -> Crop:
+    """Return a mask cut to its box; none is in memory at full size."""
+    crop = Crop(*decode_crop(rle))
+    size = tuple(int(side) for side in rle["size"])
+    if size != size_hw:
+        raise InputError(f"segmentation: expected an RLE of the image's size {size_hw}, got {size}")
+    return crop

@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from fastsam.config import SegmentConfig
+from fastsam.errors import ConfigError
+from fastsam.everything.tiling import views_of
 from fastsam.page.visit import Visit
 from fastsam.pipeline import FastSAM, Session
+from fastsam.sources import read_frame
 from fastsam.text_models import open_text_model
 from fastsam.weights import resolve
 
-__all__ = ["SharedModel", "Shelf", "Visitor", "bytes_of"]
+__all__ = ["MOST_PARTS", "SharedModel", "Shelf", "Visitor", "bytes_of"]
+
+MOST_PARTS = 100  # of a photo, each a pass of the network: no visitor may hold up the others for minutes
 
 
 class SharedModel:
@@ -51,11 +56,24 @@ class SharedModel:
         self._lock = threading.Lock()
 
     def open(self, source: Any, options: dict[str, Any]) -> Session:
-        """Find all masks of an image; the first call loads the model."""
+        """Find all masks of an image; the first call loads the model.
+
+        Raises:
+            ImageError: the image cannot be read.
+            ConfigError: an option is outside its range, or asks for so many parts of the image that others
+                would wait for minutes.
+        """
+        frame = read_frame(source)
+        parts = len(views_of(frame, replace(self.defaults, **options)))
+        if parts > MOST_PARTS:
+            raise ConfigError(
+                f"tile, crop_layers: expected at most {MOST_PARTS} parts of a photo on this page, "
+                f"got {parts}; choose larger tiles or fewer layers, or use the fastsam command"
+            )
         with self._lock:
             if self._model is None:
                 self._model = self._load()
-            return self._model.open(source, **options)
+            return self._model.open(frame, **options)
 
 
 class Visitor:

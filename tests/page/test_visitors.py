@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import fastsam
-from fastsam.errors import PromptError, WeightsError
+from fastsam.errors import ConfigError, PromptError, WeightsError
 from fastsam.page import steps, visitors
 from fastsam.page.effects import View
 from fastsam.page.visitors import SharedModel, Shelf, Visitor, bytes_of
+from fastsam.records import Frame
 from fastsam.testing import FixedSegmenter
 from tests.page.setting import MASKS, OTHER, PHOTO, Page, colour_words, painted
 
@@ -151,3 +152,12 @@ def test_a_visitor_is_answered_in_turn() -> None:
     with pytest.raises(ZeroDivisionError):
         visitor.act(lambda visit: 1 // 0)  # type: ignore[return-value,arg-type]
     assert visitor.act(lambda visit: visit).version == 1  # the lock was given back
+
+
+def test_nobody_asks_for_so_many_parts_that_the_others_wait_for_minutes() -> None:
+    shared = SharedModel(model=fastsam.FastSAM(segmenter=FixedSegmenter(MASKS)))
+    photo = Frame(np.zeros((900, 1200, 3), np.uint8))
+    for options in ({"tile": 64}, {"crop_layers": 4}):
+        with pytest.raises(ConfigError, match="expected at most 100 parts of a photo on this page, got"):
+            shared.open(photo, options)
+    assert len(shared.open(Frame(PHOTO), {"tile": 256}).masks) == 3
