@@ -32,6 +32,7 @@ _LEAST, _LEAST_LOST, _MOST = 0.02, 0.15, 0.98  # prior probability anywhere; of 
 _LOOKS = 4.0  # log odds of a sure look
 _MOTION_SHARE = 0.3  # of the overlap with the moved mask in a candidate's score
 _OTHER_FACTOR, _OTHER_FRAMES = 0.2, 3  # a candidate that was seen beside the object in so many frames
+_OTHER_ODDS = 1.5  # log odds that its cells are not the object
 _SAME_ID = 0.1  # added to the candidate that continues the object's id
 _PART = 0.55  # a mask joins a union when so much of it is probable
 _GAIN = 0.15  # and the union fits so much better
@@ -67,6 +68,7 @@ class Followed:
         soft: (rows, columns) where it was, in 0..1.
         missing: frames since it was seen.
         score: how sure its last sight was.
+        nested: objects that it lies in, or that lie in it, or that are the same.
         crop: its pixels in the frame in which it was pointed at; None from the next frame on.
         area: cells that it had when it was pointed at.
     """
@@ -78,6 +80,7 @@ class Followed:
     score: float = 1.0
     crop: Crop | None = None
     track_id: int = 0
+    nested: set[int] = field(default_factory=set)
     others: OrderedDict[int, int] = field(default_factory=OrderedDict)
     area: int = _LEAST_CELLS
 
@@ -96,6 +99,27 @@ class Followed:
         self.others.pop(self.track_id, None)
         while len(self.others) > _OTHERS_KEPT:
             self.others.popitem(last=False)
+
+
+@dataclass(eq=False)
+class _Guess:
+    """Where an object may be in a frame, before that is settled.
+
+    Attributes:
+        moved: (rows, columns) where motion takes it.
+        blurred: the same, softly.
+        looks: how much each cell looks like it.
+        odds: log odds that it is there.
+        beside: (N,) the masks that are known to be something else.
+        score: how well the chosen masks fit.
+    """
+
+    moved: BoolArray
+    blurred: FloatArray
+    looks: FloatArray
+    odds: FloatArray
+    beside: BoolArray
+    score: float = 0.0
 
 
 class Follower:
@@ -134,6 +158,9 @@ class Follower:
         if known is None:
             known = self.objects[object_id] = Followed(object_id, soft, TargetModel(object_id))
         known.soft, known.missing, known.score = soft, 0, 1.0
+        known.nested = self.overlaps(soft > 0.5) - {object_id}
+        for other, theirs in self.objects.items():
+            (theirs.nested.add if other in known.nested else theirs.nested.discard)(object_id)
         known.area = int(np.count_nonzero(soft > 0.5))
         known.crop = mask.crop(0)
         known.model.learn(self._project(scene), soft, scene.coarse_hw, shown=True)
@@ -151,9 +178,14 @@ class Follower:
             flow: from it to the frame before.
             ids: (N,) the id of each mask of the frame, 0 for none.
         """
+        guesses = {i: self._guess(known, scene, flow, ids) for i, known in self.objects.items()}
+        self._compete(guesses)
+        for object_id, guess in guesses.items():
+            self._choose(self.objects[object_id], guess, scene, ids)
+        self._compete(guesses)
         found = {}
-        for object_id, known in self.objects.items():
-            sight = self._find(known, scene, flow, ids)
+        for object_id, guess in guesses.items():
+            sight = self._settle(self.objects[object_id], guess, scene, ids)
             if sight is not None:
                 found[object_id] = sight
         return found
@@ -195,61 +227,75 @@ class Follower:
                 found[object_id] = Sight(known.crop or pixels(known.soft - 0.5, scene), known.score)
         return found
 
-    def _find(
+    def _guess(
         self, known: Followed, scene: Scene, flow: FloatArray | None, ids: NDArray[np.int64]
-    ) -> Sight | None:
+    ) -> _Guess:
+        """Return where motion and looks say that an object is."""
         moved = follow_flow(known.soft, flow, scene.grid_hw)
-        blurred = cv2.GaussianBlur(moved, (0, 0), _BLUR)
+        blurred = np.asarray(cv2.GaussianBlur(moved, (0, 0), _BLUR), np.float32)
         looks = known.model.score(self._project(scene), scene.coarse_hw, scene.grid_hw)
         least = _LEAST if known.missing == 0 else min(_LEAST_LOST, _LEAST * (1 + known.missing))
         prior = np.clip(blurred, least, _MOST)
         odds = np.asarray(np.log(prior / (1 - prior)) + _LOOKS * looks, np.float32)
-        chosen, score = self._choose(known, scene, moved > 0.5, odds, ids)
-        trusted = chosen is not None and score >= _ACCEPT
-        if trusted and chosen is not None:
-            odds = odds + _MASK_ODDS * (2 * scene.soft_cells(chosen) - 1)
-        cells = odds > 0
+        beside = np.array([known.others.get(int(i), 0) >= _OTHER_FRAMES for i in ids], bool)
+        if beside.any():
+            odds -= _OTHER_ODDS * scene.cells[beside].any(axis=0)
+        return _Guess(moved > 0.5, blurred, looks, odds, beside)
+
+    def _compete(self, guesses: dict[int, _Guess]) -> None:
+        """Leave each cell to the object that it is most probably of; one of two that nest takes none away."""
+        before = {object_id: guess.odds for object_id, guess in guesses.items()}
+        for object_id, guess in guesses.items():
+            nested = self.objects[object_id].nested
+            rivals = [odds for other, odds in before.items() if other != object_id and other not in nested]
+            if rivals:
+                guess.odds = guess.odds - np.maximum(np.max(rivals, axis=0), 0)
+
+    def _settle(self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]) -> Sight | None:
+        """Return the object's pixels and learn from them, or note that it is lost."""
+        cells = guess.odds > 0
         area = np.count_nonzero(cells)
         least_cells = min(_LEAST_CELLS, max(known.area // 2, 1))  # what is small may be small again
-        if area < least_cells or (score <= _TRUST and looks[cells].mean() < 0):
+        if area < least_cells or (guess.score <= _TRUST and guess.looks[cells].mean() < 0):
             known.missing += 1
             known.crop = None
-            known.soft = np.asarray(0.9 * blurred, np.float32)
+            known.soft = np.asarray(0.9 * guess.blurred, np.float32)
             return None
         known.missing, known.crop = 0, None
         known.soft = cells.astype(np.float32)
-        if score > _TRUST:
+        if guess.score > _TRUST:
             known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=False)
             known.note(cells, scene, ids)
-        certainty = score if trusted else float(np.clip(looks[cells].mean(), 0, 1)) * _ACCEPT
-        known.score = float(np.clip(certainty, 0, 1))
-        return Sight(pixels(odds, scene), known.score)
+        likeness = float(np.clip(guess.looks[cells].mean(), 0, 1)) * _ACCEPT
+        known.score = float(np.clip(guess.score if guess.score >= _ACCEPT else likeness, 0, 1))
+        return Sight(pixels(guess.odds, scene), known.score)
 
-    def _choose(
-        self, known: Followed, scene: Scene, moved: BoolArray, odds: FloatArray, ids: NDArray[np.int64]
+    def _choose(self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]) -> None:
+        """Find the masks that together are the object, and how well they fit; that moves the guess."""
+        rows, guess.score = self._best(known, guess, scene, ids)
+        if rows is not None and guess.score >= _ACCEPT:
+            guess.odds = guess.odds + _MASK_ODDS * (2 * scene.soft_cells(rows) - 1)
+
+    def _best(
+        self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64] | None, float]:
-        """Return the rows of the masks that together are the object, and how well they fit; None for none."""
+        """Return the rows of the masks that together fit a guess best, and how well; None for no mask."""
         if len(scene.masks) == 0:
             return None, 0.0
-        probable = (1 / (1 + np.exp(-odds))).reshape(-1)
-        before = moved.reshape(-1).astype(np.float32)
+        probable = (1 / (1 + np.exp(-guess.odds))).reshape(-1)
+        before = guess.moved.reshape(-1).astype(np.float32)
         shared = scene.flat_cells @ np.stack([probable, before], axis=1)
         totals = np.array([probable.sum(), before.sum()])
         fits = shared / np.maximum(scene.areas[:, None] + totals - shared, 1e-6)
         ranks = (1 - _MOTION_SHARE) * fits[:, 0] + _MOTION_SHARE * fits[:, 1]
-        beside = np.array([known.others.get(int(i), 0) >= _OTHER_FRAMES for i in ids], bool)
-        ranks = np.where(beside, _OTHER_FACTOR, 1) * ranks
+        ranks = np.where(guess.beside, _OTHER_FACTOR, 1) * ranks
         ranks = ranks + _SAME_ID * ((ids == known.track_id) & (ids > 0) & (ranks > 0.2))
         best = int(ranks.argmax())
-        rows, union, fit, rank = (
-            [best],
-            scene.cells[best].reshape(-1),
-            float(fits[best, 0]),
-            float(ranks[best]),
-        )
+        rows, union = [best], scene.cells[best].reshape(-1)
+        fit, rank = float(fits[best, 0]), float(ranks[best])
         share = shared[:, 0] / np.maximum(scene.areas, 1e-6)
         for row in np.argsort(-fits[:, 0])[:_UNIONS].tolist():
-            if share[row] < _PART or row == best or beside[row]:
+            if share[row] < _PART or row == best or guess.beside[row]:
                 continue
             joined = union | scene.cells[row].reshape(-1)
             both = np.array([probable[joined].sum(), before[joined].sum()])
