@@ -36,6 +36,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python examples/readme_picture.py docs/readme.jpg
 	$(BIN)/python examples/levels.py docs/levels.jpg
 	$(BIN)/python examples/references.py docs/references.jpg
+	$(BIN)/python examples/video.py docs/video.jpg
 
 install: $(VENV)/.installed
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from ultralytics.utils import ASSETS
 
-from fastsam import FastSAM, Points
-from fastsam.render import save_image
+from fastsam import FastSAM, Points, RenderConfig
 
 FRAMES, SHOWN = 40, (0, 13, 20, 39)
 SIZE_HW = (360, 480)
@@ -58,7 +57,8 @@ def main(path: str) -> None:
     found = follow()
     for masks in found:
         print(f"frame {masks.frame.index}: sees {masks.captions}, lost {list(masks.lost)}")
-    save_image(np.concatenate([masks.plot() for masks in found], axis=1), path)
+    joined = np.concatenate([masks.plot(RenderConfig(alpha=0.6)) for masks in found], axis=1)
+    Image.fromarray(joined).resize((1600, 300)).save(path, quality=85, optimize=True)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,17 @@ def test_local_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_the_picture_of_video_is_made_by_its_example(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path(str(ROOT / "examples" / "video.py"))["main"](str(tmp_path / "video.jpg"))
+    told = capsys.readouterr().out.splitlines()
+    assert told[1].endswith("sees ['2 second man'], lost [1]"), "one has left the picture"
+    assert told[3].endswith("sees ['1 first man', '2 second man'], lost []"), "and is back, as number 1"
+    with Image.open(tmp_path / "video.jpg") as made, Image.open(ROOT / "docs" / "video.jpg") as kept:
+        assert made.size == kept.size == (1600, 300)
+
+
 def test_the_picture_of_levels_is_made_by_its_example(tmp_path: Path) -> None:
     runpy.run_path(str(ROOT / "examples" / "levels.py"))["main"](str(tmp_path / "levels.jpg"))
     with Image.open(tmp_path / "levels.jpg") as made, Image.open(ROOT / "docs" / "levels.jpg") as kept:
