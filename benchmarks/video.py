@@ -33,6 +33,7 @@ from fastsam.everything.encode import network_input
 from fastsam.geometry import Letterbox
 from fastsam.video.reader import open_video
 from fastsam.video.sinks import open_sinks
+from fastsam.weights import resolve
 
 
 def network(model: FastSAM, frames: list[Any], imgsz: int) -> float:
@@ -106,12 +107,13 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--backend", default="auto", help="torch, onnx or openvino")
     given = parser.parse_args()
 
     import torch
     from ultralytics import YOLO
 
-    model = FastSAM()
+    model = FastSAM(backend=given.backend)
     torch.set_num_threads(given.threads)
     point = tuple(float(v) for v in given.point.split(",")) if given.point else None
     with open_video(given.clip, wanted=_first(given.frames)) as reader:
@@ -126,7 +128,7 @@ def main() -> None:
         taken["ours"].append(seconds)
         taken["ours_no_output"].append(ours(model, given.clip, point, given.imgsz, given.frames, False)[0])
         if not given.no_peer:
-            yolo = YOLO(str(model.segmenter.checkpoint))
+            yolo = YOLO(str(resolve(None).path))
             taken["peer"].append(
                 peer(yolo, given.clip, given.imgsz, defaults.conf, defaults.iou, given.frames)
             )
@@ -135,7 +137,8 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "clip": Path(given.clip).name,
+                "clip": Path(given.clip).parent.name if Path(given.clip).is_dir() else Path(given.clip).name,
+                "backend": given.backend,
                 "size_hw": frames[0].size_hw,
                 "frames": len(frames),
                 "ms_a_frame": {name: round(1e3 * value, 1) for name, value in middle.items()},

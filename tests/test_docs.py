@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from fastsam import cli
 from fastsam.demo import demo_photo
+from tests.video.clips import panned_clip
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,6 +37,8 @@ def test_python_in_the_docs_runs(
     name: str, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(demo_photo(), tmp_path / "photo.jpg")
+    if "street.mp4" in code:
+        panned_clip(tmp_path / "street.mp4", frames=6, size_hw=(240, 320))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, name, "exec"), {})
 
