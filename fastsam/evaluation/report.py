@@ -105,6 +105,9 @@ _TIMES = {
 }
 
 
+_TOLD = 2  # evaluations side by side up to which the table says what its figures are
+
+
 def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     """Return a rich table of one evaluation, or of several side by side.
 
@@ -124,14 +127,16 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     made.add_column("figure", no_wrap=True)
     for run in runs:
         made.add_column(_heading(run), justify="right", no_wrap=True)
-    made.add_column("what it is")
+    told = len(runs) <= _TOLD  # beside more columns there is no room for words
+    if told:
+        made.add_column("what it is")
     for name, label in (LABELS | TEXT_LABELS | VOS_LABELS).items():
         if any(name in run for run in runs):
-            made.add_row(name, *[_number(run.get(name)) for run in runs], label)
+            made.add_row(name, *[_number(run.get(name)) for run in runs], *[label][: int(told)])
     for name, label in _TIMES.items():
         if any(name in run.get("time_ms", {}) for run in runs):
             times = [_number(run.get("time_ms", {}).get(name), 1) for run in runs]
-            made.add_row(f"time_ms.{name}", *times, label)
+            made.add_row(f"time_ms.{name}", *times, *[label][: int(told)])
     return made
 
 
