@@ -67,8 +67,8 @@ class Followed:
         soft: (rows, columns) where it was, in 0..1.
         missing: frames since it was seen.
         score: how sure its last sight was.
-        crop: its pixels in the frame in which it was pointed at; None from the next frame on.
-        area: cells that it had when it was pointed at.
+        crop: its exact pixels, where they are known; else what is soft tells them.
+        area: cells that it had when it was pointed at; while it is small, in the last frame.
     """
 
     object_id: int
@@ -196,8 +196,12 @@ class Follower:
     def _find(
         self, known: Followed, scene: Scene, flow: FloatArray | None, ids: NDArray[np.int64]
     ) -> Sight | None:
+        if known.area < _LEAST_CELLS and (tracked := self._by_track(known, scene, ids)) is not None:
+            return tracked
         moved = follow_flow(known.soft, flow, scene.grid_hw)
-        blurred = cv2.GaussianBlur(moved, (0, 0), _BLUR)
+        # What is small would be blurred away.
+        blur = float(np.clip(0.5 * np.sqrt(np.count_nonzero(moved > 0.5)), 1, _BLUR))
+        blurred = cv2.GaussianBlur(moved, (0, 0), blur)
         looks = known.model.score(self._project(scene), scene.coarse_hw, scene.grid_hw)
         least = _LEAST if known.missing == 0 else min(_LEAST_LOST, _LEAST * (1 + known.missing))
         prior = np.clip(blurred, least, _MOST)
@@ -209,7 +213,8 @@ class Follower:
         cells = odds > 0
         area = np.count_nonzero(cells)
         least_cells = min(_LEAST_CELLS, max(known.area // 2, 1))  # what is small may be small again
-        if area < least_cells or (score <= _TRUST and looks[cells].mean() < 0):
+        unsure = known.area < _LEAST_CELLS and not trusted  # too few cells to learn looks from
+        if area < least_cells or unsure or (score <= _TRUST and looks[cells].mean() < 0):
             known.missing += 1
             known.crop = None
             known.soft = np.asarray(0.9 * blurred, np.float32)
@@ -222,6 +227,20 @@ class Follower:
         certainty = score if trusted else float(np.clip(looks[cells].mean(), 0, 1)) * _ACCEPT
         known.score = float(np.clip(certainty, 0, 1))
         return Sight(pixels(odds, scene), known.score)
+
+    def _by_track(self, known: Followed, scene: Scene, ids: NDArray[np.int64]) -> Sight | None:
+        """Return the mask that has the object's id: a few cells tell too little of its looks."""
+        rows = np.flatnonzero((ids == known.track_id) & (ids > 0))
+        if len(rows) == 0:
+            return None
+        row = int(rows[0])
+        cells = scene.cells[row]
+        known.missing, known.score, known.crop = 0, _TRUST, scene.masks.crop(row)
+        known.soft, known.area = cells.astype(np.float32), int(np.count_nonzero(cells))
+        grown = known.area >= _LEAST_CELLS  # it came nearer
+        known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=grown)
+        known.note(cells, scene, ids)
+        return Sight(known.crop, known.score)
 
     def _choose(
         self, known: Followed, scene: Scene, moved: BoolArray, odds: FloatArray, ids: NDArray[np.int64]
@@ -284,4 +303,7 @@ def pixels(values: FloatArray, scene: Scene) -> Crop:
     )
     way = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(values, to_grid, (x1 - x0, y1 - y0), flags=way, borderMode=cv2.BORDER_REPLICATE)
-    return Crop(x0, y0, np.asarray(patch > 0))
+    inside = np.asarray(patch > 0)
+    if not inside.any():  # cells smaller than a pixel lie between the middles of pixels
+        inside.flat[int(patch.argmax())] = True
+    return Crop(x0, y0, inside)
