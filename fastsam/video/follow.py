@@ -69,8 +69,8 @@ class Followed:
         missing: frames since it was seen.
         score: how sure its last sight was.
         nested: objects that it lies in, or that lie in it, or that are the same.
-        crop: its pixels in the frame in which it was pointed at; None from the next frame on.
-        area: cells that it had when it was pointed at.
+        crop: its exact pixels, where they are known; else what is soft tells them.
+        area: cells that it had when it was pointed at; while it is small, in the last frame.
     """
 
     object_id: int
@@ -178,12 +178,18 @@ class Follower:
             flow: from it to the frame before.
             ids: (N,) the id of each mask of the frame, 0 for none.
         """
-        guesses = {i: self._guess(known, scene, flow, ids) for i, known in self.objects.items()}
+        found: dict[int, Sight] = {}
+        guesses: dict[int, _Guess] = {}
+        for object_id, known in self.objects.items():
+            sight = self._by_track(known, scene, ids) if known.area < _LEAST_CELLS else None
+            if sight is None:
+                guesses[object_id] = self._guess(known, scene, flow, ids)
+            else:
+                found[object_id] = sight
         self._compete(guesses)
         for object_id, guess in guesses.items():
             self._choose(self.objects[object_id], guess, scene, ids)
         self._compete(guesses)
-        found = {}
         for object_id, guess in guesses.items():
             sight = self._settle(self.objects[object_id], guess, scene, ids)
             if sight is not None:
@@ -232,7 +238,9 @@ class Follower:
     ) -> _Guess:
         """Return where motion and looks say that an object is."""
         moved = follow_flow(known.soft, flow, scene.grid_hw)
-        blurred = np.asarray(cv2.GaussianBlur(moved, (0, 0), _BLUR), np.float32)
+        # What is small would be blurred away.
+        blur = float(np.clip(0.5 * np.sqrt(np.count_nonzero(moved > 0.5)), 1, _BLUR))
+        blurred = np.asarray(cv2.GaussianBlur(moved, (0, 0), blur), np.float32)
         looks = known.model.score(self._project(scene), scene.coarse_hw, scene.grid_hw)
         least = _LEAST if known.missing == 0 else min(_LEAST_LOST, _LEAST * (1 + known.missing))
         prior = np.clip(blurred, least, _MOST)
@@ -256,7 +264,9 @@ class Follower:
         cells = guess.odds > 0
         area = np.count_nonzero(cells)
         least_cells = min(_LEAST_CELLS, max(known.area // 2, 1))  # what is small may be small again
-        if area < least_cells or (guess.score <= _TRUST and guess.looks[cells].mean() < 0):
+        # too few cells to learn looks from
+        unsure = known.area < _LEAST_CELLS and guess.score < _ACCEPT
+        if area < least_cells or unsure or (guess.score <= _TRUST and guess.looks[cells].mean() < 0):
             known.missing += 1
             known.crop = None
             known.soft = np.asarray(0.9 * guess.blurred, np.float32)
@@ -269,6 +279,20 @@ class Follower:
         likeness = float(np.clip(guess.looks[cells].mean(), 0, 1)) * _ACCEPT
         known.score = float(np.clip(guess.score if guess.score >= _ACCEPT else likeness, 0, 1))
         return Sight(pixels(guess.odds, scene), known.score)
+
+    def _by_track(self, known: Followed, scene: Scene, ids: NDArray[np.int64]) -> Sight | None:
+        """Return the mask that has the object's id: a few cells tell too little of its looks."""
+        rows = np.flatnonzero((ids == known.track_id) & (ids > 0))
+        if len(rows) == 0:
+            return None
+        row = int(rows[0])
+        cells = scene.cells[row]
+        known.missing, known.score, known.crop = 0, _TRUST, scene.masks.crop(row)
+        known.soft, known.area = cells.astype(np.float32), int(np.count_nonzero(cells))
+        grown = known.area >= _LEAST_CELLS  # it came nearer
+        known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=grown)
+        known.note(cells, scene, ids)
+        return Sight(known.crop, known.score)
 
     def _choose(self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]) -> None:
         """Find the masks that together are the object, and how well they fit; that moves the guess."""
@@ -324,4 +348,7 @@ def pixels(values: FloatArray, scene: Scene) -> Crop:
     )
     way = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(values, to_grid, (x1 - x0, y1 - y0), flags=way, borderMode=cv2.BORDER_REPLICATE)
-    return Crop(x0, y0, np.asarray(patch > 0))
+    inside = np.asarray(patch > 0)
+    if not inside.any():  # cells smaller than a pixel lie between the middles of pixels
+        inside.flat[int(patch.argmax())] = True
+    return Crop(x0, y0, inside)

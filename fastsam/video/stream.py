@@ -35,6 +35,7 @@ __all__ = ["Stream"]
 
 _log = logging.getLogger(__name__)
 _SMOOTH = 0.2  # of the newest frame in what a pass of the network is expected to take
+_OUTLIER = 4  # times what a pass is expected to take: a stall counts as no more
 _LONGEST = 60  # frames from one pass of the network to the next, however slow everything is
 _WAITING_MOST = 10_000  # prompts for frames to come
 
@@ -287,7 +288,7 @@ class Stream:
         return self._view
 
     def _mixed(self, took_ms: float) -> float:
-        return (1 - _SMOOTH) * self._pass_ms + _SMOOTH * took_ms
+        return (1 - _SMOOTH) * self._pass_ms + _SMOOTH * min(took_ms, _OUTLIER * self._pass_ms)
 
     def _passes(self, prompted: bool) -> bool:
         """Tell whether the network runs on the next frame."""
