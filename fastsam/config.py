@@ -173,7 +173,7 @@ class VideoConfig(CheckedConfig):
         0.1, "least confidence of masks that objects are followed among", min=0.0, max=1.0, step=0.01
     )
     birth: float = option(
-        0.4, "least score of a mask that becomes an object by itself", min=0.0, max=1.0, step=0.01
+        0.25, "least confidence of a mask that becomes an object by itself", min=0.0, max=1.0, step=0.01
     )
     lost_after: int = option(
         90, "frames for which an object out of sight keeps its number in everything", min=1, step=1

@@ -24,7 +24,7 @@ class Clip:
 
     def __init__(self, drawn: Drawn, channels: int = 32, **options: Any) -> None:
         self.drawn, self.model = drawn, model_of(drawn, channels=channels)
-        self.tracking = Tracking(0.4, VideoConfig(**options))
+        self.tracking = Tracking(VideoConfig(**options))
         self.index = -1
 
     def frame(self) -> Frame:
