@@ -60,7 +60,7 @@ class Passing:
 
     def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
         """Return about six masks."""
-        height, width = frame.size_hw
+        height = frame.size_hw[0]
         masks = [np.zeros(frame.size_hw, bool)]
         masks[0][30:60, 20:60] = True  # one stays
         first = frame.index // 9
