@@ -5,6 +5,7 @@ checked on the way, so that no frame is lost or shown twice.
 
     python benchmarks/video_memory.py --frames 20000 --source file
     python benchmarks/video_memory.py --frames 20000 --source http --policy latest
+    python benchmarks/video_memory.py --frames 20000 --source iterator --stage followed
 """
 
 from __future__ import annotations
@@ -18,14 +19,25 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fastsam.records import Frame  # noqa: E402
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from fastsam import FastSAM  # noqa: E402
+from fastsam.config import SegmentConfig, VideoConfig  # noqa: E402
+from fastsam.geometry import Letterbox  # noqa: E402
+from fastsam.pyramid import Pyramid  # noqa: E402
+from fastsam.records import Frame, MaskSet  # noqa: E402
+from fastsam.testing import ColourWordEncoder  # noqa: E402
 from fastsam.video.reader import VideoReader, open_video  # noqa: E402
+from fastsam.video.stream import Stream  # noqa: E402
+from prompts import Box, Points, Text  # noqa: E402
 from tests.video.clips import number_of, panned_clip, panned_frames  # noqa: E402
 from tests.video.servers import jpegs, mjpeg_server  # noqa: E402
 
@@ -38,8 +50,63 @@ def through_reader(reader: VideoReader) -> Iterator[Frame]:
     yield from reader
 
 
+class Passing:
+    """A segmenter without a network: shapes that come, cross the frame and leave, for as long as it lasts.
+
+    New ones come every few frames, so that what is remembered of those that left would grow.
+    """
+
+    times_ms = {"prepare": 0.0, "network": 0.0, "decode": 0.0}  # noqa: RUF012
+
+    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
+        """Return about six masks."""
+        height = frame.size_hw[0]
+        masks = [np.zeros(frame.size_hw, bool)]
+        masks[0][30:60, 20:60] = True  # one stays
+        first = frame.index // 9
+        for k in range(max(first - 5, 0), first + 1):
+            x, y = 3 * (frame.index - 9 * k) - 10, 10 + 37 * k % (height - 30)
+            side = 10 + 7 * k % 13
+            masks.append(np.zeros(frame.size_hw, bool))
+            masks[-1][y : y + side, max(x, 0) : max(x + side, 0)] = True
+        shown = np.stack([mask for mask in masks if mask.any()])
+        found = MaskSet.from_dense(shown, np.linspace(0.9, 0.6, len(shown)))
+        # A small map, so that the grid that objects are followed on is small, and 20,000 frames take minutes.
+        letterbox = Letterbox.fit(frame.size_hw, max(frame.size_hw), stride=32)
+        columns, rows = letterbox.net_hw[1] // 8, letterbox.net_hw[0] // 8
+        colours = cv2.resize(frame.rgb, (columns, rows), interpolation=cv2.INTER_AREA).transpose(2, 0, 1)
+        pyramid = Pyramid((np.ascontiguousarray(colours / 255, np.float16),), letterbox)
+        return replace(found, pyramid=pyramid)
+
+
+def through_stream(reader: VideoReader) -> Iterator[Any]:
+    """Everything with its ids."""
+    stream = _stream(reader)
+    for _, tracked in stream:
+        yield tracked
+
+
+def through_followed(reader: VideoReader) -> Iterator[Any]:
+    """Two objects that were pointed at, and a text that follows what is black or white for a while."""
+    stream = _stream(reader)
+    stream.select(0, Points((40, 45)))
+    stream.select(9, Box([15, 5, 40, 50]))
+    stream.select(20, Text(["black", "white"]))
+    for _, tracked in stream:
+        yield tracked
+
+
+def _stream(reader: VideoReader) -> Stream:
+    model = FastSAM(segmenter=Passing(), text_model=ColourWordEncoder())
+    return Stream(lambda frame: model.open(frame), reader, 0.4, VideoConfig(lost_after=20))
+
+
 # What the frames go through; a stage takes the reader and yields something with a ``frame``, or the frame.
-STAGES: dict[str, Callable[[VideoReader], Iterator[Any]]] = {"reader": through_reader}
+STAGES: dict[str, Callable[[VideoReader], Iterator[Any]]] = {
+    "reader": through_reader,
+    "stream": through_stream,
+    "followed": through_followed,
+}
 
 
 def resident_mb() -> float:

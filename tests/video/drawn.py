@@ -1,4 +1,4 @@
-"""Clips with a known answer: shapes moving over a photo, and a segmenter that knows where they are."""
+"""Clips with a known answer: shapes that move over a photograph, and a segmenter that knows their places."""
 
 from __future__ import annotations
 

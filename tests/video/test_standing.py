@@ -99,7 +99,7 @@ def test_a_track_is_looked_at_again_when_it_has_grown_or_after_a_while() -> None
 
 def test_what_has_no_track_or_is_not_sure_is_not_looked_at() -> None:
     standing = Standing(TEXT)
-    view, scene, log = view_of([10, 20, 30])
+    view, _, log = view_of([10, 20, 30])
     masks = MaskSet.from_dense(np.asarray(view.masks), [0.9, 0.1, 0.9])
     view.masks = masks
     assert standing.look(view, Scene(view.frame, masks), np.array([1, 2, 0]), 0.4, 9) == []

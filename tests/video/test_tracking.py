@@ -299,7 +299,7 @@ def test_prompts_that_do_not_fit() -> None:
     with pytest.raises(PromptError, match="adopt: expected the last frame"):
         clip.tracking.adopt(clip.model.open(TWO.rgb(0)).masks, np.array([1, 2]), prompted=False)
     clip.step()
-    with pytest.raises(PromptError, match="outside|inside"):
+    with pytest.raises(PromptError, match=r"outside|inside"):
         clip.tracking.select(Points((500, 30)))
     with pytest.raises(PromptError, match="object_id 3: a text or reference"):
         clip.tracking.select(Text("red"), 3)
