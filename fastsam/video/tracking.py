@@ -369,7 +369,7 @@ class Tracking:
         """Return the frame's masks, where its masks were looked for."""
         now = self._now
         if now is not None and not self._prompted:
-            shown = np.flatnonzero((now.ids > 0) & (now.view.masks.scores >= self.config.birth))
+            shown = np.flatnonzero(now.ids > 0)
             masks = now.view.masks[shown]
             tracked = Tracked(frame, masks, now.ids[shown], masks.scores, times_ms=times)
             self.log.note(tracked, self._tracker.alive)
