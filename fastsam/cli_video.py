@@ -311,7 +311,8 @@ def _watch(run: VideoRun, window: Window | None) -> None:
             highest = max([highest, *tracked.ids.tolist()])
             if window is None:
                 continue
-            events = window.show((run.stream.current or tracked).plot(run.job.render))
+            now = run.stream.current  # prompts that came since the frame was given have changed it
+            events = window.show((tracked if now is None else now).plot(run.job.render))
             if any(event.kind == "quit" for event in events):
                 return
             for event in events:

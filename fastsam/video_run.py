@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VideoJob", "VideoRun", "is_video_file"]
 
+_ROUNDING_MS = 0.5
 _KEPT = "{}: holds what was recorded of a live source; choose another output, or start over with overwrite"
 
 
@@ -266,7 +267,7 @@ class VideoRun:
             self.done, self._last_index = self.done + 1, frame.index
             self._ids.update(tracked.ids.tolist())
             yield frame, tracked
-            if frame.index + 1 == self.job.end:
+            if self._is_last(frame):
                 return
 
     def _frames(self) -> Iterator[tuple[Frame, Tracked]]:
@@ -297,7 +298,16 @@ class VideoRun:
                 "--seconds: expected a source whose frames have a time; pass --frames, or --fps for a folder"
             )
         self._begin_ms = frame.t_ms if self._begin_ms is None else self._begin_ms
-        return frame.t_ms - self._begin_ms >= 1e3 * self.job.seconds
+        return frame.t_ms - self._begin_ms > 1e3 * self.job.seconds - _ROUNDING_MS
+
+    def _is_last(self, frame: Frame) -> bool:
+        """Tell whether nothing that was asked for comes after a frame, as far as that is known."""
+        if self.job.end is not None and frame.index + 1 >= self.job.end:
+            return True
+        fps = self.stream.info.fps
+        if self.job.seconds is None or self._begin_ms is None or frame.t_ms is None or fps is None:
+            return False
+        return frame.t_ms + 1e3 / fps - self._begin_ms > 1e3 * self.job.seconds - _ROUNDING_MS
 
     def _move_out(self) -> None:
         """Put the video where it was asked for, and take the working folder away."""
@@ -317,6 +327,7 @@ class VideoRun:
             "done_before": self.before,
             "objects": len(self._ids),
             **self.stream.times.summary(),
+            "frames": self.done - self.before,
             "dropped": reader.dropped,
             "corrupt": reader.corrupt + self._corrupt,
             "reconnects": reader.reconnects,
@@ -387,7 +398,7 @@ class _Earlier:
             return tracked
         for object_id in (*tracked.ids.tolist(), *tracked.lost):
             if object_id not in self._names:
-                self._names[object_id] = max([*self.ids, *self._names.values()]) + 1
+                self._names[object_id] = max([*self.ids, *self._names.values()], default=0) + 1
         ids = [self._names[i] for i in tracked.ids.tolist()]
         return replace(tracked, ids=np.array(ids, np.int64), lost=tuple(self._names[i] for i in tracked.lost))
 

@@ -231,7 +231,8 @@ class Stream:
         for index in due:
             for prompt, object_id, label in self._waiting.pop(index):
                 self._tracking.select(prompt, object_id, label)
-        return (self._tracking.current or tracked) if due else tracked
+        current = self._tracking.current  # an empty one counts, too
+        return tracked if current is None or not due else current
 
     def _mixed(self, took_ms: float) -> float:
         return (1 - _SMOOTH) * self._pass_ms + _SMOOTH * took_ms
