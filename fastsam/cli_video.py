@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from rich.table import Table
 from fastsam.cli_options import Device, TextModel, Weights, collect, with_options
 from fastsam.cli_talk import bar, load_model, talk
 from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, VideoConfig
-from fastsam.errors import ConfigError, FastSAMError, PromptError
+from fastsam.errors import ConfigError, FastSAMError, PromptError, VideoError
 
 if TYPE_CHECKING:
     from fastsam.pipeline import FastSAM
@@ -194,7 +195,8 @@ def camera(
     job.check()
     window = open_window(f"fastsam: {source}") if show else None
     try:
-        with VideoRun(load_model(weights, device, text_model), job) as run:
+        run = VideoRun(load_model(weights, device, text_model), job)
+        with _lost_in_the_end(run, json_lines), run:
             _watch(run, window)
     finally:
         if window is not None:
@@ -286,7 +288,7 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
 
     run = VideoRun(model, job)
     try:
-        with run, bar("following", run.total) as update:
+        with _lost_in_the_end(run, as_json), run, bar("following", run.total) as update:
             if run.before:
                 talk.print(escape(f"{job.source}: {run.before} frames done before"), soft_wrap=True)
             update(run.before)
@@ -301,6 +303,19 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
         told = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
         talk.print(escape(told), soft_wrap=True)
     _tell(run, as_json)
+
+
+@contextmanager
+def _lost_in_the_end(run: VideoRun, as_json: bool) -> Iterator[None]:
+    """Tell of what was recorded before a live source was lost, then leave with exit code 1."""
+    try:
+        yield
+    except VideoError as error:
+        if not (run.stream.info.live and run.done):
+            raise
+        talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        _tell(run, as_json)
+        raise typer.Exit(1) from error
 
 
 def _watch(run: VideoRun, window: Window | None) -> None:

@@ -511,6 +511,21 @@ def test_what_a_camera_has_recorded_is_not_lost(segmenter: ColourSegmenter, tmp_
         assert report("camera", url, *flags, "--overwrite")["frames"] >= 1
 
 
+def test_what_was_recorded_before_a_camera_was_lost_is_kept(
+    segmenter: ColourSegmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = cli_video.load_model(None, "cpu")
+    stream = model.stream
+    monkeypatch.setattr(model, "stream", lambda *given, **options: stream(*given, reconnect_s=0.1, **options))
+    out = tmp_path / "cam.mp4"
+    with mjpeg_server(live(6)) as url:
+        done = run("camera", url, "--no-show", "--out", out)
+    assert done.exit_code == 1
+    assert "did not come back within 0.1 s" in done.stderr
+    assert "end to end" in done.stdout
+    assert 1 <= len(decoded(out)[0]) <= 6
+
+
 def test_clicks_follow_and_drop_objects(
     segmenter: ColourSegmenter, shown: Callable[..., ScriptedWindow], tmp_path: Path
 ) -> None:

@@ -49,7 +49,7 @@ class ObjectLog:
         self.objects: dict[int, TrackedObject] = {}
 
     def note(self, tracked: Tracked, alive: Iterable[int]) -> None:
-        """Take in one frame.
+        """Take in one frame; again when prompts have changed what is known of it.
 
         Args:
             tracked: what was found in it.
@@ -65,10 +65,15 @@ class ObjectLog:
                 known = self.objects[object_id] = TrackedObject(object_id, index, index, trail=empty)
             known.seen, known.state, known.death = index, "seen", None
             known.label = label or known.label
+            if known.trail and known.trail[-1][0] == index:
+                known.trail.pop()
             known.trail.append((index, (x1 + x2) / 2, (y1 + y2) / 2))
         seen, waiting = set(tracked.ids.tolist()), set(alive)
-        for object_id, known in self.objects.items():
+        for object_id, known in list(self.objects.items()):
             if object_id in seen or known.state == "ended":
+                continue
+            if known.birth == index and object_id not in waiting:
+                del self.objects[object_id]  # it was there until prompts said what to look for
                 continue
             known.state = "lost" if object_id in waiting else "ended"
             known.death = None if known.state == "lost" else index
