@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -333,47 +332,54 @@ def test_what_is_finished_is_not_done_again_unless_asked(
     assert "another run (settings.prompts" in str(moved.exception)
 
 
-def real(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+def real(*arguments: object) -> subprocess.Popen[str]:
     """Start the real command with the real network."""
     command = [sys.executable, "-m", "fastsam", *(str(argument) for argument in arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_frames(out: Path, count: int, process: subprocess.Popen[str]) -> None:
-    path = out / "frames.jsonl"
-    until = time.monotonic() + 120
-    while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def test_killed_and_interrupted_commands_go_on(tmp_path: Path, embedded_weights: Path) -> None:
-    clip = panned_clip(tmp_path / "street.mp4", 40, SIZE, 25, audio=True)
-    flags = ("video", clip, "--imgsz", 160, "--segment-s", 0.2, "--trail", 5, "--weights", embedded_weights)
+def test_a_killed_command_goes_on(tmp_path: Path, embedded_weights: Path) -> None:
+    clip = panned_clip(tmp_path / "street.mp4", 30, SIZE, 25, audio=True)
     out = tmp_path / "pan.mp4"
-    first = real(*flags, "--out", out)
-    wait_for_frames(tmp_path / "pan.mp4.run", 8, first)
+    flags = ("--imgsz", 128, "--segment-s", 0.2, "--trail", 5, "--weights", embedded_weights, "--out", out)
+    first = real("video", clip, *flags)
+    path, until = tmp_path / "pan.mp4.run" / "frames.jsonl", time.monotonic() + 120
+    while not path.exists() or path.read_bytes().count(b"\n") < 8:
+        assert first.poll() is None, first.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
     first.kill()
     first.communicate()
     assert not out.exists()
-    second = real(*flags, "--out", out)
-    wait_for_frames(tmp_path / "pan.mp4.run", 16, second)
-    second.send_signal(signal.SIGINT)
-    _, talk = second.communicate(timeout=60)
-    assert second.returncode == 130, talk
-    assert "the same command goes on" in talk
-    assert "Traceback" not in talk
-    third = real(*flags, "--out", out, "--json")
-    answer, talk = third.communicate(timeout=120)
-    assert third.returncode == 0, talk
-    told = json.loads(answer)
-    assert 5 <= told["done_before"] < 40
-    assert told["done_before"] + told["frames"] == 40
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pan.mp4", "street.mp4"]
-    times = decoded(out)[1]
-    assert times == pytest.approx([40.0 * k for k in range(40)], abs=0.1)
+    told = report("video", clip, *flags)
+    assert 5 <= told["done_before"] < 30
+    assert told["done_before"] + told["frames"] == 30
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["pan.mp4", "street.mp4"]
+    assert decoded(out)[1] == pytest.approx([40.0 * k for k in range(30)], abs=0.1)
     assert [data for _, data in packets(out)] == [data for _, data in packets(clip)]
+
+
+def test_ctrl_c_says_how_to_go_on(
+    segmenter: ColourSegmenter, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "red.mp4"
+    flags = ("video", clip, "--point", "30,40", "--segment-s", "0.2", "--out", out)
+
+    def interrupted(frame: Frame, config: SegmentConfig) -> MaskSet:
+        if frame.index == 12:
+            raise KeyboardInterrupt
+        return ColourSegmenter.segment(segmenter, frame, config)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segmenter, "segment", interrupted)
+        done = run(*flags)
+    assert done.exit_code == 130, done.output
+    assert "stopped after 12 frames; the same command goes on" in done.stderr
+    assert not out.exists()
+    told = report(*flags)
+    assert (told["done_before"], told["frames"]) == (10, 14)
+    assert len(decoded(out)[0]) == 24
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
 # --- mistakes -------------------------------------------------------------------------------------
