@@ -28,7 +28,7 @@ def region_prompts(
         ImageError: a mask cannot be read.
 
     >>> region_prompts(["3,4", "9,9,0"], ["1,2,30,40"], None)[1]
-    Box(xyxy=((1.0, 2.0, 30.0, 40.0),), iou_threshold=None)
+    Box(xyxy=((1.0, 2.0, 30.0, 40.0),), iou_threshold=0.1)
     """
     found: list[Prompt] = []
     if points:
