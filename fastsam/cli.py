@@ -16,6 +16,7 @@ from fastsam.cli_eval import evaluate, evaluate_texts
 from fastsam.cli_find import find, index
 from fastsam.cli_options import Backend, Device, TextModel, Weights, collect, with_options
 from fastsam.cli_talk import bar, close_bars, fetched, load_model, talk, tiles_of
+from fastsam.cli_video import camera, video
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
 from fastsam.errors import ConfigError, FastSAMError
 
@@ -174,21 +175,15 @@ def _prompt(
     level: Literal["auto", "whole", "part", "subpart"],
 ) -> Any:
     """Return the prompt that the flags ask for, or None for everything."""
+    from fastsam.cli_prompts import region_prompts, text_prompt
     from fastsam.errors import PromptError
-    from fastsam.sources import read_mask
-    from prompts import Box, MaskLike, Points, Text, all_of, any_of, parse_box, parse_point, prompt_from_json
+    from prompts import all_of, any_of, prompt_from_json
 
     if multimask and not points:
         raise PromptError("--multimask: expected at least one --point, whose answers it is about")
-    found: list[Any] = []
-    if points:
-        parsed = [parse_point(text) for text in points]
-        found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask, level))
-    if boxes:
-        found.append(Box([parse_box(text) for text in boxes]))
-    found += [MaskLike(read_mask(path)) for path in masks or ()]
+    found: list[Any] = [*region_prompts(points, boxes, masks, multimask=multimask, level=level)]
     if texts:
-        found.append(Text(texts) if threshold is None else Text(texts, threshold))
+        found.append(text_prompt(texts, threshold))
     found += [prompt_from_json(text) for text in raw or ()]
     if level != "auto" and found and not points:
         raise PromptError("--level: expected --point, or no prompt for a level of everything")
@@ -351,3 +346,5 @@ def weights_table(
 
 app.command("index")(index)
 app.command("find")(find)
+app.command("video")(video)
+app.command("camera")(camera)

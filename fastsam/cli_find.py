@@ -157,8 +157,8 @@ def _wanted(
     threshold: float | None,
 ) -> Any:
     """Return the prompt that the flags ask for."""
-    from fastsam.sources import read_mask
-    from prompts import Box, MaskLike, Points, Reference, Text, parse_box, parse_point, prompt_from_json
+    from fastsam.cli_prompts import reference_prompt, text_prompt
+    from prompts import prompt_from_json
 
     if sum(value is not None for value in (reference, texts or None, raw)) != 1:
         raise PromptError("find: expected one of --reference, --text and --prompt")
@@ -169,26 +169,15 @@ def _wanted(
         if best:
             raise PromptError("--best: expected a --reference; a text means all that show it")
         if raw is None:
-            return Text(texts) if threshold is None else Text(texts, threshold)
+            return text_prompt(texts or (), threshold)
         if threshold is not None:
             raise PromptError("--threshold: expected within the JSON of --prompt, as its key threshold")
         found = prompt_from_json(raw)
         if not isinstance(found, (Text, Reference)):
             raise PromptError(f"--prompt: expected a text or a reference, got {type(found).__name__}")
         return found
-    regions: list[Any] = [Box([parse_box(value) for value in boxes])] if boxes else []
-    if points:
-        parsed = [parse_point(value) for value in points]
-        regions.append(Points([p[:2] for p in parsed], [p[2] for p in parsed]))
-    if mask is not None:
-        regions.append(MaskLike(read_mask(mask)))
-    if len(regions) != 1:
-        raise PromptError(
-            f"--reference: expected one of --box, --point, --mask that says where in it, got {len(regions)}"
-        )
-    against = [Box([parse_box(value) for value in not_boxes])] if not_boxes else []
-    made = Reference(str(reference), regions[0], negatives=against, mode="best" if best else "all")
-    return made if threshold is None else Reference.of(made, threshold=threshold)
+    given = [] if mask is None else [mask]
+    return reference_prompt(reference, points, boxes, given, not_boxes, best=best, threshold=threshold)
 
 
 def _near(file: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import islice
@@ -23,6 +24,7 @@ class FrameSink(ABC):
     """A format whose files grow with every frame."""
 
     name: ClassVar[str]
+    drawn_ms = 0.0  # of the last frame, what drawing its picture took
 
     @abstractmethod
     def resume(self, frames: Iterable[SpooledFrame], count: int) -> None:
@@ -87,11 +89,12 @@ class VideoSink(FrameSink):
 
     def append(self, tracked: Tracked) -> None:
         """Draw and encode a frame; one of another size is fitted into the first one's, on black."""
-        frame = tracked.frame
+        start, frame = time.perf_counter(), tracked.frame
         picture = tracked.plot(self._render)
         boxes = tracked.masks.tight_boxes() if self._config.trail else ()
         self._trails.add(dict(zip(tracked.ids.tolist(), boxes, strict=False)))
         self._trails.draw(picture, self._render.seed)
+        self.drawn_ms = 1e3 * (time.perf_counter() - start)
         ticks = self._tick(frame.index, frame.t_ms, frame.size_hw)
         if self._writer is None or self._size_hw is None:
             raise ExportError(f"{self._out}: the video was not opened")

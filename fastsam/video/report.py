@@ -15,7 +15,7 @@ _KEPT = 2000  # frames: constant memory over an hour
 
 
 class StageTimes:
-    """Milliseconds by stage, of the last frames.
+    """Milliseconds by stage, of the last frames; frames and passes of the network are counted from the first.
 
     >>> times = StageTimes()
     >>> times.note({"network": 80.0}, 100.0)

@@ -47,7 +47,7 @@ class Sinks:
         next_index: the number of the first frame that is still to be done.
         last: the last frame that is done, to go on tracking from; None at the beginning.
         finished: an earlier run has done everything; nothing can be appended.
-        times_ms: what each format took with the last frame.
+        times_ms: what each format took with the last frame, beside ``decode`` and ``draw``.
     """
 
     def __init__(self, out: Path, run: dict[str, Any], sinks: list[FrameSink], keep: int | None) -> None:
@@ -111,7 +111,7 @@ class Sinks:
             clock.note("decode")
             for sink in self._sinks:
                 sink.append(tracked)
-                clock.note(sink.name)
+                clock.note(sink.name, sink.drawn_ms)
             self._spool.append(SpooledFrame.of(tracked))
             clock.note("jsonl")
         except BaseException:
@@ -186,9 +186,12 @@ class _Clock:
     def __init__(self, times_ms: dict[str, float]) -> None:
         self._times_ms, self._since = times_ms, time.perf_counter()
 
-    def note(self, name: str) -> None:
+    def note(self, name: str, drawn_ms: float = 0.0) -> None:
+        """Write down a step; drawing, which is part of it, has a line of its own."""
         now = time.perf_counter()
-        self._times_ms[name], self._since = 1000 * (now - self._since), now
+        self._times_ms[name], self._since = 1000 * (now - self._since) - drawn_ms, now
+        if drawn_ms:
+            self._times_ms["draw"] = drawn_ms
 
 
 def open_sinks(
