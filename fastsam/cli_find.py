@@ -158,7 +158,7 @@ def _wanted(
 ) -> Any:
     """Return the prompt that the flags ask for."""
     from fastsam.cli_prompts import reference_prompt, text_prompt
-    from prompts import prompt_from_json
+    from prompts import Reference, Text, prompt_from_json
 
     if sum(value is not None for value in (reference, texts or None, raw)) != 1:
         raise PromptError("find: expected one of --reference, --text and --prompt")

@@ -38,6 +38,7 @@ __all__ = [
     "FrameSource",
     "list_images",
     "open_frames",
+    "opened_image",
     "read_frame",
     "read_mask",
 ]
@@ -133,7 +134,7 @@ def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIX
     what = f"mask {_shown(text)}"
     _check_not_url(text)
     try:
-        with open(text, "rb") as stream, _opened(stream, what, max_pixels) as image:
+        with open(text, "rb") as stream, opened_image(stream, what, max_pixels) as image:
             rgb = _convert(image, what)
             clear = image.has_transparency_data and np.asarray(_upright(image).convert("RGBA"))[..., 3] == 0
     except (OSError, ValueError) as error:
@@ -321,12 +322,18 @@ def _read_file(source: Any, name: str | None, max_pixels: int) -> Frame:
 
 def _decode(stream: BinaryIO, what: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a seekable stream that stands at its beginning."""
-    with _opened(stream, what, max_pixels) as image:
+    with opened_image(stream, what, max_pixels) as image:
         return _convert(image, what)
 
 
-def _opened(stream: BinaryIO, what: str, max_pixels: int) -> Image.Image:
-    """Return the image of a seekable stream that stands at its beginning, not decoded yet."""
+def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """Return the image of a seekable stream that stands at its beginning, not decoded yet.
+
+    ``PIL.Image.open`` will not do: where ultralytics is loaded, that is a function which installs packages.
+
+    Raises:
+        ImageError: it is none, or has too many pixels; ``what`` names it.
+    """
     head = stream.read(16)
     stream.seek(0)
     if not head:

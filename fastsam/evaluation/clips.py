@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from fastsam.errors import DatasetError
+from fastsam.errors import DatasetError, ImageError
 from fastsam.records import Frame
-from fastsam.sources import read_frame
+from fastsam.sources import opened_image, read_frame
 
 __all__ = ["Clip", "read_clips"]
 
@@ -134,9 +133,9 @@ def _check_sizes(name: str, frames: Sequence[Path], masks: Sequence[Path]) -> No
     first: tuple[int, int] | None = None
     for path in [path for pair in zip(frames, masks, strict=True) for path in pair]:
         try:
-            with Image.open(path) as opened:
+            with path.open("rb") as stream, opened_image(stream, path.name) as opened:
                 size = opened.size
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, ImageError) as error:
             raise DatasetError(f"clip {name}: {path} cannot be read as an image ({error})") from error
         first = first or size
         if size != first:
@@ -149,9 +148,9 @@ def _check_sizes(name: str, frames: Sequence[Path], masks: Sequence[Path]) -> No
 def _read_indexed(path: Path) -> NDArray[np.uint8]:
     """Return the (H, W) object numbers of a mask."""
     try:
-        with Image.open(path) as opened:
+        with path.open("rb") as stream, opened_image(stream, path.name) as opened:
             mode, pixels = opened.mode, np.asarray(opened)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except (OSError, ImageError, SyntaxError) as error:
         raise DatasetError(f"mask {path}: cannot be read as an image ({error})") from error
     if mode not in ("P", "L", "1"):
         raise DatasetError(
