@@ -205,8 +205,13 @@ def ask(visitor: Visitor, what: Mapping[str, Any]) -> str:
     return change(visitor, lambda before: before.with_mark(Mark("text", _sign(what), text=text)))
 
 
-def carry(visitor: Visitor, sign: Sign = "add") -> str:
+def carry(visitor: Visitor, sign: Sign = "add", threshold: float = 0.2) -> str:
     """Take what is selected along as a reference: the next photos are searched for the same.
+
+    Args:
+        visitor: whose.
+        sign: whether what looks like it is wanted there.
+        threshold: least score of what looks like it.
 
     Raises:
         PromptError: there is no photo, nothing is selected, or too much.
@@ -221,7 +226,9 @@ def carry(visitor: Visitor, sign: Sign = "add") -> str:
         )
     masks = shown.result.masks
     shots = [session.reference(MaskLike(masks.mask(k))) for k in range(len(masks))]  # may take seconds
-    mark = Mark("reference", sign, text=session.frame.name, reference=Reference.of(*shots))
+    mark = Mark(
+        "reference", sign, text=session.frame.name, reference=Reference.of(*shots, threshold=threshold)
+    )
 
     def step(before: Visit) -> Visit:
         return replace(before, carried=(*before.carried, mark)[-_MAX_CARRIED:])

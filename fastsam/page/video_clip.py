@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -32,7 +33,7 @@ __all__ = [
     "read_still",
 ]
 
-MAX_VIDEO_BYTES = 200 * 2**20  # of an uploaded file
+MAX_VIDEO_BYTES = 100 * 2**20  # of an uploaded file
 MAX_PIXELS = 9_000_000  # of a frame: 4K
 _FRAMES_A_S = 25
 _SUFFIX = re.compile(r"[.]\w{1,5}")
@@ -172,15 +173,6 @@ def read_still(clip: Clip, index: int) -> Frame:
     return frame
 
 
-@lru_cache(maxsize=1)
-def _example() -> tempfile.TemporaryDirectory[str]:
-    folder: tempfile.TemporaryDirectory[str] = tempfile.TemporaryDirectory(prefix="fastsam-example-")
-    with open_sinks(Path(folder.name) / "run", ["video"], fps=12) as sinks:
-        for frame in _panned():
-            sinks.append(Tracked.none(frame))
-    return folder
-
-
 def _panned() -> Iterator[Frame]:
     """Look at a photo through a window that goes right and back: a man leaves it, and comes again."""
     photo = read_frame(example_photos()["bus"]).rgb
@@ -191,6 +183,12 @@ def _panned() -> Iterator[Frame]:
         )
 
 
+@lru_cache(maxsize=1)
 def example_clip() -> Path:
     """Return a short video that is made of a photo of an installed package, once in a process."""
-    return Path(_example().name) / "run" / "overlay.mp4"
+    folder = Path(tempfile.mkdtemp(prefix="fastsam-example-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with open_sinks(folder / "run", ["video"], fps=12) as sinks:
+        for frame in _panned():
+            sinks.append(Tracked.none(frame))
+    return folder / "run" / "overlay.mp4"

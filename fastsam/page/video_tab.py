@@ -23,6 +23,7 @@ from fastsam.page import steps
 from fastsam.page.canvas import canvas_of
 from fastsam.page.controls import control
 from fastsam.page.scene import display_picture
+from fastsam.page.video_api import connect_video_api
 from fastsam.page.video_clip import Limits, example_clip, plain, read_still
 from fastsam.page.video_run import Finished, Progress, Wanted, follow, report_rows
 from fastsam.page.video_visit import VideoVisitor, result_at
@@ -64,6 +65,7 @@ def video_tab(
     widgets = _layout(gr, shared, limits)
     handlers = _Handlers(gr, shared, limits, uploaded, widgets)
     _connect(gr, visitor, widgets, handlers, network, quick)
+    connect_video_api(gr, shared, shelf, limits, _RUN)
 
 
 def _layout(gr: Any, shared: SharedModel, limits: Limits) -> SimpleNamespace:

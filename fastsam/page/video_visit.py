@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,9 @@ from fastsam.records import Frame
 from fastsam.video.spool import SpooledFrame, read_frames
 from prompts import Box, MaskLike, Points, Prompt, Reference, Text
 
-__all__ = ["Run", "VideoVisitor", "Wish", "result_at", "wishes_of"]
+__all__ = ["MAX_WISHES", "Run", "VideoVisitor", "Wish", "result_at", "wishes_of"]
 
-_MAX_WISHES = 60
+MAX_WISHES = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +76,7 @@ class VideoVisitor:
         self.shelf = shelf
         self.frame = Visitor(shelf)
         self.running, self.stop = threading.Lock(), threading.Event()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self.clear()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> VideoVisitor:
@@ -109,14 +111,15 @@ class VideoVisitor:
         """
         if self.running.locked():
             raise PromptError("Your video is being followed; cancel that first.")
-        folder = tempfile.TemporaryDirectory(prefix="fastsam-video-", ignore_cleanup_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="fastsam-video-"))
         try:
-            clip, frame = open_clip(Path(folder.name), path, name, limits)
+            clip, frame = open_clip(folder, path, name, limits)
         except FastSAMError:
-            folder.cleanup()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         self.leave()
-        self._folder = folder
+        # Also when gradio forgets the visitor, and when the program ends.
+        self._folder, self._removes = folder, weakref.finalize(self, shutil.rmtree, folder, True)
         self.clear(clip)
         return frame
 
@@ -125,13 +128,13 @@ class VideoVisitor:
         """The visitor's folder; it is removed with the visitor, or when the next video is opened."""
         if self._folder is None:
             raise PromptError("Open a video first.")
-        return Path(self._folder.name)
+        return self._folder
 
     def leave(self) -> None:
         """Stop what runs and remove the visitor's files; may be called again."""
         self.stop.set()
         if self._folder is not None:
-            self._folder.cleanup()
+            self._removes()
             self._folder = None
         self.clear()
 
@@ -145,8 +148,8 @@ class VideoVisitor:
         if self.clip is None or visit.session is None:
             return 0
         made = wishes_of(visit, self.index, self.target)
-        if len(self.wishes) + len(made) > _MAX_WISHES:
-            raise PromptError(f"Up to {_MAX_WISHES} things are followed at once; untick some first.")
+        if len(self.wishes) + len(made) > MAX_WISHES:
+            raise PromptError(f"Up to {MAX_WISHES} things are followed at once; untick some first.")
         first = max((wish.number for wish in self.wishes), default=0) + 1
         self.wishes += tuple(replace(wish, number=first + k) for k, wish in enumerate(made))
         self.frame.act(lambda before: before.cleared())

@@ -182,7 +182,7 @@ def _sides(visit: Visit) -> tuple[list[Prompt], list[Prompt], Points | None]:
     xy, labels = [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points]
     if alone and visit.previous is not None:
         return [Points(xy, labels, previous=visit.previous)], unwanted, None
-    level = visit.level or "auto"
+    level = visit.level if visit.level in _LEVELS else "auto"
     clicks = Points(xy, labels, multimask=True) if alone else Points(xy, labels, level=level)  # type: ignore[arg-type]
     if clicks.objects[0].foreground:
         return [clicks, *wanted], unwanted, None
