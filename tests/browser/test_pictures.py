@@ -107,8 +107,10 @@ def test_pictures_of_a_video(address: str, tmp_path: Path) -> None:
         take(window, "video-mark", 720)
         window.follow()
         window.wait(lambda: window.driver.execute_script(LOADED), "the video")
+        window.driver.set_window_size(1240, 2440)  # down to the report
         take(window, "video-followed", 720)
-        window.to(20)
+        window.driver.set_window_size(1240, 1240)
+        window.to(3)
         window.choose(1)
         take(window, "video-correct", 720)
     finally:
