@@ -84,6 +84,7 @@ def _layout(gr: Any, shared: SharedModel, limits: Limits) -> SimpleNamespace:
                 w.target = gr.Dropdown([_NEW], value=0, label="What I mark is", elem_id="video-target")
                 w.keep = gr.Button("Keep it, and mark another", elem_id="video-keep")
             w.live = gr.HTML("", elem_id="video-live")
+            w.report = gr.Markdown("", elem_id="video-report")
         with gr.Column(scale=1, min_width=280):
             w.wishes = gr.CheckboxGroup([], label="To follow", elem_id="video-wishes")
             w.everything = gr.Checkbox(False, label="Everything, instead", elem_id="video-everything")
@@ -93,7 +94,6 @@ def _layout(gr: Any, shared: SharedModel, limits: Limits) -> SimpleNamespace:
             w.video = gr.Video(label="Followed", interactive=False, visible=False, elem_id="video-result")
             w.files = gr.File(label="Take home", file_count="multiple", interactive=False, visible=False,
                               elem_id="video-files")  # fmt: skip
-            w.report = gr.Markdown("", elem_id="video-report")
             with gr.Accordion("How to follow", open=False):
                 w.config = {spec.name: control(gr, spec, VideoConfig()) for spec in VideoConfig.options()}
                 w.segment = {
