@@ -303,14 +303,25 @@ def page(
     memory_mb: Annotated[
         int, typer.Option(help="Bound on the photos and masks of all visitors together, MB.", min=64)
     ] = 1024,
+    video_s: Annotated[
+        float, typer.Option(help="Longest video that a visitor may follow, seconds.", min=1)
+    ] = 60.0,
     weights: Weights = None,
     text_model: TextModel = None,
     device: Device = "auto",
 ) -> None:
-    """Serve the page: open a photo in the browser, click, draw or type, take the masks home."""
+    """Serve the page: open a photo in the browser, click, draw or type, take the masks home; or a video."""
     from fastsam.page import run_page
 
-    run_page(host, port, memory_mb=memory_mb, weights=weights, text_model=text_model, device=device)
+    run_page(
+        host,
+        port,
+        memory_mb=memory_mb,
+        video_s=video_s,
+        weights=weights,
+        text_model=text_model,
+        device=device,
+    )
 
 
 app.command("eval")(evaluate)

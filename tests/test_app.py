@@ -21,6 +21,7 @@ from fastsam.masks import decode_rle
 from fastsam.page.canvas import example_photos
 from tests.page.server import ROOT, RefusedError, Visitor, served
 from tests.page.setting import MASKS, OTHER, PART, PHOTO, WHOLE, painted
+from tests.video.clips import write_clip
 
 
 def png(rgb: np.ndarray) -> bytes:
@@ -79,7 +80,7 @@ def photo_file(tmp_path: Path) -> str:
 
 def test_the_api_is_documented_and_has_every_option(client: Any) -> None:
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert set(endpoints) == {"/everything", "/point", "/box", "/text"}
+    assert set(endpoints) == {"/everything", "/point", "/box", "/text", "/video"}
     parameters = endpoints["/everything"]["parameters"]
     assert [p["parameter_name"] for p in parameters] == [
         "photo",
@@ -90,6 +91,7 @@ def test_the_api_is_documented_and_has_every_option(client: Any) -> None:
     names = {name: [p["parameter_name"] for p in endpoints[name]["parameters"]] for name in endpoints}
     assert names["/point"] == ["points", "labels", "multimask"]
     assert (names["/box"], names["/text"]) == (["boxes"], ["texts", "threshold"])
+    assert names["/video"] == ["video", "prompts"]
 
 
 def rows(facts: dict[str, Any]) -> list[int]:
@@ -130,9 +132,55 @@ def test_the_api_says_what_is_wrong(client: Any, tmp_path: Path) -> None:
         client.predict([[40, 40, 10, 10]], api_name="/box")
 
 
-def test_the_example_client_runs(address: str, photo_file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    runpy.run_path(str(ROOT / "examples" / "page_client.py"))["main"](address, photo_file, "something red")
+@pytest.fixture
+def video_file(tmp_path: Path) -> str:
+    return str(write_clip(tmp_path / "film.mp4", [painted()] * 4, 10))
+
+
+def test_the_api_follows_prompts_through_a_video(client: Any, video_file: str) -> None:
+    from gradio_client import handle_file
+
+    prompts = [{"frame": 0, "points": [[60, 30]]}, {"frame": 2, "box": [10, 10, 40, 50]}]
+    files, summary = client.predict(handle_file(video_file), prompts, api_name="/video")
+    assert [Path(path).name.rpartition("_")[2] for path in files] == [
+        "followed.mp4", "davis.zip", "ytvis.json", "mot.txt", "frames.jsonl",
+    ]  # fmt: skip
+    found = [(one["id"], one["first"], one["last"], one["frames"]) for one in summary["objects"]]
+    assert (summary["frames"], found) == (4, [(1, 0, 3, 4), (2, 2, 3, 2)])
+    assert len(Path(files[3]).read_text().splitlines()) == 6
+    _, whole = client.predict(handle_file(video_file), api_name="/video")
+    assert len(whole["objects"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        ({"frame": 0}, "expected a list of up to"),
+        (
+            [{"reference": {"image": "/etc/hostname", "box": [1, 1, 9, 9]}}],
+            "prompt 1: expected an object",
+        ),
+        ([{"frame": -1, "text": "red"}], "prompt 1, frame: expected a whole number"),
+        ([{"points": [[500, 30]]}], "500"),
+    ],
+)
+def test_the_api_says_what_is_wrong_with_a_video(
+    client: Any, video_file: str, prompts: Any, words: str
+) -> None:
+    from gradio_client import handle_file
+
+    with pytest.raises(Exception, match=words):
+        client.predict(handle_file(video_file), prompts, api_name="/video")
+
+
+def test_the_example_client_runs(
+    address: str, photo_file: str, video_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(ROOT / "examples" / "page_client.py"))["main"]
+    main(address, photo_file, "something red", video_file)
     said = capsys.readouterr().out
+    assert "film.mp4: 4 frames" in said
+    assert "object 1 something red: frames 0 to 3" in said
     assert "everything: 3 masks in 80x60" in said
     assert "something red: 2 masks" in said
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -37,11 +37,11 @@ def example_photos() -> dict[str, Path]:
     return found
 
 
-@lru_cache(maxsize=1)
-def _thumbnails() -> str:
-    """Return the buttons of the examples as HTML."""
+@lru_cache(maxsize=2)
+def _thumbnails(kind: str) -> str:
+    """Return the buttons of the examples as HTML; the one video is made of the first photo."""
     buttons = []
-    for name, path in example_photos().items():
+    for name, path in list(example_photos().items())[: 1 if kind == "video" else None]:
         stream = BytesIO()
         with Image.open(path) as image:
             small = image.convert("RGB")
@@ -60,7 +60,7 @@ def _web(name: str) -> str:
     return (resources.files("fastsam.page") / "web" / name).read_text(encoding="utf-8")
 
 
-def canvas_of(gr: Any, max_bytes: int) -> Any:
+def canvas_of(gr: Any, max_bytes: int, kind: Literal["photo", "video"] = "photo") -> Any:
     """Return the canvas as a gradio component.
 
     Its events are ``photo`` (``{path, name}`` of an upload, or ``{example}``), ``act`` (``{do, ...}``) and
@@ -69,13 +69,23 @@ def canvas_of(gr: Any, max_bytes: int) -> Any:
     Args:
         gr: the gradio module.
         max_bytes: what the browser refuses to send.
+        kind: what is opened; of a video, it shows one frame.
     """
     script = "\n".join(_web(name) for name in _SCRIPTS)
-    limits = json.dumps({"bytes": max_bytes})
+    limits = json.dumps({"bytes": max_bytes, "kind": kind})
+    words = {
+        "@@KIND@@": kind,
+        "@@ACCEPT@@": "image/*" if kind == "photo" else "video/*,image/gif,.mkv,.avi,.ts",
+        "@@EXAMPLE@@": "one of these" if kind == "photo" else "this",
+        "@@EXAMPLES@@": _thumbnails(kind),
+    }
+    page = _web("canvas.html")
+    for name, value in words.items():
+        page = page.replace(name, value)
     return gr.HTML(
-        html_template=_web("canvas.html").replace("@@EXAMPLES@@", _thumbnails()),
+        html_template=page,
         css_template=_web("canvas.css"),
         js_on_load=f"const limits = {limits};\n{script}",
         apply_default_css=False,
-        elem_id="canvas",
+        elem_id="canvas" if kind == "photo" else "video-canvas",
     )

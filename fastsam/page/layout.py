@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import Field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,10 @@ from fastsam.optional import require
 from fastsam.page import steps
 from fastsam.page.api import connect_api
 from fastsam.page.canvas import canvas_of, example_photos
+from fastsam.page.controls import control
 from fastsam.page.takehome import CHOICES, take_home
+from fastsam.page.video_clip import Limits
+from fastsam.page.video_tab import video_tab
 from fastsam.page.visitors import SharedModel, Shelf, Visitor
 from fastsam.pipeline import FastSAM
 from fastsam.sources import read_frame
@@ -27,7 +30,6 @@ __all__ = ["MEMORY_MB", "build", "photo_of"]
 
 MEMORY_MB = 1024  # of all visitors' photos and masks together
 _FORGET_S = 3600  # a visit is dropped so long after its page was closed, and files after they were written
-_AT_MOST = {"imgsz": 2048, "max_det": 1000}  # no visitor may hold up the others for minutes
 _VIEWS = [
     ("Masks", "masks"),
     ("Cut-out", "cutout"),
@@ -35,6 +37,7 @@ _VIEWS = [
     ("Replace the rest", "replace"),
     ("Erase it", "erase"),
 ]
+_LEVELS = [("all", ""), ("wholes", "whole"), ("parts", "part"), ("subparts", "subpart")]
 _VOCABULARIES = [
     ("no names", ""),
     ("everyday things", "everyday"),
@@ -52,6 +55,7 @@ def build(
     device: str = "auto",
     text_model: str | None = None,
     memory_mb: int = MEMORY_MB,
+    video_s: float = Limits.seconds,
 ) -> Any:
     """Return the page as ``gr.Blocks``; no network is loaded until somebody opens a photo.
 
@@ -61,6 +65,7 @@ def build(
         device: where the networks run.
         text_model: what answers texts; see :class:`fastsam.FastSAM`.
         memory_mb: bound on the photos and masks of all visitors together.
+        video_s: how many seconds of video a visitor may follow.
 
     Raises:
         WeightsError: the weights cannot be had.
@@ -72,8 +77,16 @@ def build(
     with gr.Blocks(
         title="FastSAM", analytics_enabled=False, fill_width=True, delete_cache=(_FORGET_S, _FORGET_S)
     ) as page:
-        visitor = gr.State(Visitor(Shelf(memory_mb << 20)), time_to_live=_FORGET_S)
-        widgets = _layout(gr, shared)
+        shelf = Shelf(memory_mb << 20)
+        visitor = gr.State(Visitor(shelf), time_to_live=_FORGET_S)
+        gr.Markdown(
+            "# FastSAM\nEverything in a photo at once; then say what you want: click, drag, draw, or type."
+        )
+        with gr.Tab("Photo"):
+            widgets = _layout(gr, shared)
+        with gr.Tab("Video"):
+            limits = Limits(video_s)
+            video_tab(gr, shared, shelf, limits, uploaded, network=_NETWORK, quick=_QUICK, forget_s=_FORGET_S)
         _connect(gr, visitor, widgets, _handlers(gr, shared, widgets))
         connect_api(gr, shared, visitor, widgets.segment, _NETWORK)
     return page
@@ -81,9 +94,6 @@ def build(
 
 def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
     """Lay the page out; ``segment`` and ``look`` have a control for each field of their config."""
-    gr.Markdown(
-        "# FastSAM\nEverything in a photo at once; then say what you want: click, drag, draw, or type."
-    )
     with gr.Row(equal_height=True):
         with gr.Column(scale=3, min_width=320):
             canvas = canvas_of(gr, steps.MAX_BYTES)
@@ -97,38 +107,32 @@ def _layout(gr: Any, shared: SharedModel) -> SimpleNamespace:
                 what = gr.Dropdown(CHOICES, value="view", label="What", elem_id="what")
                 save = gr.Button("Download", elem_id="save")
                 saved = gr.File(label="Saved", interactive=False, visible="hidden", elem_id="saved")
+            with gr.Accordion("Levels", open=False):
+                of_level = gr.Radio(_LEVELS, value="", label="Of everything, show", elem_id="of-level")
+                disjoint = gr.Checkbox(
+                    False, label="cut apart", info="each pixel has one mask at most", elem_id="disjoint"
+                )
             with gr.Accordion("Names and words", open=False):
                 vocabulary = gr.Dropdown(_VOCABULARIES, value="", label="Name every mask")
                 threshold = gr.Slider(
                     0, 1, value=Text.threshold, step=0.01, label="threshold", info="least score of a text"
                 )
             with gr.Accordion("What to find", open=False):
-                segment = {spec.name: _control(gr, spec, shared.defaults) for spec in SegmentConfig.options()}
+                segment = {spec.name: control(gr, spec, shared.defaults) for spec in SegmentConfig.options()}
             with gr.Accordion("How to draw", open=False):
-                look = {spec.name: _control(gr, spec, RenderConfig()) for spec in RenderConfig.options()}
+                look = {spec.name: control(gr, spec, RenderConfig()) for spec in RenderConfig.options()}
     return SimpleNamespace(
         canvas=canvas,
         view=[view, strength, colour, background],
         what=what,
         save=save,
         saved=saved,
+        nesting=[of_level, disjoint],
         vocabulary=vocabulary,
         threshold=threshold,
         segment=segment,
         look=look,
     )
-
-
-def _control(gr: Any, spec: Field[Any], config: SegmentConfig | RenderConfig) -> Any:
-    """Return the widget of a config field."""
-    value, low, high = getattr(config, spec.name), spec.metadata["min"], spec.metadata["max"]
-    about = {"value": value, "label": spec.name, "info": spec.metadata["help"]}
-    if isinstance(value, bool):
-        return gr.Checkbox(**about)
-    if high is None:
-        return gr.Number(**about, minimum=low, precision=0)
-    high = max(min(high, _AT_MOST.get(spec.name, high)), value)
-    return gr.Slider(**about, minimum=low, maximum=high, step=spec.metadata["step"])
 
 
 def _handlers(gr: Any, shared: SharedModel, widgets: SimpleNamespace) -> SimpleNamespace:
@@ -183,6 +187,9 @@ def _handlers(gr: Any, shared: SharedModel, widgets: SimpleNamespace) -> SimpleN
     def thresholded(visitor: Visitor, value: float) -> Any:
         return told(lambda: steps.set_up(visitor, threshold=float(value)))
 
+    def nested(visitor: Visitor, of_level: str, disjoint: bool) -> Any:
+        return told(lambda: steps.set_up(visitor, of_level=of_level, disjoint=bool(disjoint)))
+
     def named(visitor: Visitor, vocabulary: str) -> Any:
         return told(lambda: steps.name_masks(visitor, vocabulary))
 
@@ -200,6 +207,7 @@ def _handlers(gr: Any, shared: SharedModel, widgets: SimpleNamespace) -> SimpleN
         redrawn=redrawn,
         viewed=viewed,
         thresholded=thresholded,
+        nested=nested,
         named=named,
         packed=packed,
     )
@@ -223,11 +231,20 @@ def photo_of(event: dict[str, Any]) -> Any:
         if path is None:
             raise ImageError("There is no such example.")
         return read_frame(path)
+    return steps.read_upload(uploaded(event), str(event.get("name") or ""))
+
+
+def uploaded(event: Mapping[str, Any]) -> Path:
+    """Return the file that the canvas names.
+
+    Raises:
+        ImageError: it was not uploaded; no other file of the server is opened.
+    """
     uploads = Path(require("gradio.utils", "show the page").get_upload_folder()).resolve()
     path = Path(str(event.get("path", "")).replace("\0", "")).resolve()
     if not path.is_relative_to(uploads) or not path.is_file():  # gradio has looked, too
         raise ImageError("That photo was not sent to this page; open it again.")
-    return steps.read_upload(path, str(event.get("name") or ""))
+    return path
 
 
 def _connect(gr: Any, visitor: Any, widgets: SimpleNamespace, handlers: SimpleNamespace) -> None:
@@ -253,6 +270,14 @@ def _connect(gr: Any, visitor: Any, widgets: SimpleNamespace, handlers: SimpleNa
         [c.change for c in widgets.view],
         handlers.viewed,
         [visitor, *widgets.view],
+        **last,
+        **silent,
+        **_QUICK,
+    )
+    gr.on(
+        [c.change for c in widgets.nesting],
+        handlers.nested,
+        [visitor, *widgets.nesting],
         **last,
         **silent,
         **_QUICK,

@@ -184,7 +184,7 @@ def _answer(visit: Visit, answer: Answer, times_ms: dict[str, float]) -> dict[st
     session, result = visit.opened, answer.result
     step = _step(session.frame.size_hw)
     masks = []
-    if not answer.everything and len(result) <= _OWN_SHAPES:
+    if (not answer.everything and len(result) <= _OWN_SHAPES) or result.edited.any():
         for i, row in enumerate(result.indices.tolist()):
             crop = result.masks.store.crop(i, step)
             one = _mask(result.masks, i, row, crop, step, float(result.scores[i]))
@@ -199,6 +199,7 @@ def _answer(visit: Visit, answer: Answer, times_ms: dict[str, float]) -> dict[st
         "rows": result.indices.tolist(),
         "masks": _named(masks, answer, texts),
         "labels": list(session.labels.names) if session.labels is not None else None,
+        "carried": [mark.words for mark in visit.carried],
         "captions": session.labels is not None
         or len(texts) > 1,  # one name for all need not be written on each
         "marks": [_mark(mark) for mark in visit.marks],
@@ -235,11 +236,15 @@ def _kinds_wanted(visit: Visit) -> int:
     """Return how many prompts a visitor's marks make that could combine in two ways."""
     wanted = [mark for mark in visit.marks if mark.sign == "add" and mark.kind != "remove"]
     alone = {mark.kind for mark in wanted} & {"point", "box", "text"}
-    return len(alone) + sum(mark.kind in ("scribble", "outline") for mark in wanted)
+    return len(alone) + sum(mark.kind in ("scribble", "outline", "reference") for mark in wanted)
 
 
 def _hint(visit: Visit, answer: Answer) -> str:
     """Return what there is to say of an answer, or to do next."""
+    if visit.carried:
+        return "Now open another photo: what looks like this is found there."
+    if answer.everything and not len(answer.result) and visit.of_level:
+        return f"This photo has no mask of level {visit.of_level}."
     if answer.everything:
         return "Click a thing to have only that." if len(answer.result) else "Lower conf to find more."
     if _kinds_wanted(visit) > 1:

@@ -8,7 +8,7 @@ from typing import Any
 from fastsam.errors import ConfigError
 from fastsam.optional import require
 from fastsam.page.layout import MEMORY_MB, build
-from fastsam.page.steps import MAX_BYTES
+from fastsam.page.video_clip import MAX_VIDEO_BYTES, Limits
 
 __all__ = ["run_page", "serve"]
 
@@ -46,7 +46,7 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
             server_port=port,
             prevent_thread_lock=True,
             show_error=False,  # what is not ours to say may name folders of this machine
-            max_file_size=MAX_BYTES,
+            max_file_size=MAX_VIDEO_BYTES,  # of photos, less is taken
             allowed_paths=[],  # visitors get what the page made, and nothing else of this machine
             state_session_capacity=_SESSIONS,
             share=False,
@@ -61,15 +61,18 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     return str(address)
 
 
-def run_page(host: str, port: int, *, memory_mb: int = MEMORY_MB, **options: Any) -> None:
+def run_page(
+    host: str, port: int, *, memory_mb: int = MEMORY_MB, video_s: float = Limits.seconds, **options: Any
+) -> None:
     """Serve the page until it is stopped.
 
     Args:
         host: address to listen on.
         port: port to listen on.
         memory_mb: bound on the photos and masks of all visitors together.
+        video_s: how many seconds of video a visitor may follow.
         options: ``weights``, ``device``, ``text_model`` of :func:`fastsam.page.build`.
     """
-    page = build(memory_mb=memory_mb, **options)
+    page = build(memory_mb=memory_mb, video_s=video_s, **options)
     sys.stderr.write(f"FastSAM is at {serve(page, host, port)} (Ctrl+C stops it)\n")
     page.block_thread()

@@ -17,13 +17,14 @@ from fastsam.page.visit import Answer, Combine, Mark, Sign, Visit, answer_of
 from fastsam.page.visitors import SharedModel, Visitor
 from fastsam.records import Frame
 from fastsam.sources import read_frame
-from prompts import Text
+from prompts import MaskLike, Reference, Text
 
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "act",
     "ask",
+    "carry",
     "change",
     "look_of",
     "name_masks",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 MAX_BYTES = 50 * 2**20  # of an uploaded file
+_MAX_SHOTS = 12  # of one reference
+_MAX_CARRIED = 8  # references that wait for the next photo
 MAX_PIXELS = 50_000_000  # of a photo: 150 MB of RGB
 Options = dict[str, Any]
 
@@ -100,12 +103,21 @@ def open_photo(visitor: Visitor, model: SharedModel, frame: Frame, segment: Opti
             scene=uuid.uuid4().hex,
             threshold=before.threshold,
             combine=before.combine,
+            of_level=before.of_level,
+            disjoint=before.disjoint,
+            marks=_taken_along(before),
             **keep,
         )
     )
     answer = answer_of(visit)
     times = {**session.times_ms, "answer": 1e3 * (time.perf_counter() - start)}
     return scene_message(visit, answer, times)
+
+
+def _taken_along(before: Visit) -> tuple[Mark, ...]:
+    """Return the references, numbered anew: what they look like is looked for in each photo that follows."""
+    marks = [*(mark for mark in before.marks if mark.kind == "reference"), *before.carried]
+    return tuple(replace(mark, number=number) for number, mark in enumerate(marks, start=1))
 
 
 def segment_again(visitor: Visitor, model: SharedModel, segment: Options) -> str:
@@ -183,12 +195,45 @@ def ask(visitor: Visitor, what: Mapping[str, Any]) -> str:
     Raises:
         PromptError: there is no photo, or no word.
     """
+    if what.get("carry"):
+        return carry(visitor, _sign(what))
     text = " ".join(str(what.get("text", "")).split())[:200]
     if not text:
         raise PromptError("Type what to look for, such as: a person")
     # The first text takes seconds; what it finds is kept, and the visitor's clicks need not wait for it.
     visitor.visit.opened.select(Text(text))
     return change(visitor, lambda before: before.with_mark(Mark("text", _sign(what), text=text)))
+
+
+def carry(visitor: Visitor, sign: Sign = "add", threshold: float = 0.2) -> str:
+    """Take what is selected along as a reference: the next photos are searched for the same.
+
+    Args:
+        visitor: whose.
+        sign: whether what looks like it is wanted there.
+        threshold: least score of what looks like it.
+
+    Raises:
+        PromptError: there is no photo, nothing is selected, or too much.
+    """
+    visit = visitor.visit
+    session, shown = visit.opened, answer_of(visit)
+    if shown.everything or len(shown.result) == 0:
+        raise PromptError("Select a thing first; then it is found in the next photo that you open.")
+    if len(shown.result) > _MAX_SHOTS:
+        raise PromptError(
+            f"{len(shown.result)} masks are selected; select up to {_MAX_SHOTS} of the same kind of thing."
+        )
+    masks = shown.result.masks
+    shots = [session.reference(MaskLike(masks.mask(k))) for k in range(len(masks))]  # may take seconds
+    mark = Mark(
+        "reference", sign, text=session.frame.name, reference=Reference.of(*shots, threshold=threshold)
+    )
+
+    def step(before: Visit) -> Visit:
+        return replace(before, carried=(*before.carried, mark)[-_MAX_CARRIED:])
+
+    return change(visitor, step)
 
 
 def name_masks(visitor: Visitor, vocabulary: str) -> str:
@@ -253,7 +298,10 @@ _STEPS: dict[str, Callable[[Visit, Mapping[str, Any]], Visit]] = {
     "mark": _marked,
     "drop": lambda visit, what: visit.without_mark(_number(what, "id")),
     "remove": _removed,
-    "undo": lambda visit, what: visit.undone(),
+    "undo": lambda visit, what: (
+        replace(visit, carried=visit.carried[:-1]) if visit.carried else visit.undone()
+    ),
+    "leave": lambda visit, what: replace(visit, carried=()),
     "clear": lambda visit, what: visit.cleared(),
     "level": lambda visit, what: replace(visit, level=str(what.get("level"))),
     "combine": _combined,

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam.config import RenderConfig
 from fastsam.errors import PromptError
 from fastsam.page.effects import View
 from fastsam.pipeline import Result, Session
-from prompts import Box, MaskLike, Points, Prompt, Text, all_of, any_of, but_not
+from prompts import Box, MaskLike, Points, Prompt, Reference, Text, all_of, any_of, but_not
 
 __all__ = ["Combine", "Mark", "MarkKind", "Sign", "Visit", "answer_of", "prompt_of"]
 
-MarkKind = Literal["point", "box", "scribble", "outline", "text", "remove"]
+MarkKind = Literal["point", "box", "scribble", "outline", "text", "reference", "remove"]
 Sign = Literal["add", "take"]
 Combine = Literal["any", "all"]
 MAX_MARKS = 200  # of one visit
@@ -32,9 +34,10 @@ class Mark:
         kind: a prompt, or the removal of a mask.
         sign: whether what it means is wanted.
         xy: points, image pixels: one of a point, two corners of a box, those of a stroke.
-        text: the words of a text.
+        text: the words of a text; the name of a reference's photo.
         row: the mask that is removed.
         number: tells the marks of a visit apart.
+        reference: what it looks like, of a reference.
     """
 
     kind: MarkKind
@@ -43,6 +46,7 @@ class Mark:
     text: str = ""
     row: int = -1
     number: int = 0
+    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         """Check what came from the browser.
@@ -67,6 +71,8 @@ class Mark:
         """What the list of active prompts calls it."""
         if self.kind == "remove":
             return f"without mask {self.row}"
+        if self.kind == "reference":
+            return f"{'not ' if self.sign == 'take' else ''}like in “{self.text}”"
         what = f"“{self.text}”" if self.kind == "text" else self.kind
         return f"{'not ' if self.sign == 'take' else ''}{what}"
 
@@ -82,6 +88,11 @@ class Visit:
         marks: prompts and removals, oldest first.
         combine: how prompts of several kinds combine.
         level: which answer to an ambiguous click; empty for the best one.
+        of_level: which of everything is shown: ``"whole"``, ``"part"``, ``"subpart"``, or empty for all.
+        disjoint: everything is cut so that each pixel has one mask at most.
+        carried: references that the next photo is searched for.
+        previous: the (H, W) mask that clicks change, in a frame of a video.
+        about: what that mask is called.
         threshold: least score of a text.
         look: how masks are drawn.
         view: what is made of the selection.
@@ -94,6 +105,11 @@ class Visit:
     marks: tuple[Mark, ...] = ()
     combine: Combine = "any"
     level: str = ""
+    of_level: Literal["", "whole", "part", "subpart"] = ""
+    disjoint: bool = False
+    carried: tuple[Mark, ...] = ()
+    previous: NDArray[np.bool_] | None = None
+    about: str = ""
     threshold: float = Text.threshold
     look: RenderConfig = field(default_factory=RenderConfig)
     view: View = field(default_factory=View)
@@ -163,9 +179,11 @@ def _sides(visit: Visit) -> tuple[list[Prompt], list[Prompt], Points | None]:
     if not points:
         return wanted, unwanted, None
     alone = not others
-    clicks = Points(
-        [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points], multimask=alone
-    )
+    xy, labels = [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points]
+    if alone and visit.previous is not None:
+        return [Points(xy, labels, previous=visit.previous)], unwanted, None
+    level = visit.level if visit.level in _LEVELS else "auto"
+    clicks = Points(xy, labels, multimask=True) if alone else Points(xy, labels, level=level)  # type: ignore[arg-type]
     if clicks.objects[0].foreground:
         return [clicks, *wanted], unwanted, None
     return wanted, unwanted, Points([mark.xy[0] for mark in points], [0] * len(points))
@@ -182,6 +200,8 @@ def _prompts(marks: Sequence[Mark], visit: Visit) -> list[Prompt]:
             found.append(MaskLike.scribble(np.array(mark.xy), _brush(visit)))
         elif mark.kind == "outline":
             found.append(MaskLike(np.array(mark.xy, np.float64)))
+        elif mark.reference is not None:
+            found.append(mark.reference)
     texts = [mark.text for mark in marks if mark.kind == "text"]
     if texts:
         found.append(Text(texts, visit.threshold))
@@ -232,8 +252,13 @@ def answer_of(visit: Visit) -> Answer:
     """
     session = visit.opened
     prompt = prompt_of(visit)
+    if prompt is None and visit.previous is not None:
+        return Answer(_unchanged(session, visit.previous, visit.about), (), "", False)
     everything = prompt is None
-    result = session.everything() if prompt is None else session.select(prompt)
+    if prompt is None:
+        result = session.everything(visit.of_level or None, disjoint=visit.disjoint)
+    else:
+        result = session.select(prompt)
     if prompt is None:
         _, unwanted, _ = _sides(visit)
         if unwanted:  # everything but that
@@ -245,6 +270,14 @@ def answer_of(visit: Visit) -> Answer:
     if removed:
         result = result[~np.isin(result.indices, removed)]
     return Answer(result, levels, level, everything)
+
+
+def _unchanged(session: Session, mask: NDArray[np.bool_], about: str) -> Result:
+    """Return a mask that clicks are about to change, as it is: what a click inside it leaves of it."""
+    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), mask.shape)
+    kept = session.select(Points([(float(x), float(y))], previous=mask))
+    return replace(kept, reason=f"{about}; click what to add, right-click what to take away")
 
 
 def _level(result: Result, prompt: Any, wanted: str) -> tuple[Result, tuple[str, ...], str]:

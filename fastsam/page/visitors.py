@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from fastsam.page.visit import Visit
 from fastsam.pipeline import FastSAM, Session
 from fastsam.sources import read_frame
 from fastsam.text_models import open_text_model
+from fastsam.video.stream import Stream
 from fastsam.weights import resolve
 
 __all__ = ["MOST_PARTS", "SharedModel", "Shelf", "Visitor", "bytes_of"]
@@ -75,6 +77,18 @@ class SharedModel:
                 self._model = self._load()
             return self._model.open(frame, **options)
 
+    def stream(self, source: Any, **options: Any) -> Stream:
+        """Open a video to be followed; its frames are to be taken in :attr:`turn`."""
+        with self._lock:
+            if self._model is None:
+                self._model = self._load()
+            return self._model.stream(source, **options)
+
+    @property
+    def turn(self) -> threading.Lock:
+        """Held by whoever uses the model; a video lets go of it after each frame, for photos."""
+        return self._lock
+
 
 class Visitor:
     """One visitor: what is in a ``gr.State``. Does one thing at a time, and knows no other visitor.
@@ -120,12 +134,13 @@ class Shelf:
         self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, tuple[weakref.ref[Visitor], int]] = OrderedDict()
+        self._reserved: dict[int, int] = {}
 
     @property
     def used_bytes(self) -> int:
         """How much is kept now."""
         with self._lock:
-            return sum(self._living().values())
+            return sum(self._living().values()) + sum(self._reserved.values())
 
     def keep(self, visitor: Visitor, visit: Visit) -> None:
         """Give a visitor the next visit; where that is too much, put away the photos of others."""
@@ -135,17 +150,32 @@ class Shelf:
             self._kept.pop(id(visitor), None)
             if size:
                 self._kept[id(visitor)] = (weakref.ref(visitor), size)
-            living = self._living()
-            total = sum(living.values())
-            for key in list(living):
-                if total <= self.limit_bytes or key == id(visitor):
-                    break
-                other = self._kept.pop(key)[0]()
-                total -= living[key]
-                if other is not None:
-                    other._visit = Visit(
-                        version=other._visit.version + 1, look=other._visit.look, put_away=True
-                    )
+            self._put_away(id(visitor))
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Count what a run needs for as long as it lasts; where that is too much, photos are put away."""
+        key = object()
+        with self._lock:
+            self._reserved[id(key)] = size
+            self._put_away(None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._reserved[id(key)]
+
+    def _put_away(self, spared: int | None) -> None:
+        """Put away the photos not used for longest until the others fit."""
+        living = self._living()
+        total = sum(living.values()) + sum(self._reserved.values())
+        for key in list(living):
+            if total <= self.limit_bytes or key == spared:
+                break
+            other = self._kept.pop(key)[0]()
+            total -= living[key]
+            if other is not None:
+                other._visit = Visit(version=other._visit.version + 1, look=other._visit.look, put_away=True)
 
     def _living(self) -> dict[int, int]:
         """Forget the visitors who left, and return the sizes of the others, least recently used first."""

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fastsam.page.canvas import example_photos
 from tests.browser.conftest import SIZE
+from tests.browser.test_video import VideoWindow
 from tests.browser.window import Window
 from tests.page.server import ROOT
 
 pytestmark = pytest.mark.browser
+MAN = (150, 220)  # in the first frame of the example
+LOADED = "return document.querySelector('#video-result video')?.readyState >= 2"
 FOLDER = ROOT / "docs" / "page"
 # The colour words of conftest.py know no people.
 WORDS = "a person" if os.environ.get("FASTSAM_TEST_TEXT_MODEL") else "something blue"
@@ -75,6 +79,42 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     for place, name in enumerate(("cutout", "blur", "replace", "erase"), start=1):
         window.answered(window.all("#view input")[place].click)
         take(window, name, 720)
+
+
+def test_pictures_of_references_and_levels(
+    new_window: Callable[..., Window], photo: Path, tmp_path: Path
+) -> None:
+    window = new_window(size=(1240, 1080))
+    window.open(example_photos()["zidane"], (1280, 720))
+    window.click(880, 500)
+    window.answered(lambda: window.press("[data-do=carry]"))
+    window.open(photo, SIZE)
+    take(window, "reference", 720)
+    window.answered(lambda: window.press("[data-do=undo]"))
+    next(button for button in window.all("button") if button.text.startswith("Levels")).click()
+    window.wait(lambda: window.find("#disjoint").is_displayed())
+    window.answered(window.find("#disjoint input").click)
+    take(window, "partition", 720)
+
+
+def test_pictures_of_a_video(address: str, tmp_path: Path) -> None:
+    window = VideoWindow(tmp_path / "visitor", size=(1240, 1240))
+    try:
+        window.visit(address)
+        window.photo = (540, 540)
+        window.answered(lambda: window.press(".fs-examples button"))
+        window.click(*MAN)
+        take(window, "video-mark", 720)
+        window.follow()
+        window.wait(lambda: window.driver.execute_script(LOADED), "the video")
+        window.driver.set_window_size(1240, 2440)  # down to the report
+        take(window, "video-followed", 720)
+        window.driver.set_window_size(1240, 1240)
+        window.to(3)
+        window.choose(1)
+        take(window, "video-correct", 720)
+    finally:
+        window.close()
 
 
 def test_pictures_on_a_phone(new_window: Callable[..., Window], photo: Path) -> None:

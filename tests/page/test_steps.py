@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import zlib
 from pathlib import Path
@@ -415,3 +416,74 @@ def test_a_photo_is_read_as_viewers_see_it(tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(stream, "JPEG", exif=exif)
     frame = steps.read_photo(stream.getvalue(), "../../etc/turned.jpg")
     assert (frame.size_hw, frame.name) == ((80, 60), "turned")
+
+
+# ---- the same in another photo, levels -------------------------------------------------------------------
+
+
+FAINT = 0.01  # of what colours alone tell; the odds are those of a real text-image model
+
+
+def test_a_selection_is_found_in_the_next_photo() -> None:
+    page = Page(painted(), colour_words())
+    page.mark("point", (60, 30))  # a red one
+    answer = json.loads(steps.carry(page.visitor, threshold=FAINT))["answer"]
+    assert (answer["carried"], answer["rows"]) == (["like in “astro”"], [OTHER])
+    assert "Now open another photo" in answer["text"]
+    page.opened(painted())
+    assert sorted(page.last["answer"]["rows"]) == [PART, OTHER]  # the blue one is none
+    assert [mark["words"] for mark in page.last["answer"]["marks"]] == ["like in “astro”"]
+    page.opened(255 - painted())
+    assert page.last["answer"]["rows"] == []
+    page.opened(painted())
+    assert sorted(page.last["answer"]["rows"]) == [PART, OTHER]
+    assert page.act("undo")["rows"] == [0, 1, 2]
+    page.opened(painted())
+    assert page.last["answer"]["marks"] == []  # what was taken back does not come again
+
+
+def test_what_is_carried_along_combines_and_is_left_behind() -> None:
+    page = Page(painted(), colour_words())
+    page.mark("point", (60, 30))
+    steps.carry(page.visitor, "take", FAINT)
+    page.opened(painted())
+    assert page.last["answer"]["marks"][0]["words"] == "not like in “astro”"
+    assert page.last["answer"]["rows"] == [WHOLE]  # all that is not red
+    page.act("clear")
+    page.mark("point", (22, 24))
+    for _ in range(2):
+        steps.ask(page.visitor, {"carry": True})
+    assert len(page.act("undo")["carried"]) == 1
+    assert page.act("leave")["carried"] == []
+
+
+@pytest.mark.parametrize("marks", [[], [(2.0, 2.0)]])
+def test_nothing_is_carried_without_a_selection(marks: list[tuple[float, float]]) -> None:
+    page = Page(painted(), colour_words())
+    for xy in marks:
+        page.mark("point", xy)
+    with pytest.raises(PromptError, match="Select a thing first"):
+        steps.ask(page.visitor, {"carry": True})
+
+
+def test_everything_is_shown_by_level_and_cut_apart() -> None:
+    page = Page()
+    shown = {}
+    for level in ("whole", "part", "subpart", ""):
+        answer = json.loads(steps.set_up(page.visitor, of_level=level) or "")["answer"]
+        shown[level] = sorted(answer["rows"])
+        if level == "subpart":
+            assert "has no mask of level subpart" in answer["text"]
+    assert shown == {"whole": [WHOLE, OTHER], "part": [PART], "subpart": [], "": [0, 1, 2]}
+    apart = json.loads(steps.set_up(page.visitor, disjoint=True) or "")["answer"]
+    areas = {mask["row"]: mask["share"] for mask in apart["masks"]}
+    assert areas[WHOLE] == pytest.approx((MASKS[WHOLE] & ~MASKS[PART]).mean(), abs=1e-4)
+    page.opened(PHOTO)
+    assert page.visitor.visit.disjoint  # as other settings, it stays for the next photo
+
+
+def test_the_level_of_a_click_also_counts_beside_other_prompts() -> None:
+    page = Page()
+    page.mark("point", (22, 24))
+    page.act("level", level="whole")
+    assert page.mark("box", (50, 5), (70, 55))["rows"] == [WHOLE, OTHER]

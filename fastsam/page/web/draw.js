@@ -76,7 +76,7 @@ function checkers(context) { // behind what is transparent
 }
 
 function paintMask(context, mask, dot) {
-  const colour = look.colours[mask.row];
+  const colour = look.colours[mask.row] || '#f59e0b'; // a mask that is none of everything
   context.globalAlpha = look.alpha;
   context.fillStyle = colour;
   context.fill(mask.path, 'evenodd');
@@ -118,7 +118,7 @@ function paint() {
   context.drawImage(back, 0, 0);
   const dot = inImage(context);
   const shown = lit === null ? under : lit;
-  const mask = shown < 0 ? null : answer.masks.find(one => one.row === shown) || scene.masks[shown];
+  const mask = shown < 0 ? null : answer.masks.find(one => one.row === shown) || scene.masks[shown] || null;
   if (mask && !draft) {
     context.fillStyle = 'rgba(255,255,255,.38)';
     context.fill(mask.path, 'evenodd');

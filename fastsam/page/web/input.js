@@ -11,8 +11,8 @@ async function openFile(file) {
   if (!file) return;
   if (file.size > limits.bytes) return refuse('size', file.name);
   if (file.size === 0) return refuse('empty', file.name);
-  if (file.type && !file.type.startsWith('image/')) return refuse('kind', file.name);
-  say('Sending the photo ...');
+  if (limits.kind === 'photo' && file.type && !file.type.startsWith('image/')) return refuse('kind', file.name);
+  say('Sending the ' + limits.kind + ' ...');
   let sent;
   try {
     sent = await upload(file);
@@ -38,6 +38,7 @@ stage.addEventListener('drop', event => {
   openFile(event.dataTransfer.files[0]);
 });
 document.addEventListener('paste', event => {
+  if (root.offsetParent === null) return; // the other tab is shown
   const file = [...(event.clipboardData ? event.clipboardData.files : [])][0];
   if (file) { event.preventDefault(); openFile(file); }
 });

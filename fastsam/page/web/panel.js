@@ -30,13 +30,18 @@ function showChips() {
     item.append(make('button', '\u00d7', { type: 'button', 'data-drop': one.id, 'aria-label': 'Remove: ' + one.words }));
     return item;
   }));
+  chips.append(...answer.carried.map(words => {
+    const item = make('li', words + ' (next photo)', { class: 'fs-carried' });
+    item.append(make('button', '\u00d7', { type: 'button', 'data-do': 'leave', 'aria-label': 'Do not look for it: ' + words }));
+    return item;
+  }));
   combine.hidden = !answer.combinable;
   for (const button of combine.children) {
     button.setAttribute('aria-checked', String(button.dataset.combine === answer.combine));
   }
-  for (const name of ['undo', 'clear']) {
-    root.querySelector('[data-do="' + name + '"]').disabled = answer.marks.length === 0;
-  }
+  root.querySelector('[data-do="undo"]').disabled = answer.marks.length + answer.carried.length === 0;
+  root.querySelector('[data-do="clear"]').disabled = answer.marks.length === 0;
+  root.querySelector('[data-do="carry"]').disabled = answer.marks.length === 0 || answer.masks.length === 0;
 }
 
 function showLevels() {
@@ -63,7 +68,7 @@ function showTable() {
     const row = make('tr', '', { 'data-row': mask.row, tabindex: 0 });
     if (mask.row === lit) row.classList.add('fs-lit');
     const swatch = make('span', '', { class: 'fs-swatch' });
-    swatch.style.background = look.colours[mask.row];
+    swatch.style.background = look.colours[mask.row] || '#f59e0b';
     const cells = ['', mask.row, (mask.label || '') + (mask.level ? ' (' + mask.level + ')' : ''), mask.score.toFixed(2),
       (100 * mask.share).toFixed(mask.share < 0.1 ? 1 : 0) + ' %', ''].map(text => make('td', text));
     cells[0].append(swatch);
@@ -104,6 +109,11 @@ const CLICKS = {
   'close-camera': closeCamera,
   undo: () => act({ do: 'undo' }),
   clear: () => act({ do: 'clear' }),
+  leave: () => act({ do: 'leave' }),
+  carry: () => {
+    say('Looking at it ...');
+    trigger('ask', { carry: true, sign: root.dataset.sign, scene: scene ? scene.id : '' });
+  },
 };
 
 root.addEventListener('click', event => {

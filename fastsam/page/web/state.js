@@ -1,7 +1,7 @@
 // One visitor's page: what is shown, and what the pointer is about to do. `limits` comes from the server.
 const root = element.querySelector('.fs');
 const NOTHING = {
-  version: -1, marks: [], masks: [], rows: [], levels: [], level: '', combine: 'any', combinable: false, picture: null,
+  version: -1, marks: [], masks: [], rows: [], levels: [], level: '', combine: 'any', combinable: false, carried: [], picture: null,
 };
 let scene = null; // the photo and every mask in it
 let answer = { ...NOTHING }; // what is selected, and by which prompts
