@@ -445,7 +445,7 @@ def test_a_selection_is_found_in_the_next_photo() -> None:
 def test_what_is_carried_along_combines_and_is_left_behind() -> None:
     page = Page(painted(), colour_words())
     page.mark("point", (60, 30))
-    steps.carry(page.visitor, "take", FAINT)
+    steps.carry(page.visitor, "take", ENOUGH)
     page.opened(painted())
     assert page.last["answer"]["marks"][0]["words"] == "not like in “astro”"
     assert page.last["answer"]["rows"] == [WHOLE]  # all that is not red
