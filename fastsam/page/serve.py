@@ -8,7 +8,7 @@ from typing import Any
 from fastsam.errors import ConfigError
 from fastsam.optional import require
 from fastsam.page.layout import MEMORY_MB, build
-from fastsam.page.video_clip import MAX_VIDEO_BYTES, Limits
+from fastsam.page.video_clip import MAX_VIDEO_BYTES, Limits, sweep
 
 __all__ = ["run_page", "serve"]
 
@@ -37,6 +37,7 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     gr = require("gradio", "show the page")
     # The semi-bold Source Sans Pro of gradio's own theme (6.31) has no letter but A.
     font = [gr.themes.LocalFont("IBM Plex Sans"), "ui-sans-serif", "sans-serif"]
+    sweep()
     page.queue(max_size=200)
     try:
         _, address, _ = page.launch(

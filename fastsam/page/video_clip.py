@@ -28,14 +28,17 @@ __all__ = [
     "Clip",
     "Limits",
     "example_clip",
+    "new_folder",
     "open_clip",
     "plain",
     "read_still",
+    "sweep",
 ]
 
 MAX_VIDEO_BYTES = 100 * 2**20  # of an uploaded file
 MAX_PIXELS = 9_000_000  # of a frame: 4K
 _FRAMES_A_S = 25
+_FOLDER = "fastsam-page-"
 _SUFFIX = re.compile(r"[.]\w{1,5}")
 # What a video file begins with. Playlists and scripts, which FFmpeg takes for videos, too, would let a
 # visitor open other files of this machine, so they never get that far.
@@ -157,6 +160,24 @@ def _first_frame(path: Path, shown: str, limits: Limits) -> tuple[Clip, Frame]:
     return Clip(path, shown, count or limits.frames, fps, frame.size_hw), frame
 
 
+def new_folder() -> Path:
+    """Return a new folder for videos, named after this process."""
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-"))
+
+
+def sweep() -> None:
+    """Remove the folders of pages that were killed before they could do it themselves."""
+    if os.name != "posix":  # elsewhere, asking whether a process lives may end it
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}[0-9]*-*"):
+        try:
+            os.kill(int(folder.name.removeprefix(_FOLDER).partition("-")[0]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (PermissionError, ValueError, OverflowError):
+            continue  # another user's, or none of ours
+
+
 def read_still(clip: Clip, index: int) -> Frame:
     """Return one frame of a video.
 
@@ -186,7 +207,7 @@ def _panned() -> Iterator[Frame]:
 @lru_cache(maxsize=1)
 def example_clip() -> Path:
     """Return a short video that is made of a photo of an installed package, once in a process."""
-    folder = Path(tempfile.mkdtemp(prefix="fastsam-example-"))
+    folder = new_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with open_sinks(folder / "run", ["video"], fps=12) as sinks:
         for frame in _panned():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import threading
 import weakref
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.errors import FastSAMError, PromptError
-from fastsam.page.video_clip import Clip, Limits, open_clip
+from fastsam.page.video_clip import Clip, Limits, new_folder, open_clip
 from fastsam.page.visit import Visit, answer_of, prompt_of
 from fastsam.page.visitors import Shelf, Visitor
 from fastsam.records import Frame
@@ -111,7 +110,7 @@ class VideoVisitor:
         """
         if self.running.locked():
             raise PromptError("Your video is being followed; cancel that first.")
-        folder = Path(tempfile.mkdtemp(prefix="fastsam-video-"))
+        folder = new_folder()
         try:
             clip, frame = open_clip(folder, path, name, limits)
         except FastSAMError:

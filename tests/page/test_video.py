@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +23,7 @@ import fastsam
 from fastsam.config import SegmentConfig
 from fastsam.errors import FastSAMError, PromptError, VideoError
 from fastsam.page import steps
-from fastsam.page.video_clip import Limits, example_clip, plain, read_still
+from fastsam.page.video_clip import Limits, example_clip, new_folder, plain, read_still, sweep
 from fastsam.page.video_run import Finished, Progress, Wanted, follow, report_rows
 from fastsam.page.video_visit import VideoVisitor, result_at, wishes_of
 from fastsam.page.visit import Mark
@@ -379,6 +382,18 @@ def test_files_are_gone_with_the_visitor(clip: Path) -> None:
     del tab
     gc.collect()
     assert not second.exists()
+
+
+def test_folders_of_a_killed_page_are_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    kept = [new_folder(), tmp_path / "fastsam-page-1", tmp_path / "something"]
+    for folder in (gone := tmp_path / f"fastsam-page-{ended.pid}-abc", *kept[1:]):
+        folder.mkdir()
+    sweep()
+    assert not gone.exists()
+    assert all(folder.exists() for folder in kept)
 
 
 def test_a_run_makes_room_for_itself() -> None:
