@@ -98,7 +98,7 @@ def through_followed(reader: VideoReader) -> Iterator[Any]:
 
 def _stream(reader: VideoReader) -> Stream:
     model = FastSAM(segmenter=Passing(), text_model=ColourWordEncoder())
-    return Stream(lambda frame: model.open(frame), reader, 0.4, VideoConfig(lost_after=20))
+    return Stream(lambda frame, *_: model.open(frame), reader, VideoConfig(lost_after=20))
 
 
 # What the frames go through; a stage takes the reader and yields something with a ``frame``, or the frame.

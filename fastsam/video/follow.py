@@ -39,6 +39,7 @@ _GAIN = 0.15  # and the union fits so much better
 _ACCEPT = 0.4  # least score of a candidate
 _TRUST = 0.5  # from which on a candidate is believed whatever it looks like, and learnt from
 _MASK_ODDS = 2.0  # log odds of a cell inside the chosen candidate, -2 outside
+_ALIKE, _ALIKE_AGAIN = 0.0, 0.3  # least mean look where no mask is believed; of an object that was lost
 _LEAST_CELLS = 8
 _SAME_SHARE = 0.5  # two masks that share more than this of the smaller one are of one object
 _LIKE = 0.1  # least mean look of a mask that may be a lost object
@@ -266,7 +267,8 @@ class Follower:
         least_cells = min(_LEAST_CELLS, max(known.area // 2, 1))  # what is small may be small again
         # too few cells to learn looks from
         unsure = known.area < _LEAST_CELLS and guess.score < _ACCEPT
-        if area < least_cells or unsure or (guess.score <= _TRUST and guess.looks[cells].mean() < 0):
+        alike = _ALIKE if known.missing == 0 else _ALIKE_AGAIN
+        if area < least_cells or unsure or (guess.score <= _TRUST and guess.looks[cells].mean() < alike):
             known.missing += 1
             known.crop = None
             known.soft = np.asarray(0.9 * guess.blurred, np.float32)
