@@ -308,7 +308,7 @@ class Follower:
         """Return the rows of the masks that together fit a guess best, and how well; None for no mask."""
         if len(scene.masks) == 0:
             return None, 0.0
-        probable = (1 / (1 + np.exp(-guess.odds))).reshape(-1)
+        probable = (1 / (1 + np.exp(-np.clip(guess.odds, -30, 30)))).reshape(-1)
         before = guess.moved.reshape(-1).astype(np.float32)
         shared = scene.flat_cells @ np.stack([probable, before], axis=1)
         totals = np.array([probable.sum(), before.sum()])
