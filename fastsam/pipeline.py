@@ -450,7 +450,7 @@ class FastSAM:
             part = partial(look, box_xyxy=box, before=None if before is None else before.pyramid)
             return self._session(frame, config, 0.0, part)
 
-        return Stream(opened, open_video(source, **for_reader), video)
+        return Stream(opened, open_video(source, **for_reader), video, self.segmenter)
 
     def _session(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -63,18 +64,24 @@ class NetworkBackend(ABC):
         quality: how to tell a mask's expected IoU, where the file carries a calibration.
 
         sha256: of the checkpoint that it is, or was converted from; equal for equal feature maps.
-
-    Attributes:
-        times_ms: how long the last ``segment`` took: ``prepare``, ``network``, ``decode``.
     """
 
     def __init__(
         self, checkpoint: Path, device: str, stride: int, quality: QualityModel | None, sha256: str
     ) -> None:
         self.sha256 = sha256
+        self._times = threading.local()
         self.checkpoint, self.device = checkpoint, device
         self.stride, self.quality = stride, quality
-        self.times_ms: dict[str, float] = {}
+
+    @property
+    def times_ms(self) -> dict[str, float]:
+        """How long the steps of this thread's last ``segment`` took: ``prepare``, ``network``, ``decode``."""
+        return self._times.__dict__.setdefault("ms", {})  # type: ignore[no-any-return]
+
+    @times_ms.setter
+    def times_ms(self, times: dict[str, float]) -> None:
+        self._times.ms = times
 
     def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
         """Return all masks of a frame, best score first; they stay on the prototype grid."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -65,22 +66,31 @@ def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
 class Watch:
     """Keeps what a network's head sees of the image, and what its backbone hands to the neck, in each pass.
 
-    Masks are compared by it. Networks whose backbone is not listed have no such maps.
-
-    Attributes:
-        maps: of the last pass, finest first.
-        backbone: of the last pass, finest first.
+    Masks are compared by it. Networks whose backbone is not listed have no such maps. Threads have their own.
     """
 
     def __init__(self, network: Any) -> None:
-        self.maps: list[Any] = []
-        self.backbone: list[Any] = []
+        self._kept = threading.local()
         network.model[-1].register_forward_pre_hook(lambda _, given: self.maps.extend(given[0]))
         count = len((getattr(network, "yaml", None) or {}).get("backbone", ()))
         taps = [network.model[i] for i in sorted(set(network.save)) if 0 <= i < count]
         self.levels = len(taps[-_BACKBONE_LEVELS:])
         for layer in taps[-_BACKBONE_LEVELS:]:
             layer.register_forward_hook(lambda _, __, found: self.backbone.append(found))
+
+    @property
+    def maps(self) -> list[Any]:
+        """What the head saw in this thread's last pass, finest first."""
+        return self._list("maps")
+
+    @property
+    def backbone(self) -> list[Any]:
+        """What the backbone handed to the neck in this thread's last pass, finest first."""
+        return self._list("backbone")
+
+    def _list(self, name: str) -> list[Any]:
+        kept: list[Any] = self._kept.__dict__.setdefault(name, [])
+        return kept
 
     def clear(self) -> None:
         """Let go of them."""
@@ -104,6 +114,17 @@ class TorchBackend(NetworkBackend):
         sha256 = file_sha256(Path(checkpoint))
         super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality, sha256)
         self._watch = Watch(self._model)
+        self._cores = self._torch.get_num_threads()
+
+    @property
+    def passes_at_once(self) -> int:
+        """How many passes, in as many threads, are sooner done than one after the other."""
+        self._cores = self._torch.get_num_threads()
+        return 2 if self.device == "cpu" and self._cores > 1 else 1
+
+    def share_cores(self, passes: int) -> None:
+        """Let this thread's passes take their share of the cores, where so many run at once; 1 takes all."""
+        self._torch.set_num_threads(max(self._cores // passes, 1))
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:
         """Run the bare network; see :meth:`fastsam.everything.backend.NetworkBackend.forward`."""

@@ -13,6 +13,7 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -24,6 +25,7 @@ from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
 from fastsam.optional import require
 from fastsam.records import Frame, MaskSet
+from fastsam.video.ahead import LookAhead
 from fastsam.video.objects import TrackedObject
 from fastsam.video.reader import VideoInfo, VideoReader
 from fastsam.video.report import StageTimes
@@ -70,6 +72,7 @@ class Stream:
         open_frame: finds the masks of a frame.
         reader: gives the frames; closed with the stream.
         config: how masks are followed.
+        segmenter: what the masks are found by, if it may run on several frames at once.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class Stream:
         open_frame: Opener,
         reader: VideoReader,
         config: VideoConfig | None = None,
+        segmenter: Any = None,
     ) -> None:
         self.reader = reader
+        self._segmenter = segmenter
         self.config = config or VideoConfig()
         self.times = StageTimes()
         self._open = open_frame
@@ -212,31 +217,44 @@ class Stream:
             PromptError: a prompt that waited for a frame does not fit it.
         """
         calm = _one_blas_thread()
+        ahead = LookAhead(self.reader, self._begin, self._segmenter, self._at_once())
         try:
-            while True:
-                start = time.perf_counter()
-                frame = self.reader.read()
-                if frame is None:
-                    self._tell_waiting()
-                    return
-                read_ms = 1e3 * (time.perf_counter() - start)
-                tracked = self._next(frame, read_ms)
-                if tracked is None:
-                    continue
-                self.times.note(tracked.times_ms, 1e3 * (time.perf_counter() - start))
-                yield frame, tracked
+            start = time.perf_counter()
+            for frame, read_ms, found in ahead:
+                tracked = self._next(frame, read_ms, found)
+                if tracked is not None:
+                    self.times.note(tracked.times_ms, 1e3 * (time.perf_counter() - start))
+                    start = time.perf_counter()
+                    yield frame, tracked
+                    start = time.perf_counter()
+            self._tell_waiting()
         finally:
             calm.restore_original_limits()
+            ahead.close()
             self.close()
 
-    def _next(self, frame: Frame, read_ms: float) -> Tracked | None:
+    def _at_once(self) -> int:
+        """Return on how many frames the network may run at once.
+
+        One where frames are live, for they would be shown late, and where it is not run on all of each.
+        """
+        config = self.config
+        if self.reader.policy != "all" or config.every > 1 or config.target_fps is not None or config.roi:
+            return 1
+        return int(getattr(self._segmenter, "passes_at_once", 1))
+
+    def _begin(self, frame: Frame) -> View:
+        """Find the masks of a frame that will be the next, or the one after."""
+        return self._open(frame, any(index <= frame.index for index in list(self._waiting)), None, None)
+
+    def _next(self, frame: Frame, read_ms: float, found: Future[View] | None) -> Tracked | None:
         """Return a frame's masks, by the network or by motion; None for one that an earlier run has done."""
         self._frame, self._index = frame, frame.index
         first = self._tracking.current is None
         due = [index for index in sorted(self._waiting) if index <= frame.index]
         if self._passes(bool(due)):
             start = time.perf_counter()
-            view = self._seen(frame, bool(due))
+            view = self._seen(frame, bool(due)) if found is None else found.result()
             view.times_ms["read"] = read_ms
             tracked = self._tracking.step(view)
             took_ms = 1e3 * (time.perf_counter() - start)

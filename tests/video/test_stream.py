@@ -17,7 +17,7 @@ from PIL import Image
 from fastsam import FastSAM
 from fastsam.config import VideoConfig
 from fastsam.errors import ConfigError, FastSAMError, PromptError, VideoError
-from fastsam.video import live
+from fastsam.video import ahead, live
 from fastsam.video import stream as module
 from fastsam.video.stream import Stream
 from prompts import Box, Points, Text
@@ -205,7 +205,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 0.0
-        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: self.now_s))
+        for owner in (module, ahead):
+            monkeypatch.setattr(owner, "time", SimpleNamespace(perf_counter=lambda: self.now_s))
 
     def run(self, frames: int, target_fps: float, pass_ms: Callable[[int], float]) -> list[int]:
         """Return the frames on which the network ran."""
