@@ -69,11 +69,8 @@ class ObjectLog:
                 known.trail.pop()  # a prompt has changed what was known of this frame
             known.trail.append((index, (x1 + x2) / 2, (y1 + y2) / 2))
         seen, waiting = set(tracked.ids.tolist()), set(alive)
-        for object_id, known in list(self.objects.items()):
+        for object_id, known in self.objects.items():
             if object_id in seen or known.state == "ended":
-                continue
-            if known.birth == index and object_id not in waiting:
-                del self.objects[object_id]  # it was there until prompts said what to look for
                 continue
             known.state = "lost" if object_id in waiting else "ended"
             known.death = None if known.state == "lost" else index

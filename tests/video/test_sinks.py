@@ -63,7 +63,7 @@ def test_all_files_are_named_and_nothing_else_is_there(tmp_path: Path) -> None:
     assert names == {"overlay.mp4", "davis", "ytvis.json", "mot.txt", "mots.txt", "frames.jsonl", "run.json"}
     assert {path.name for path in sinks.files} == names - {"run.json"}
     assert {row.file.rstrip("/") for row in FORMATS.values()} == names - {"run.json"}
-    assert set(sinks.times_ms) == {"decode", "video", "davis", "jsonl"}
+    assert set(sinks.times_ms) == {"decode", "draw", "video", "davis", "jsonl"}
 
 
 def test_lines_read_back_as_what_was_found(tmp_path: Path) -> None:
