@@ -22,6 +22,7 @@ _OWNERS = {
     "Levels": "fastsam.levels",
     "MaskLike": "prompts",
     "MaskSet": "fastsam.records",
+    "OutputConfig": "fastsam.config",
     "Points": "prompts",
     "Position": "prompts",
     "Reference": "prompts",
@@ -30,8 +31,11 @@ _OWNERS = {
     "SegmentConfig": "fastsam.config",
     "Selection": "fastsam.records",
     "Session": "fastsam.pipeline",
+    "Stream": "fastsam.video.stream",
     "Text": "prompts",
+    "Tracked": "fastsam.video.tracked",
     "TrainConfig": "fastsam.config",
+    "VideoConfig": "fastsam.config",
     "all_of": "prompts",
     "any_of": "prompts",
     "but_not": "prompts",
@@ -42,12 +46,14 @@ _OWNERS = {
 }
 
 if TYPE_CHECKING:
-    from fastsam.config import RenderConfig, SegmentConfig, TrainConfig
+    from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, TrainConfig, VideoConfig
     from fastsam.errors import FastSAMError
     from fastsam.levels import Levels, containment_tree
     from fastsam.pipeline import FastSAM, Result, Session
     from fastsam.records import Frame, MaskSet, Selection
     from fastsam.sources import read_frame
+    from fastsam.video.stream import Stream
+    from fastsam.video.tracked import Tracked
     from prompts import (
         AllOf,
         AnyOf,
@@ -76,6 +82,7 @@ __all__ = [
     "Levels",
     "MaskLike",
     "MaskSet",
+    "OutputConfig",
     "Points",
     "Position",
     "Reference",
@@ -84,8 +91,11 @@ __all__ = [
     "SegmentConfig",
     "Selection",
     "Session",
+    "Stream",
     "Text",
+    "Tracked",
     "TrainConfig",
+    "VideoConfig",
     "__version__",
     "all_of",
     "any_of",
