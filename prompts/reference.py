@@ -20,7 +20,7 @@ from prompts.looks import Looks, looks_among, looks_of
 from prompts.ranking import best_row, ranked_rows
 from prompts.reference_spec import Example, Look, Reference, Region
 from prompts.regions import Box, MaskLike, Points
-from prompts.spec import AllOf, AnyOf, ButNot, Position, Prompt
+from prompts.spec import AllOf, AnyOf, ButNot, Position, Prompt, asks
 from prompts.text import NO_FEATURES, ImageFeatures
 
 __all__ = [
@@ -85,14 +85,11 @@ def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
 def asks_reference(prompt: Prompt | None) -> bool:
     """Tell whether a prompt is a reference or is made of one.
 
+    >>> from prompts.spec import Position
     >>> asks_reference(Position("largest", of=Reference("ref.jpg", Box([0, 0, 9, 9]))))
     True
     """
-    if isinstance(prompt, (AnyOf, AllOf)):
-        return any(asks_reference(member) for member in prompt.prompts)
-    if isinstance(prompt, ButNot):
-        return asks_reference(prompt.prompt) or asks_reference(prompt.unwanted)
-    return asks_reference(prompt.of) if isinstance(prompt, Position) else isinstance(prompt, Reference)
+    return asks(prompt, Reference)
 
 
 def resolve(prompt: Prompt, look: Callable[[Example], Sequence[Look]]) -> Prompt:

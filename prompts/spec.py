@@ -32,6 +32,7 @@ __all__ = [
     "all_of",
     "any_of",
     "as_share",
+    "asks",
     "but_not",
 ]
 
@@ -160,6 +161,19 @@ class ButNot:
 
 
 Prompt = Box | Points | MaskLike | Text | Reference | Position | AnyOf | AllOf | ButNot
+
+
+def asks(prompt: Prompt | None, kind: type) -> bool:
+    """Tell whether a prompt is of a kind or is made of one.
+
+    >>> asks(Position("leftmost", of=Text("a dog")), Text)
+    True
+    """
+    if isinstance(prompt, (AnyOf, AllOf)):
+        return any(asks(member, kind) for member in prompt.prompts)
+    if isinstance(prompt, ButNot):
+        return asks(prompt.prompt, kind) or asks(prompt.unwanted, kind)
+    return asks(prompt.of, kind) if isinstance(prompt, Position) else isinstance(prompt, kind)
 
 
 def any_of(*prompts: Prompt) -> AnyOf:

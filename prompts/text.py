@@ -19,7 +19,7 @@ from fastsam.records import Frame, MaskSet, Selection
 from prompts.crops import MOST_PX, crop_picture
 from prompts.encoder import Encoder
 from prompts.ranking import ranked_rows
-from prompts.spec import AllOf, AnyOf, ButNot, CropStyle, Position, Prompt, Text
+from prompts.spec import CropStyle, Prompt, Text, asks
 from prompts.vocabulary import background, share_a_word, templates
 
 __all__ = [
@@ -302,14 +302,11 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 def asks_text(prompt: Prompt | None) -> bool:
     """Tell whether a prompt is a text or is made of one, so that it needs features.
 
+    >>> from prompts.spec import Position
     >>> asks_text(Position("leftmost", of=Text("a dog")))
     True
     """
-    if isinstance(prompt, (AnyOf, AllOf)):
-        return any(asks_text(member) for member in prompt.prompts)
-    if isinstance(prompt, ButNot):
-        return asks_text(prompt.prompt) or asks_text(prompt.unwanted)
-    return asks_text(prompt.of) if isinstance(prompt, Position) else isinstance(prompt, Text)
+    return asks(prompt, Text)
 
 
 def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> FloatArray:

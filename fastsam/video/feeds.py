@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from fastsam.records import Frame
 from fastsam.sources import read_frame
-from fastsam.video_file import VideoFile
+from fastsam.video_file import Picture, VideoFile
 
 __all__ = ["Counts", "Feed", "FileFeed", "FolderFeed", "IterableFeed", "Raw", "VideoInfo"]
 
@@ -104,6 +104,21 @@ def file_raws(
 ) -> Generator[Raw, None, None]:
     """Yield the frames of an open video that has an end."""
     source = feed.info.source
+    for picture in whole_pictures(feed, video, start, stop, counts):
+
+        def make(picture: Any = picture) -> Frame:
+            name = f"{stem}_{picture.index:06d}"
+            return Frame(picture.rgb(), name, source, picture.index, picture.t_ms)
+
+        yield Raw(picture.index, picture.t_ms, make)
+    if not stop.is_set():
+        counts.truncated = video.trouble
+
+
+def whole_pictures(
+    feed: Feed, video: VideoFile, start: int, stop: threading.Event, counts: Counts
+) -> Iterator[Picture]:
+    """Yield the pictures of an open video until it is to stop; count the damaged ones, and note the size."""
     for picture in video.pictures(start):
         if stop.is_set():
             return
@@ -112,13 +127,7 @@ def file_raws(
             continue
         if feed.info.size_hw is None:
             feed.info = replace(feed.info, size_hw=picture.size_hw)
-
-        def make(picture: Any = picture) -> Frame:
-            name = f"{stem}_{picture.index:06d}"
-            return Frame(picture.rgb(), name, source, picture.index, picture.t_ms)
-
-        yield Raw(picture.index, picture.t_ms, make)
-    counts.truncated = video.trouble
+        yield picture
 
 
 class FolderFeed(Feed):

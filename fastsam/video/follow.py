@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fastsam.records import MaskSet
 from fastsam.stores import Crop
 from fastsam.video.looks import Projector, TargetModel
-from fastsam.video.scene import FloatArray, Scene, follow_flow, to_size
+from fastsam.video.scene import FloatArray, Scene, follow_flow, shared_cells, to_size
 
 __all__ = ["Followed", "Follower", "Sight", "pixels"]
 
@@ -88,9 +88,8 @@ class Followed:
     def note(self, cells: BoolArray, scene: Scene, ids: NDArray[np.int64]) -> None:
         """Remember which track the object is, and which are others: those that lie beside it."""
         mask = cells.reshape(-1).astype(np.float32)
-        shared, own = scene.flat_cells @ mask, float(mask.sum())
-        union = scene.areas + own - shared
-        overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+        own = mask.sum(keepdims=True)
+        (shared,), (overlap,) = shared_cells(mask[None], own, scene)
         inside = shared / np.maximum(np.minimum(scene.areas, own), 1)
         if len(overlap) and overlap.max() > 0.6 and ids[int(overlap.argmax())]:
             self.track_id = int(ids[int(overlap.argmax())])

@@ -25,7 +25,6 @@ _SAME_LOOK = 0.9  # cosine from which on a lost mask may come back elsewhere
 _SAME_SIZE = 0.5  # and the least ratio of the two areas
 _LEAST_UNLIKE = 0.4  # of the worst distance: what was lost does not take the mask of what is still there
 _LOOK_SHARE = 0.2  # of the look in the distance of two masks that overlap
-_SHADES = 4  # of red, green and blue each, where only colours tell masks apart
 _WORST = 0.75  # no match beyond this distance: masks that share a quarter, and look alike
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, ImageError, VideoError
 from fastsam.records import Frame
-from fastsam.video.feeds import Counts, Feed, Raw, VideoInfo, file_raws
+from fastsam.video.feeds import Counts, Feed, Raw, VideoInfo, file_raws, whole_pictures
 from fastsam.video_file import VideoFile
 
 __all__ = ["SCHEMES", "CameraFeed", "LiveFeed", "UrlFeed", "shown_url"]
@@ -151,16 +151,9 @@ class UrlFeed(LiveFeed):
         video, self._first = self._first or self._opened(), None
         with video:
             self._describe(video)
-            for picture in video.pictures():
-                if stop.is_set():
-                    return
-                if picture is None:
-                    counts.corrupt += 1
-                    continue
-                if self.info.size_hw is None:
-                    self.info = replace(self.info, size_hw=picture.size_hw)
+            for picture in whole_pictures(self, video, 0, stop, counts):
                 yield picture.rgb
-            if video.trouble:
+            if video.trouble and not stop.is_set():
                 raise VideoError(video.trouble)
 
     def _describe(self, video: VideoFile) -> None:

@@ -14,7 +14,7 @@ from fastsam.pyramid import Pyramid, coverage
 from fastsam.records import Frame, MaskSet
 from fastsam.stores import GridStore
 
-__all__ = ["Scene", "flow_between", "follow_flow", "grown", "to_size"]
+__all__ = ["Scene", "flow_between", "follow_flow", "grown", "shared_cells", "to_size"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -163,6 +163,19 @@ class Scene:
         columns = slice(int(x0 / share[1]), max(int(np.ceil(x1 / share[1])), 1))
         part = values[rows, columns]
         return np.asarray(part * (8 / (np.linalg.norm(part, axis=2, keepdims=True) + np.float32(1e-6))))
+
+
+def shared_cells(ours: FloatArray, our_areas: FloatArray, scene: Scene) -> tuple[FloatArray, FloatArray]:
+    """Return (K, N) how many cells K other masks share with those of a frame, and their IoU.
+
+    Args:
+        ours: (K, cells) float32, ones in the cells of each mask.
+        our_areas: (K,) cells.
+        scene: the frame, on the same grid.
+    """
+    shared = ours @ scene.flat_cells.T
+    union = our_areas[:, None] + scene.areas[None] - shared
+    return shared, np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
 def grown(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:

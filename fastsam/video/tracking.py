@@ -20,7 +20,7 @@ from fastsam.video.follow import Follower, Sight, pixels
 from fastsam.video.ids import MaskTracker
 from fastsam.video.looks import Projector
 from fastsam.video.objects import ObjectLog
-from fastsam.video.scene import FloatArray, Scene, flow_between, follow_flow
+from fastsam.video.scene import FloatArray, Scene, flow_between, follow_flow, shared_cells
 from fastsam.video.standing import Standing, stands
 from fastsam.video.tracked import Tracked
 from prompts import MaskLike, Points, Prompt
@@ -264,9 +264,7 @@ class Tracking:
         self.log.clear()  # of the numbers that the frame had when it was stepped through again
         labels = labels or ("",) * len(ids)
         found = Scene(now.view.frame, masks, now.scene.letterbox)
-        shared = found.flat_cells @ now.scene.flat_cells.T
-        union = found.areas[:, None] + now.scene.areas[None] - shared
-        overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+        _, overlap = shared_cells(found.flat_cells, found.areas, now.scene)
         rows = overlap.argmax(axis=1) if overlap.size else np.zeros(0, np.int64)
         same = {int(ids[k]): int(row) for k, row in enumerate(rows.tolist()) if overlap[k, row] > _RENAME_IOU}
         if not prompted:
