@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fastsam.cli import main
+from fastsam.cli.main import main
 
 __all__ = ["main"]
 

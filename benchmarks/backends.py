@@ -24,13 +24,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from fastsam.cli.demo import demo_photo
 from fastsam.config import SegmentConfig
-from fastsam.demo import demo_photo
 from fastsam.errors import FastSAMError
-from fastsam.everything.encode import network_input
-from fastsam.geometry import Letterbox
-from fastsam.networks import BACKENDS, open_network
-from fastsam.sources import read_frame
+from fastsam.everything.backends.choose import BACKENDS, open_network
+from fastsam.everything.network_input import network_input
+from fastsam.images.reading import read_frame
+from fastsam.masks.letterbox import Letterbox
 
 _WARM_UP = 2
 STEPS = ("network", "network, processor time", "segment")

@@ -23,9 +23,9 @@ from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.evaluation.prompting import mask_iou
 from fastsam.evaluation.runner import first_images, read_listed
-from fastsam.masks import decode_rle, farthest_point, rle_iou_matrix
-from fastsam.records import MaskSet
-from fastsam.refine import refine
+from fastsam.masks.dense import decode_rle, farthest_point, rle_iou_matrix
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.refine import refine
 
 COLUMNS = ("auto", "whole", "part", "subpart", "best of three", "oracle")
 

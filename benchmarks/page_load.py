@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fastsam import Box, FastSAM, Points  # noqa: E402
-from fastsam.demo import demo_photo  # noqa: E402
+from fastsam.cli.demo import demo_photo  # noqa: E402
 from tests.page.server import Visitor  # noqa: E402
 
 SERVER = """

@@ -32,11 +32,11 @@ from fastsam import FastSAM, MaskLike, Reference, read_frame
 from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.errors import PromptError
-from fastsam.masks import box_from_mask, encode_rle, rle_iou_matrix
-from fastsam.sources import list_images, read_mask
-from prompts import Example, Look
-from prompts.looks import Looks, looks_of
-from prompts.reference import look_at, probabilities
+from fastsam.images.reading import list_images, read_mask
+from fastsam.masks.dense import box_from_mask, encode_rle, rle_iou_matrix
+from fastsam.prompts import Example, Look
+from fastsam.prompts.appearance import Looks, looks_of
+from fastsam.prompts.reference import look_at, probabilities
 
 FloatArray = NDArray[np.float32]
 COLUMNS = ("random", "box", "ours", "oracle")

@@ -31,11 +31,11 @@ from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.errors import FastSAMError
 from fastsam.evaluation.prompting import mask_iou
-from fastsam.everything.torch_backend import TorchBackend
-from fastsam.masks import box_from_mask, decode_rle, farthest_point, iou_matrix
-from fastsam.records import Frame, MaskSet
-from fastsam.sources import read_frame
-from prompts import Box, Points, select
+from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.reading import read_frame
+from fastsam.masks.dense import box_from_mask, decode_rle, farthest_point, iou_matrix
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.prompts import Box, Points, select
 
 BoolArray = NDArray[np.bool_]
 

@@ -33,12 +33,12 @@ from ultralytics.utils import ASSETS
 import fastsam
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, FastSAMError
-from fastsam.everything.torch_backend import TorchBackend
-from fastsam.masks import farthest_point
-from fastsam.pipeline import Session
-from fastsam.records import Frame, MaskSet
-from fastsam.sources import read_frame
-from prompts import Box, Points
+from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.reading import read_frame
+from fastsam.masks.dense import farthest_point
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.model import Session
+from fastsam.prompts import Box, Points
 
 Times = dict[str, float]
 _PROMPTS = 5  # boxes and points a round, of masks of different sizes

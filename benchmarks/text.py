@@ -38,13 +38,13 @@ from rich.table import Table
 from ultralytics.utils import ASSETS
 
 from fastsam.errors import FastSAMError
-from fastsam.everything.torch_backend import TorchBackend
-from fastsam.pipeline import FastSAM
-from fastsam.records import Frame, MaskSet
-from fastsam.sources import read_frame
-from fastsam.text_models import open_text_model
-from prompts import ImageFeatures, Text, select
-from prompts.text import Embedder
+from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.reading import read_frame
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.model import FastSAM
+from fastsam.prompts import ImageFeatures, Text, select
+from fastsam.prompts.text.matching import Embedder
+from fastsam.prompts.text.models import open_text_model
 
 TEXTS = (
     "a bus", "a person", "an elephant", "a car", "a street",

@@ -39,9 +39,9 @@ from fastsam.datasets import read_coco
 from fastsam.errors import FastSAMError
 from fastsam.evaluation.metrics import AREAS, best_ious, match_image, recall_and_precision
 from fastsam.everything.tiling import TiledSegmenter
-from fastsam.masks import iou_matrix, rle_iou_matrix
-from fastsam.refine import refine
-from fastsam.sources import read_frame
+from fastsam.images.reading import read_frame
+from fastsam.masks.dense import iou_matrix, rle_iou_matrix
+from fastsam.masks.refine import refine
 
 WHO = ("ours", "ours, tiles", "peer")
 _SMALL_SHARE = 0.005  # of the image: the other meaning of a small object

@@ -29,11 +29,11 @@ import cv2
 import numpy as np
 
 from fastsam import FastSAM, Points
-from fastsam.everything.encode import network_input
-from fastsam.geometry import Letterbox
-from fastsam.video.reader import open_video
-from fastsam.video.sinks import open_sinks
-from fastsam.weights import resolve
+from fastsam.everything.network_input import network_input
+from fastsam.masks.letterbox import Letterbox
+from fastsam.video.read.reader import open_video
+from fastsam.video.write.sinks import open_sinks
+from fastsam.weights.table import resolve
 
 
 def network(model: FastSAM, frames: list[Any], imgsz: int) -> float:

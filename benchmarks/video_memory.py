@@ -31,13 +31,13 @@ import numpy as np  # noqa: E402
 
 from fastsam import FastSAM  # noqa: E402
 from fastsam.config import SegmentConfig, VideoConfig  # noqa: E402
-from fastsam.geometry import Letterbox  # noqa: E402
-from fastsam.pyramid import Pyramid  # noqa: E402
-from fastsam.records import Frame, MaskSet  # noqa: E402
+from fastsam.masks.letterbox import Letterbox  # noqa: E402
+from fastsam.masks.maskset import Frame, MaskSet  # noqa: E402
+from fastsam.masks.pyramid import Pyramid  # noqa: E402
+from fastsam.prompts import Box, Points, Text  # noqa: E402
 from fastsam.testing import ColourWordEncoder  # noqa: E402
-from fastsam.video.reader import VideoReader, open_video  # noqa: E402
+from fastsam.video.read.reader import VideoReader, open_video  # noqa: E402
 from fastsam.video.stream import Stream  # noqa: E402
-from prompts import Box, Points, Text  # noqa: E402
 from tests.video.clips import number_of, panned_clip, panned_frames  # noqa: E402
 from tests.video.servers import jpegs, mjpeg_server  # noqa: E402
 

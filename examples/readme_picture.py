@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fastsam import Box, FastSAM, Points
-from fastsam.demo import demo_photo
+from fastsam.cli.demo import demo_photo
 
 
 def main(target: str) -> None:

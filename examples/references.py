@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fastsam import Box, FastSAM
-from fastsam.demo import demo_photo
+from fastsam.cli.demo import demo_photo
 
 HEIGHT = 420
 PERSON = Box((48, 398, 245, 903))

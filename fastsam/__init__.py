@@ -6,55 +6,59 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
+# In a checkout ``fastsam/prompts`` is a symbolic link to ``prompts/`` beside this folder. Where git cannot
+# make links (Windows), look for it there; an installed package has a real folder.
+if not os.path.isdir(os.path.join(__path__[0], "prompts")):
+    __path__.append(os.path.dirname(__path__[0]))
+
 # Public name -> module that owns it. Nothing is imported until a name is used.
 _OWNERS = {
-    "AllOf": "prompts",
-    "AnyOf": "prompts",
-    "Box": "prompts",
-    "ButNot": "prompts",
-    "FastSAM": "fastsam.pipeline",
+    "AllOf": "fastsam.prompts",
+    "AnyOf": "fastsam.prompts",
+    "Box": "fastsam.prompts",
+    "ButNot": "fastsam.prompts",
+    "FastSAM": "fastsam.model",
     "FastSAMError": "fastsam.errors",
-    "Frame": "fastsam.records",
-    "Levels": "fastsam.levels",
-    "MaskLike": "prompts",
-    "MaskSet": "fastsam.records",
+    "Frame": "fastsam.masks.maskset",
+    "Levels": "fastsam.masks.levels",
+    "MaskLike": "fastsam.prompts",
+    "MaskSet": "fastsam.masks.maskset",
     "OutputConfig": "fastsam.config",
-    "Points": "prompts",
-    "Position": "prompts",
-    "Reference": "prompts",
+    "Points": "fastsam.prompts",
+    "Position": "fastsam.prompts",
+    "Reference": "fastsam.prompts",
     "RenderConfig": "fastsam.config",
-    "Result": "fastsam.pipeline",
+    "Result": "fastsam.model",
     "SegmentConfig": "fastsam.config",
-    "Selection": "fastsam.records",
-    "Session": "fastsam.pipeline",
+    "Selection": "fastsam.masks.maskset",
+    "Session": "fastsam.model",
     "Stream": "fastsam.video.stream",
-    "Text": "prompts",
-    "Tracked": "fastsam.video.tracked",
+    "Text": "fastsam.prompts",
+    "Tracked": "fastsam.video.track.tracked",
     "TrainConfig": "fastsam.config",
     "VideoConfig": "fastsam.config",
-    "all_of": "prompts",
-    "any_of": "prompts",
-    "but_not": "prompts",
-    "containment_tree": "fastsam.levels",
-    "prompt_from_json": "prompts",
-    "read_frame": "fastsam.sources",
-    "select": "prompts",
+    "all_of": "fastsam.prompts",
+    "any_of": "fastsam.prompts",
+    "but_not": "fastsam.prompts",
+    "containment_tree": "fastsam.masks.levels",
+    "prompt_from_json": "fastsam.prompts",
+    "read_frame": "fastsam.images.reading",
+    "select": "fastsam.prompts",
 }
 
 if TYPE_CHECKING:
     from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, TrainConfig, VideoConfig
     from fastsam.errors import FastSAMError
-    from fastsam.levels import Levels, containment_tree
-    from fastsam.pipeline import FastSAM, Result, Session
-    from fastsam.records import Frame, MaskSet, Selection
-    from fastsam.sources import read_frame
-    from fastsam.video.stream import Stream
-    from fastsam.video.tracked import Tracked
-    from prompts import (
+    from fastsam.images.reading import read_frame
+    from fastsam.masks.levels import Levels, containment_tree
+    from fastsam.masks.maskset import Frame, MaskSet, Selection
+    from fastsam.model import FastSAM, Result, Session
+    from fastsam.prompts import (
         AllOf,
         AnyOf,
         Box,
@@ -70,6 +74,8 @@ if TYPE_CHECKING:
         prompt_from_json,
         select,
     )
+    from fastsam.video.stream import Stream
+    from fastsam.video.track.tracked import Tracked
 
 __all__ = [
     "AllOf",

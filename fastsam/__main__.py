@@ -1,6 +1,6 @@
 """``python -m fastsam`` is the ``fastsam`` command."""
 
-from fastsam.cli import main
+from fastsam.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from fastsam.errors import DatasetError, InputError
-from fastsam.masks import Rle, decode_rle, encode_rle, fill_polygons
-from fastsam.optional import require
+from fastsam.masks.dense import Rle, decode_rle, encode_rle, fill_polygons
+from fastsam.needed import require
 
 __all__ = [
     "CAPTIONS_NAME",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import RecordError
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
 
 __all__ = ["ColourWordEncoder", "FixedSegmenter"]
 

@@ -3,10 +3,10 @@
 Works on the masks of any segmenter: ``select(MaskSet.from_dense(masks), Box([0, 0, 9, 9]))``.
 """
 
-from prompts.parse import parse_box, parse_point, prompt_from_json
-from prompts.reference_spec import Example, Look
-from prompts.selection import select
-from prompts.spec import (
+from fastsam.prompts.json_form import parse_box, parse_point, prompt_from_json
+from fastsam.prompts.reference_spec import Example, Look
+from fastsam.prompts.selection import select
+from fastsam.prompts.spec import (
     AllOf,
     AnyOf,
     Box,
@@ -22,7 +22,7 @@ from prompts.spec import (
     any_of,
     but_not,
 )
-from prompts.text import ImageFeatures
+from fastsam.prompts.text.matching import ImageFeatures
 
 __all__ = [
     "AllOf",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.geometry import Region, check_boxes
-from fastsam.records import MaskSet, Selection
-from prompts.ranking import best_row
-from prompts.spec import Box
+from fastsam.masks.letterbox import Region, check_boxes
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.prompts.ranking import best_row
+from fastsam.prompts.spec import Box
 
 __all__ = ["answer", "score"]
 

@@ -2,7 +2,7 @@
 
 A region drawn over three people is best answered by three masks. The numbers were chosen on training images
 (docs/evaluation.md). Masks are compared on the lattice of
-:mod:`fastsam.levels`, so a large region costs no more than a small one.
+:mod:`fastsam.masks.levels`, so a large region costs no more than a small one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.levels import samples_of
-from fastsam.records import MaskSet
-from prompts.ranking import ranked_rows
+from fastsam.masks.levels import samples_of
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts.ranking import ranked_rows
 
 __all__ = ["MARGIN", "STROKE_SHARE", "masks_inside"]
 

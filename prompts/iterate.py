@@ -2,7 +2,8 @@
 
 SAM's ``mask_input`` is the model, without a network: the answer is the earlier one,
 
-1. joined with what the foreground points outside it would select by themselves (:mod:`prompts.point`);
+1. joined with what the foreground points outside it would select by themselves
+   (:mod:`fastsam.prompts.point`);
 2. cut by the mask under each background point inside it: one that spares all foreground points and holds
    less than half of the answer; if there is none, less than 0.8 (what holds more is the answer itself);
 3. unchanged where no mask can do either, and the reason says so.
@@ -13,14 +14,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.geometry import Region
-from fastsam.levels import SAME_IOU
-from fastsam.records import MaskSet, Selection
-from fastsam.stores import Crop
-from prompts.mask import rasterise
-from prompts.point import answer_object, checked, click_prior, erase
-from prompts.ranking import best_row, ranked_rows
-from prompts.spec import MaskLike, Points
+from fastsam.masks.letterbox import Region
+from fastsam.masks.levels import SAME_IOU
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.stores.grid import Crop
+from fastsam.prompts.mask import rasterise
+from fastsam.prompts.point import answer_object, checked, click_prior, erase
+from fastsam.prompts.ranking import best_row, ranked_rows
+from fastsam.prompts.spec import MaskLike, Points
 
 __all__ = ["answer"]
 

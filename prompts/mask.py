@@ -1,6 +1,6 @@
 """Mask prompts: the IoU of each mask with a drawn region, or how much of a scribble it covers.
 
-Where one mask does not explain what was drawn, several may together (:mod:`prompts.group`).
+Where one mask does not explain what was drawn, several may together (:mod:`fastsam.prompts.group`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import InputError, PromptError
-from fastsam.geometry import Region, check_points
-from fastsam.levels import SAME_IOU
-from fastsam.masks import decode_rle, fill_polygons
-from fastsam.records import MaskSet, Selection
-from prompts.group import MARGIN, STROKE_SHARE, masks_inside
-from prompts.point import click_prior
-from prompts.ranking import best_row
-from prompts.spec import MaskLike
+from fastsam.masks.dense import decode_rle, fill_polygons
+from fastsam.masks.letterbox import Region, check_points
+from fastsam.masks.levels import SAME_IOU
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.prompts.group import MARGIN, STROKE_SHARE, masks_inside
+from fastsam.prompts.point import click_prior
+from fastsam.prompts.ranking import best_row
+from fastsam.prompts.spec import MaskLike
 
 __all__ = ["answer", "rasterise", "score"]
 

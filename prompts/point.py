@@ -10,7 +10,7 @@ What an object's clicks mean, in order:
 4. only background points: every mask that holds none of them.
 
 SAM (arXiv 2304.02643) answers an ambiguous click with three nested masks; here they are chosen from
-the masks that exist already. Clicks on an earlier answer: :mod:`prompts.iterate`.
+the masks that exist already. Clicks on an earlier answer: :mod:`fastsam.prompts.iterate`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.geometry import Region, check_points
-from fastsam.levels import LEVELS, SAME_IOU, Level
-from fastsam.records import MaskSet, Selection
-from fastsam.stores import Crop
-from prompts.ranking import ranked_rows
-from prompts.spec import ObjectPoints, Points
+from fastsam.masks.letterbox import Region, check_points
+from fastsam.masks.levels import LEVELS, SAME_IOU, Level
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.stores.grid import Crop
+from fastsam.prompts.ranking import ranked_rows
+from fastsam.prompts.spec import ObjectPoints, Points
 
 __all__ = ["Answer", "answer", "answer_object", "checked", "click_prior", "erase", "score"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.records import MaskSet, Selection
-from prompts.ranking import ranked_rows
-from prompts.spec import Position
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.prompts.ranking import ranked_rows
+from fastsam.prompts.spec import Position
 
 __all__ = ["answer", "score"]
 

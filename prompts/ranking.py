@@ -7,7 +7,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.records import MaskSet
+from fastsam.masks.maskset import MaskSet
 
 __all__ = ["best_row", "ranked_rows"]
 

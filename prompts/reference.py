@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.records import MaskSet, Selection
-from prompts import box, mask, point
-from prompts.looks import Looks, looks_among, looks_of
-from prompts.ranking import best_row, ranked_rows
-from prompts.reference_spec import Example, Look, Reference, Region
-from prompts.regions import Box, MaskLike, Points
-from prompts.spec import AllOf, AnyOf, ButNot, Position, Prompt, asks
-from prompts.text import NO_FEATURES, ImageFeatures
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.prompts import box, mask, point
+from fastsam.prompts.appearance import Looks, looks_among, looks_of
+from fastsam.prompts.ranking import best_row, ranked_rows
+from fastsam.prompts.reference_spec import Example, Look, Reference, Region
+from fastsam.prompts.regions import Box, MaskLike, Points
+from fastsam.prompts.spec import AllOf, AnyOf, ButNot, Position, Prompt, asks
+from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures
 
 __all__ = [
     "answer",
@@ -85,7 +85,7 @@ def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
 def asks_reference(prompt: Prompt | None) -> bool:
     """Tell whether a prompt is a reference or is made of one.
 
-    >>> from prompts.spec import Position
+    >>> from fastsam.prompts.spec import Position
     >>> asks_reference(Position("largest", of=Reference("ref.jpg", Box([0, 0, 9, 9]))))
     True
     """

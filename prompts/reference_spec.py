@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from prompts.regions import Box, MaskLike, Points, as_share
+from fastsam.prompts.regions import Box, MaskLike, Points, as_share
 
 __all__ = ["Example", "Look", "Mode", "Reference", "Region"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.geometry import as_floats, as_text, check_box_order
-from fastsam.records import MaskSet, Selection
+from fastsam.masks.letterbox import as_floats, as_text, check_box_order
+from fastsam.masks.maskset import MaskSet, Selection
 
 __all__ = ["Box", "ClickLevel", "MaskLike", "ObjectPoints", "Points", "as_share"]
 

@@ -2,8 +2,8 @@
 
 A new kind of prompt joins here: one module with ``score`` and ``answer``, one line in ``_SCORERS`` and one in
 ``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; texts and
-references need the photo too, which comes as :class:`prompts.text.ImageFeatures` and is handed on to those in
-combinations.
+references need the photo too, which comes as :class:`fastsam.prompts.text.matching.ImageFeatures` and is
+handed on to those in combinations.
 """
 
 from __future__ import annotations
@@ -16,11 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.records import MaskSet, Selection
-from prompts import box, iterate, mask, point, position, reference, text
-from prompts.ranking import best_row, ranked_rows
-from prompts.spec import AllOf, AnyOf, Box, ButNot, MaskLike, Points, Position, Prompt, Reference, Text
-from prompts.text import ImageFeatures
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.prompts import box, iterate, mask, point, position, reference
+from fastsam.prompts.ranking import best_row, ranked_rows
+from fastsam.prompts.spec import (
+    AllOf,
+    AnyOf,
+    Box,
+    ButNot,
+    MaskLike,
+    Points,
+    Position,
+    Prompt,
+    Reference,
+    Text,
+)
+from fastsam.prompts.text import matching as text
+from fastsam.prompts.text.matching import ImageFeatures
 
 __all__ = ["select"]
 

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fastsam.errors import PromptError
-from prompts.reference_spec import Reference
-from prompts.regions import Box, ClickLevel, MaskLike, ObjectPoints, Points, as_share
+from fastsam.prompts.reference_spec import Reference
+from fastsam.prompts.regions import Box, ClickLevel, MaskLike, ObjectPoints, Points, as_share
 
 __all__ = [
     "AllOf",

@@ -41,7 +41,7 @@ def embedded_weights() -> Path:
     from fastsam.errors import WeightsError
 
     try:
-        from fastsam.weights import resolve
+        from fastsam.weights.table import resolve
 
         return Path(resolve(None).path)
     except (ImportError, WeightsError) as error:
@@ -85,6 +85,6 @@ def converted_weights(embedded_weights: Path) -> Path:
     """The default checkpoint in ONNX, as a first use of another backend leaves it in the cache folder."""
     for package in ("onnx", "onnxruntime"):
         pytest.importorskip(package)
-    from fastsam.networks import open_network
+    from fastsam.everything.backends.choose import open_network
 
     return open_network(embedded_weights, backend="onnx").segmenter.checkpoint

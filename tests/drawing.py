@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastsam.geometry import GridMap, Letterbox
-from fastsam.records import MaskSet
-from fastsam.stores import GridStore
-from prompts import Box, MaskLike, Points
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.stores.grid import GridStore
+from fastsam.prompts import Box, MaskLike, Points
 from tests.oracles import Scene
 
 BoolArray = NDArray[np.bool_]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from prompts import AllOf, AnyOf, Box, ButNot, MaskLike, ObjectPoints, Points
+from fastsam.prompts import AllOf, AnyOf, Box, ButNot, MaskLike, ObjectPoints, Points
 
 BoolArray = NDArray[np.bool_]
 SAME_IOU = Fraction(4, 5)

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from typer.main import get_command
 
-from fastsam import cli
-from fastsam.demo import demo_photo
+from fastsam.cli import main as cli
+from fastsam.cli.demo import demo_photo
 from tests.video.clips import panned_clip
 
 ROOT = Path(__file__).parent.parent

@@ -34,10 +34,10 @@ def test_unknown_name_is_an_attribute_error() -> None:
     ("statement", "heavy"),
     [
         ("import fastsam", ["numpy", "cv2", "torch", "ultralytics", "PIL", "gradio"]),
-        ("import fastsam.cli", ["cv2", "torch", "ultralytics", "gradio", "open_clip"]),
-        ("import prompts", ["torch", "ultralytics", "gradio", "open_clip"]),
+        ("import fastsam.cli.main", ["cv2", "torch", "ultralytics", "gradio", "open_clip"]),
+        ("import fastsam.prompts", ["torch", "ultralytics", "gradio", "open_clip"]),
         (
-            "import fastsam.pipeline",
+            "import fastsam.model",
             ["torch", "ultralytics", "gradio", "open_clip", "onnxruntime", "openvino"],
         ),
     ],

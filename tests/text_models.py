@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
 from tests.drawing import ellipse, rectangle
 
 SIZE = (60, 100)

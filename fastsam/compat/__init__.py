@@ -1,6 +1,6 @@
 """The call shapes of CASIA's FastSAM and of SAM, over this package: existing code changes its import.
 
-What answers is :mod:`fastsam.pipeline`; nothing here segments or selects. Code written for CASIA's
+What answers is :mod:`fastsam.model`; nothing here segments or selects. Code written for CASIA's
 repository::
 
     from fastsam.compat import FastSAM, FastSAMPrompt      # was: from fastsam import FastSAM, FastSAMPrompt

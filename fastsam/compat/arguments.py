@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastsam.errors import ConfigError
-from fastsam.pipeline import FastSAM
+from fastsam.model import FastSAM
 
 __all__ = ["boxes_inside", "model_of", "warn_ignored"]
 

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from fastsam.compat.arguments import boxes_inside, model_of, warn_ignored
 from fastsam.config import RenderConfig
 from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError
-from fastsam.masks import clean
-from fastsam.pipeline import FastSAM as Model
-from fastsam.pipeline import Session
-from fastsam.records import MaskSet
-from fastsam.render import overlay, save_image
-from fastsam.sources import FrameSource, read_frame
-from fastsam.stores import Crop
-from prompts import Box, Points, Text
-from prompts.encoder import Encoder
+from fastsam.images.drawing import overlay, save_image
+from fastsam.images.reading import FrameSource, read_frame
+from fastsam.masks.dense import clean
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.stores.grid import Crop
+from fastsam.model import FastSAM as Model
+from fastsam.model import Session
+from fastsam.prompts import Box, Points, Text
+from fastsam.prompts.text.encoder import Encoder
 
 __all__ = ["Boxes", "FastSAM", "FastSAMPrompt", "Masks", "Results"]
 

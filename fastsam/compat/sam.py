@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from fastsam.compat.arguments import boxes_inside, model_of, warn_ignored
 from fastsam.errors import ConfigError, ImageError, PromptError
 from fastsam.everything.decode import nms
-from fastsam.geometry import Region
-from fastsam.masks import clean, encode_crop, farthest_point
-from fastsam.pipeline import FastSAM as Model
-from fastsam.pipeline import Session
-from fastsam.records import MaskSet, Selection
-from fastsam.sources import FrameSource
-from fastsam.stores import Crop
-from fastsam.tile_stores import JoinedStore
-from prompts import Box, MaskLike, Points, Prompt, all_of, select
-from prompts.box import score as box_ious
-from prompts.mask import score as mask_ious
+from fastsam.images.reading import FrameSource
+from fastsam.masks.dense import clean, encode_crop, farthest_point
+from fastsam.masks.letterbox import Region
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.stores.grid import Crop
+from fastsam.masks.stores.joined import JoinedStore
+from fastsam.model import FastSAM as Model
+from fastsam.model import Session
+from fastsam.prompts import Box, MaskLike, Points, Prompt, all_of, select
+from fastsam.prompts.box import score as box_ious
+from fastsam.prompts.mask import score as mask_ious
 
 __all__ = ["SamAutomaticMaskGenerator", "SamPredictor"]
 

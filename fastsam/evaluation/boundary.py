@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import InputError
 from fastsam.evaluation.lines import LineMatcher, thin_lines
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
 
 __all__ = [
     "MAX_DISTANCE",

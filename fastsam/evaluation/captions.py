@@ -10,14 +10,14 @@ import numpy as np
 
 import fastsam
 from fastsam.datasets import CAPTIONS_NAME, Split, read_captions
-from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.answers import hit_rate
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards
-from fastsam.sources import read_frame
-from fastsam.text_models import vectors_identity
-from prompts.text import Embedder
+from fastsam.images.reading import read_frame
+from fastsam.prompts.text.matching import Embedder
+from fastsam.prompts.text.models import vectors_identity
+from fastsam.weights.download import file_sha256
 
 __all__ = ["caption_figures"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastsam.errors import InputError
 from fastsam.evaluation.shards import write_atomic
-from fastsam.optional import require
+from fastsam.needed import require
 
 __all__ = ["LABELS", "TEXT_LABELS", "VOS_LABELS", "clip_table", "save_json", "table"]
 

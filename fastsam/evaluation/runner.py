@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 import fastsam
 from fastsam.config import EvalConfig, SegmentConfig
 from fastsam.datasets import CocoDataset, CocoImage, Split, boundary_file, read_boundaries, read_coco
-from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.boundary import (
     BoundaryCounts,
@@ -36,14 +35,15 @@ from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, model_identity
 from fastsam.evaluation.worst import save_worst
-from fastsam.masks import Rle, decode_rle, rle_iou_matrix
-from fastsam.records import Frame, MaskSet
-from fastsam.refine import refine
-from fastsam.sources import read_frame
+from fastsam.images.reading import read_frame
+from fastsam.masks.dense import Rle, decode_rle, rle_iou_matrix
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.refine import refine
+from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
-    from fastsam.everything.backend import Segmenter
-    from fastsam.pipeline import FastSAM
+    from fastsam.everything.segmenter import Segmenter
+    from fastsam.model import FastSAM
 
 __all__ = ["evaluate", "first_images", "read_listed"]
 

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError, ExportError
+from fastsam.weights.download import file_sha256
 
 __all__ = ["Arrays", "Shards", "fingerprint", "model_identity", "write_atomic"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fastsam.config import RenderConfig
 from fastsam.evaluation.clips import Clip
 from fastsam.evaluation.vos_metrics import region_similarity
-from fastsam.records import Frame, MaskSet
-from fastsam.render import overlay, save_image
+from fastsam.images.drawing import overlay, save_image
+from fastsam.masks.maskset import Frame, MaskSet
 
 __all__ = ["save_strip"]
 

@@ -22,7 +22,6 @@ from pycocotools import mask as coco_mask
 import fastsam
 from fastsam.config import SegmentConfig, TextEvalConfig
 from fastsam.datasets import CAPTIONS_NAME, CocoDataset, CocoImage, Split, annotation_rle, read_coco
-from fastsam.download import file_sha256
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.answers import NEITHER, RIGHT, Answers, judge, known_figures
 from fastsam.evaluation.captions import caption_figures
@@ -31,15 +30,16 @@ from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.runner import first_images, read_listed
 from fastsam.evaluation.shards import Arrays, Shards, model_identity
-from fastsam.masks import Rle, decode_rle, rle_iou_matrix
-from fastsam.records import Frame, MaskSet
-from fastsam.text_models import open_text_model, vectors_identity
-from prompts.spec import CropStyle, Text
-from prompts.text import Embedder, ImageFeatures, probabilities, score
-from prompts.vocabulary import background, templates
+from fastsam.masks.dense import Rle, decode_rle, rle_iou_matrix
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.prompts.spec import CropStyle, Text
+from fastsam.prompts.text.matching import Embedder, ImageFeatures, probabilities, score
+from fastsam.prompts.text.models import open_text_model, vectors_identity
+from fastsam.prompts.text.vocabulary import background, templates
+from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
-    from fastsam.pipeline import FastSAM
+    from fastsam.model import FastSAM
 
 __all__ = ["evaluate_texts"]
 
@@ -80,8 +80,8 @@ def evaluate_texts(
     Args:
         dataset: folder with ``images/``, ``heldout.txt``, and ``instances.json`` or ``captions.json``.
         model: its stage one finds the masks.
-        text_models: what :func:`fastsam.text_models.open_text_model` takes or gives; with names of your own
-            as a mapping.
+        text_models: what :func:`fastsam.prompts.text.models.open_text_model` takes or gives; with names of
+            your own as a mapping.
         crops: how masks are shown to them; each style is measured with each model.
         split: ``"heldout"``, ``"train"`` or ``"all"``.
         config: the protocol.

@@ -35,10 +35,10 @@ from fastsam.evaluation.vos_metrics import (
     region_similarity,
     sequence_statistics,
 )
-from fastsam.records import Frame
+from fastsam.masks.maskset import Frame
 
 if TYPE_CHECKING:
-    from fastsam.pipeline import FastSAM
+    from fastsam.model import FastSAM
 
 __all__ = ["Method", "evaluate_vos", "stored_masks"]
 

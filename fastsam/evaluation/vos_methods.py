@@ -21,17 +21,17 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError
 from fastsam.evaluation.clips import Clip
-from fastsam.masks import box_from_mask
-from fastsam.optional import require
-from fastsam.records import Frame, MaskSet
-from fastsam.video.tracking import Tracking
-from prompts import Box, MaskLike
+from fastsam.masks.dense import box_from_mask
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.needed import require
+from fastsam.prompts import Box, MaskLike
+from fastsam.video.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastsam.everything.backend import Segmenter
-    from fastsam.pipeline import FastSAM, Session
+    from fastsam.everything.segmenter import Segmenter
+    from fastsam.model import FastSAM, Session
 
 __all__ = [
     "DEFAULT_METHODS",

@@ -9,14 +9,14 @@ import numpy as np
 
 from fastsam.config import EvalConfig, RenderConfig
 from fastsam.datasets import CocoImage
-from fastsam.masks import decode_rle, rle_iou_matrix
-from fastsam.records import Frame, MaskSet
-from fastsam.refine import refine
-from fastsam.render import overlay, save_image
-from fastsam.sources import read_frame
+from fastsam.images.drawing import overlay, save_image
+from fastsam.images.reading import read_frame
+from fastsam.masks.dense import decode_rle, rle_iou_matrix
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.refine import refine
 
 if TYPE_CHECKING:
-    from fastsam.everything.backend import Segmenter
+    from fastsam.everything.segmenter import Segmenter
 
 __all__ = ["save_worst"]
 

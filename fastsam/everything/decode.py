@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
 from fastsam.everything.quality import QualityModel, mask_features, mask_scores
-from fastsam.geometry import GridMap, Letterbox
-from fastsam.pyramid import Pyramid
-from fastsam.records import MaskSet
-from fastsam.stores import GridStore
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.pyramid import Pyramid
+from fastsam.masks.stores.grid import GridStore
 
 __all__ = ["decode", "nms"]
 

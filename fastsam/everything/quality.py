@@ -3,7 +3,8 @@
 YOLO's confidence says how surely there is an object, not how well its mask fits, and ranks masks poorly
 (section 5 of the FastSAM paper, arXiv 2306.12156, says so itself). SAM and Mask Scoring R-CNN
 (arXiv 1903.00241) train a head for the mask's IoU; here a logistic regression on a dozen measurements of
-the mask's logits does, fitted after training (:mod:`fastsam.calibrate`) and carried in the checkpoint.
+the mask's logits does, fitted after training (:mod:`fastsam.training.calibrate`) and carried in the
+checkpoint.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import CheckpointError
-from fastsam.stores import GridStore
+from fastsam.masks.stores.grid import GridStore
 
 __all__ = ["FEATURES", "QualityModel", "mask_features", "mask_scores"]
 

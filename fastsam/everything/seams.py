@@ -16,8 +16,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.stores import Crop
-from fastsam.tile_stores import JoinedStore
+from fastsam.masks.stores.grid import Crop
+from fastsam.masks.stores.joined import JoinedStore
 
 __all__ = ["Pieces", "View", "distinct", "join_halves", "margin_px"]
 

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
-from fastsam.everything.backend import Segmenter
-from fastsam.everything.encode import PADDING_GREY
+from fastsam.everything.network_input import PADDING_GREY
 from fastsam.everything.seams import Pieces, View, distinct, join_halves, margin_px
-from fastsam.geometry import GridMap, Region
-from fastsam.records import Frame, MaskSet
-from fastsam.stores import Crop, CropStore, GridStore, MaskStore
-from fastsam.tile_stores import JoinedStore, LogitStore
+from fastsam.everything.segmenter import Segmenter
+from fastsam.masks.letterbox import GridMap, Region
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.stores.grid import Crop, CropStore, GridStore, MaskStore
+from fastsam.masks.stores.joined import JoinedStore, LogitStore
 
 __all__ = ["TiledSegmenter", "crop_views", "tile_views", "views_of"]
 

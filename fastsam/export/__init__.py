@@ -19,10 +19,10 @@ from typing import Any, Self
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import DEFAULT_LABEL, Annotations
-from fastsam.export.files import safe_name, unique_names, writable_folder
 from fastsam.export.load import load_npz, load_sam_json
 from fastsam.export.sinks import FORMATS, Format, Sink
-from fastsam.records import Frame, MaskSet
+from fastsam.files import safe_name, unique_names, writable_folder
+from fastsam.masks.maskset import Frame, MaskSet
 
 __all__ = [
     "DEFAULT_LABEL",

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
-from fastsam.masks import Rle, encode_crop
-from fastsam.records import MaskSet
-from fastsam.stores import CropStore
+from fastsam.masks.dense import Rle, encode_crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.stores.grid import CropStore
 
 __all__ = ["DEFAULT_LABEL", "Annotations", "Row"]
 

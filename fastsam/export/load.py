@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from fastsam.errors import FastSAMError, InputError
-from fastsam.masks import decode_crop
-from fastsam.records import MaskSet
-from fastsam.stores import Crop, CropStore
+from fastsam.masks.dense import decode_crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.stores.grid import Crop, CropStore
 
 __all__ = ["load_npz", "load_sam_json"]
 

@@ -26,8 +26,8 @@ from fastsam.export.encoders import (
     to_csv,
     to_json,
 )
-from fastsam.export.files import replacing, replacing_folder, write_bytes
-from fastsam.masks import yolo_polygon
+from fastsam.files import replacing, replacing_folder, write_bytes
+from fastsam.masks.dense import yolo_polygon
 
 __all__ = ["FORMATS", "Format", "Sink"]
 
@@ -297,4 +297,4 @@ _ROWS = (
     Format("geojson", ".geojson", "NAME.geojson: exact polygons in pixels, y down", "image", GeoJsonSink),
 )
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
-"""The formats by name; pictures are written by :func:`fastsam.render.save_image`."""
+"""The formats by name; pictures are written by :func:`fastsam.images.drawing.save_image`."""

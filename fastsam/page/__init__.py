@@ -7,7 +7,7 @@ The canvas in the browser is ``web/``.
 
 from __future__ import annotations
 
-from fastsam.page.layout import build
+from fastsam.page.photo.tab import build
 from fastsam.page.serve import run_page, serve
 
 __all__ = ["build", "run_page", "serve"]

@@ -6,9 +6,9 @@ import sys
 from typing import Any
 
 from fastsam.errors import ConfigError
-from fastsam.optional import require
-from fastsam.page.layout import MEMORY_MB, build
-from fastsam.page.video_clip import MAX_VIDEO_BYTES, Limits, sweep
+from fastsam.needed import require
+from fastsam.page.photo.tab import MEMORY_MB, build
+from fastsam.page.video.clip import MAX_VIDEO_BYTES, Limits, sweep
 
 __all__ = ["run_page", "serve"]
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from fastsam.config import RenderConfig
 from fastsam.export import unique_names
-from fastsam.export.files import writable_folder, write_bytes
-from fastsam.records import MaskSet
-from fastsam.render import cutout, overlay, save_image
+from fastsam.files import writable_folder, write_bytes
+from fastsam.images.drawing import cutout, overlay, save_image
+from fastsam.images.reading import read_frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.search.index import Hit
-from fastsam.sources import read_frame
 
 __all__ = ["record", "write_found"]
 

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, FastSAMError, PromptError, WeightsError
-from fastsam.export.files import writable_folder
-from fastsam.masks import Rle, decode_rle, encode_crop
-from fastsam.pipeline import FastSAM, Session
+from fastsam.files import writable_folder
+from fastsam.images.reading import list_images
+from fastsam.masks.dense import Rle, decode_rle, encode_crop
+from fastsam.model import FastSAM, Session
+from fastsam.prompts import Prompt, Reference, Text
+from fastsam.prompts.appearance import Looks, apart, middle, seen_of
+from fastsam.prompts.reference import probabilities
+from fastsam.prompts.text.crops import LEAST_PX
+from fastsam.prompts.text.matching import shown
 from fastsam.search.store import HEADER, Entry, Header, Store
-from fastsam.sources import list_images
-from prompts import Prompt, Reference, Text
-from prompts.crops import LEAST_PX
-from prompts.looks import Looks, apart, middle, seen_of
-from prompts.reference import probabilities
-from prompts.text import shown
 
 __all__ = ["Hit", "Indexed", "MaskIndex"]
 

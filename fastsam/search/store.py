@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, ExportError
-from fastsam.export.files import replacing, write_bytes
-from fastsam.masks import Rle
+from fastsam.files import replacing, write_bytes
+from fastsam.masks.dense import Rle
 
 __all__ = ["HEADER", "Entry", "Header", "Store"]
 

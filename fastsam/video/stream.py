@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
-from fastsam.optional import require
-from fastsam.records import Frame, MaskSet
-from fastsam.video.ahead import LookAhead
-from fastsam.video.objects import TrackedObject
-from fastsam.video.reader import VideoInfo, VideoReader
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.needed import require
+from fastsam.prompts import Prompt
+from fastsam.video.look_ahead import LookAhead
+from fastsam.video.read.reader import VideoInfo, VideoReader
 from fastsam.video.report import StageTimes
-from fastsam.video.tracked import Tracked
-from fastsam.video.tracking import Tracking, View
-from prompts import Prompt
+from fastsam.video.track.object_log import TrackedObject
+from fastsam.video.track.tracked import Tracked
+from fastsam.video.track.tracking import Tracking, View
 
 __all__ = ["Stream"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fastsam.demo import demo_photo
+from fastsam.cli.demo import demo_photo
 from tests.browser.window import Window, missing_browser
 from tests.page.server import ROOT
 

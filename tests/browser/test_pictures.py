@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastsam.page.canvas import example_photos
+from fastsam.page.shared.canvas import example_photos
 from tests.browser.conftest import SIZE
 from tests.browser.test_video import VideoWindow
 from tests.browser.window import Window

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 _SLOW = """
 import sys, time, pathlib, fastsam, numpy as np
 from fastsam.page import build, serve
-from fastsam.records import MaskSet
+from fastsam.masks.maskset import MaskSet
 
 gate = pathlib.Path(sys.argv[1])
 

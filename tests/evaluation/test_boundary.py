@@ -20,7 +20,7 @@ from fastsam.evaluation.boundary import (
     even_thresholds,
     soft_boundaries,
 )
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
 
 SIZE = (160, 240)  # diagonal 288 px: pairs are up to 2.16 px apart
 HALF = np.array([0.5])

@@ -21,8 +21,8 @@ from fastsam.evaluation.prompting import (
     next_click,
     prompt_objects,
 )
-from fastsam.masks import Rle, boxes_from_masks, encode_rle, iou_matrix
-from fastsam.records import MaskSet
+from fastsam.masks.dense import Rle, boxes_from_masks, encode_rle, iou_matrix
+from fastsam.masks.maskset import MaskSet
 
 SIZE = (200, 240)
 

@@ -18,7 +18,7 @@ from fastsam.errors import ConfigError, DatasetError, ExportError, FastSAMError,
 from fastsam.evaluation import runner
 from fastsam.evaluation.report import LABELS, save_json, table
 from fastsam.evaluation.runner import evaluate
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
 from fastsam.testing import FixedSegmenter
 
 SIZE = (120, 160)

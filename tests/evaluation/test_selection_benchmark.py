@@ -7,8 +7,8 @@ import pytest
 from skimage import data
 
 from benchmarks.selection import SELECTORS, CasiaStyle, Ultralytics, measure
-from fastsam.masks import box_from_mask, farthest_point
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.dense import box_from_mask, farthest_point
+from fastsam.masks.maskset import Frame, MaskSet
 
 SIZE = (90, 120)
 

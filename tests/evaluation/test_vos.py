@@ -19,7 +19,7 @@ from skimage import data
 from typer.testing import CliRunner
 from ultralytics.utils import ASSETS
 
-from fastsam import cli
+from fastsam.cli import main as cli
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, FastSAMError, InputError
 from fastsam.evaluation import vos_methods
@@ -28,8 +28,8 @@ from fastsam.evaluation.report import VOS_LABELS, clip_table, table
 from fastsam.evaluation.shards import Shards
 from fastsam.evaluation.vos import evaluate_vos, stored_masks
 from fastsam.evaluation.vos_methods import lapjv, with_shared_stage_one
-from fastsam.pipeline import FastSAM
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.model import FastSAM
 from tests import oracles
 
 SIZE = (60, 96)

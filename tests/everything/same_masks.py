@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastsam.records import MaskSet
+from fastsam.masks.maskset import MaskSet
 
 PHOTOGRAPHS = [
     ("bus", 640),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
 from fastsam.everything.decode import decode, nms
-from fastsam.everything.encode import letterbox_image, network_input
-from fastsam.geometry import Letterbox
+from fastsam.everything.network_input import letterbox_image, network_input
+from fastsam.masks.letterbox import Letterbox
 from tests.drawing import random_grid
 
 FloatArray = NDArray[np.float32]

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
-from fastsam.everything.torch_backend import TorchBackend
-from fastsam.records import Frame
-from prompts import Points, select
+from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.masks.maskset import Frame
+from fastsam.prompts import Points, select
 
 PHOTOGRAPHS = [
     ("bus", 640),

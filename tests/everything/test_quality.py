@@ -11,8 +11,8 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
 from fastsam.everything.decode import decode
 from fastsam.everything.quality import FEATURES, QualityModel, mask_features, mask_scores
-from fastsam.geometry import GridMap, Letterbox
-from fastsam.stores import GridStore
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.stores.grid import GridStore
 
 SIDE = 160  # image and net pixels; 40 grid cells
 

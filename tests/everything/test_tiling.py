@@ -16,11 +16,11 @@ from fastsam import FastSAM, Frame, MaskSet, Points, SegmentConfig
 from fastsam.errors import ConfigError, ImageError
 from fastsam.everything.seams import margin_px
 from fastsam.everything.tiling import TiledSegmenter, crop_views, tile_views, views_of
-from fastsam.geometry import GridMap, Letterbox
-from fastsam.masks import iou_matrix, rle_iou_matrix
-from fastsam.stores import Crop, GridStore
+from fastsam.masks.dense import iou_matrix, rle_iou_matrix
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.stores.grid import Crop, GridStore
+from fastsam.masks.stores.joined import JoinedStore, LogitStore
 from fastsam.testing import FixedSegmenter
-from fastsam.tile_stores import JoinedStore, LogitStore
 
 TILE, OVERLAP = 96, 0.25
 STEP = 72

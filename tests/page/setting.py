@@ -9,9 +9,9 @@ import numpy as np
 import skimage.data
 
 import fastsam
-from fastsam.page import steps
-from fastsam.page.visitors import SharedModel, Shelf, Visitor
-from fastsam.records import Frame
+from fastsam.masks.maskset import Frame
+from fastsam.page.photo import steps
+from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 
 PHOTO = np.ascontiguousarray(skimage.data.astronaut()[100:160, 200:280])  # 60 x 80

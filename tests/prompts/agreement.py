@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from hypothesis import reject
 
-from fastsam.records import Selection
-from prompts import select
+from fastsam.masks.maskset import Selection
+from fastsam.prompts import select
 from tests import oracles
 from tests.drawing import mask_set
 

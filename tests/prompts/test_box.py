@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.records import MaskSet
-from prompts import Box, select
-from prompts.box import score
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts import Box, select
+from fastsam.prompts.box import score
 from tests.drawing import box_prompts, mask_set, rectangle, scenes
 from tests.oracles import Scene, box_pixels, iou
 from tests.prompts.agreement import assert_agrees, assert_order_does_not_matter

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from fastsam.records import MaskSet
-from prompts import MaskLike, all_of, any_of, select
-from prompts.group import masks_inside
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts import MaskLike, all_of, any_of, select
+from fastsam.prompts.group import masks_inside
 from tests import nesting
 from tests.drawing import blob, ellipse, mask_set, rectangle, scenes
 from tests.oracles import Scene, TooClose, iou

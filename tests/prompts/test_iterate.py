@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.masks import encode_rle
-from fastsam.records import MaskSet, Selection
-from prompts import Box, MaskLike, Points, Position, but_not, select
+from fastsam.masks.dense import encode_rle
+from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.prompts import Box, MaskLike, Points, Position, but_not, select
 from tests.drawing import blob, clicks, ellipse, mask_set, rectangle, scenes
 from tests.oracles import BoolArray, Scene
 from tests.prompts.agreement import permuted

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.masks import encode_rle
-from fastsam.records import MaskSet
-from prompts import Box, MaskLike, Points, select
-from prompts.mask import rasterise, score
+from fastsam.masks.dense import encode_rle
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts import Box, MaskLike, Points, select
+from fastsam.prompts.mask import rasterise, score
 from tests.drawing import ellipse, mask_prompts, mask_set, rectangle, scenes
 from tests.oracles import Scene, marked
 from tests.prompts.agreement import assert_agrees, assert_order_does_not_matter

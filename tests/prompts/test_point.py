@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.records import MaskSet
-from prompts import Points, select
-from prompts.point import click_prior, score
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts import Points, select
+from fastsam.prompts.point import click_prior, score
 from tests import oracles
 from tests.drawing import clicks, ellipse, mask_set, point_prompts, rectangle, scenes
 from tests.oracles import Scene

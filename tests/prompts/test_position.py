@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.records import MaskSet
-from prompts import Box, Points, Position, all_of, any_of, but_not, select
-from prompts.position import score
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts import Box, Points, Position, all_of, any_of, but_not, select
+from fastsam.prompts.position import score
 from tests.drawing import mask_set, rectangle, scenes
 
 SIZE = (40, 60)

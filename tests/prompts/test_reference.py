@@ -27,11 +27,11 @@ from fastsam import (
     select,
 )
 from fastsam.errors import ImageError, PromptError
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.prompts import Example, ImageFeatures, Look, prompt_from_json
+from fastsam.prompts.appearance import apart, looks_of, middle
+from fastsam.prompts.reference import asks_reference, look_at, probabilities, resolve
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
-from prompts import Example, ImageFeatures, Look, prompt_from_json
-from prompts.looks import apart, looks_of, middle
-from prompts.reference import asks_reference, look_at, probabilities, resolve
 from tests.text_models import PAINT, SIZE, scene, shapes
 
 RED, BLUE, GREEN = Box((2, 5, 22, 25)), Box((25, 5, 55, 30)), Box((5, 35, 40, 50))

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.geometry import Region
-from fastsam.records import MaskSet
-from prompts import Box, MaskLike, Points, all_of, any_of, but_not, select
+from fastsam.masks.letterbox import Region
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts import Box, MaskLike, Points, all_of, any_of, but_not, select
 from tests.drawing import ellipse, mask_set, random_grid, rectangle, scenes, simple_prompts
 from tests.oracles import Scene
 from tests.prompts.agreement import assert_agrees, assert_order_does_not_matter

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from prompts import (
+from fastsam.prompts import (
     AllOf,
     AnyOf,
     Box,

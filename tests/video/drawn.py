@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from fastsam import FastSAM
 from fastsam.config import SegmentConfig, VideoConfig
-from fastsam.geometry import Letterbox
-from fastsam.pyramid import Pyramid
-from fastsam.records import Frame, MaskSet
+from fastsam.masks.letterbox import Letterbox
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.pyramid import Pyramid
 from fastsam.testing import ColourWordEncoder
 from fastsam.video.stream import Stream
-from fastsam.video.tracked import Tracked
+from fastsam.video.track.tracked import Tracked
 from tests.drawing import ellipse, rectangle
 from tests.video.clips import panned_frames
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from ultralytics.utils import ASSETS
 
-from fastsam.records import Frame, MaskSet
-from fastsam.video.tracked import Tracked
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.video.track.tracked import Tracked
 from tests.drawing import ellipse
 
 FPS = 30000 / 1001

@@ -17,13 +17,14 @@ from PIL import Image
 from fastsam import FastSAM
 from fastsam.config import VideoConfig
 from fastsam.errors import ConfigError, FastSAMError, PromptError, VideoError
-from fastsam.video import ahead, live
+from fastsam.prompts import Box, Points, Text
+from fastsam.video import look_ahead as ahead
 from fastsam.video import stream as module
+from fastsam.video.read import live
 from fastsam.video.stream import Stream
-from prompts import Box, Points, Text
 from tests.video.clips import pan_offset, panned_clip, panned_frames, write_clip
 from tests.video.drawn import SIZE_HW, Drawn, DrawnSegmenter, Rgb, Shape, iou, names, still, stream_of, walk
-from tests.video.test_live import FakeCamera
+from tests.video.read.test_live import FakeCamera
 
 TWO = Drawn(Shape("red", walk(30, 30, 2)), Shape("blue", walk(95, 70, -2)))
 SMALL = Drawn(Shape("red", still(10, 8), (8, 8)), size_hw=(16, 20))

@@ -1,0 +1,392 @@
+"""``fastsam video`` and ``fastsam camera``: objects that keep their ids, in files and live pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fastsam.cli.console import bar, load_model, talk
+from fastsam.cli.flags import Device, TextModel, Weights, collect, with_options
+from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, VideoConfig
+from fastsam.errors import ConfigError, FastSAMError, PromptError, VideoError
+
+if TYPE_CHECKING:
+    from fastsam.jobs.video import VideoJob, VideoRun
+    from fastsam.model import FastSAM
+    from fastsam.video.stream import Stream
+    from fastsam.video.window import Event, Window
+
+__all__ = ["camera", "open_window", "video"]
+
+_Points = Annotated[
+    list[str] | None,
+    typer.Option(help="x,y or x,y,label (1 foreground, 0 background); a frame's are about one object."),
+]
+_Boxes = Annotated[list[str] | None, typer.Option(help="x1,y1,x2,y2; an object each.")]
+_Masks = Annotated[
+    list[str] | None,
+    typer.Option(help="An image of the frame's size whose bright pixels mark an object."),
+]
+_Texts = Annotated[
+    list[str] | None,
+    typer.Option(help="What to look for, such as 'a dog'; also what comes into sight later."),
+]
+_Threshold = Annotated[
+    float | None,
+    typer.Option(help="Least score of a text or reference (0.3 and 0.2 if not given).", min=0.0, max=1.0),
+]
+_Reference = Annotated[
+    Path | None, typer.Option(help="A photo that shows what to look for; say where with --reference-box.")
+]
+_ReferenceBox = Annotated[list[str] | None, typer.Option(help="Region of the reference: x1,y1,x2,y2.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
+_Format = Annotated[
+    list[str] | None,
+    typer.Option(help="In a folder: video, davis, ytvis, mot, mots, jsonl (always). [default: video]"),
+]
+_Policy = Literal["auto", "latest", "all"]
+
+
+@with_options(RenderConfig)
+@with_options(SegmentConfig, optional=True)
+@with_options(OutputConfig)
+@with_options(VideoConfig)
+def video(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders of frames, patterns, URLs.")
+    ],
+    text: _Texts = None,
+    point: _Points = None,
+    box: _Boxes = None,
+    mask: _Masks = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON (docs/prompts.md).")] = None,
+    reference: _Reference = None,
+    reference_box: _ReferenceBox = None,
+    threshold: _Threshold = None,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            help="Frame of points, boxes, masks and JSON; or before each of them, as in 12:320,180. "
+            "[default: the first]",
+            min=0,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .mp4, .mov, .mkv, .webm or .gif, which is the overlay; or a folder. "
+            "[default: output/NAME]",
+            show_default=False,
+        ),
+    ] = None,
+    format: _Format = None,
+    start: Annotated[int, typer.Option(help="First frame.", min=0)] = 0,
+    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="At most so many seconds.", min=0.0)] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second of a folder of frames. [default: 25]", min=0.01)
+    ] = None,
+    policy: Annotated[
+        _Policy, typer.Option(help="all: wait for each frame; latest: drop those that come too fast.")
+    ] = "auto",
+    resume: Annotated[bool, typer.Option(help="Go on with an equal run that broke off.")] = True,
+    json_lines: _Json = False,
+    weights: Weights = None,
+    text_model: TextModel = None,
+    device: Device = "auto",
+    **options: Any,
+) -> None:
+    """Follow objects through videos: what prompts select, or everything; with ids that stay."""
+    from fastsam.jobs.video import VideoJob, is_video_file
+
+    if format and out is not None and is_video_file(out):
+        raise ConfigError(f"--format: expected a folder as --out, got the one video {str(out)!r}")
+    prompts = _prompts(point, box, mask, prompt, at, text, reference, reference_box, threshold)
+    jobs = [
+        VideoJob(
+            source=source, out=target, formats=format or ("video",), prompts=prompts, start=start,
+            frames=frames, seconds=seconds, fps=fps, policy=policy, resume=resume, **_configs(options),
+        )
+        for source, target in zip(sources, _targets(sources, out), strict=True)
+    ]  # fmt: skip
+    for job in jobs:
+        job.check()
+    model = load_model(weights, device, text_model)
+    failed = 0
+    for job in jobs:
+        try:
+            _follow(model, job, json_lines)
+        except FastSAMError as error:
+            if len(jobs) == 1:
+                raise
+            failed += 1
+            talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(2 if failed == len(jobs) else 1)
+
+
+@with_options(RenderConfig)
+@with_options(SegmentConfig, optional=True)
+@with_options(OutputConfig)
+@with_options(VideoConfig)
+def camera(
+    source: Annotated[
+        str, typer.Argument(help="A camera's number, /dev/videoN, or a URL (rtsp, http, ...).")
+    ] = "0",
+    text: _Texts = None,
+    point: _Points = None,
+    box: _Boxes = None,
+    mask: _Masks = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON (docs/prompts.md).")] = None,
+    reference: _Reference = None,
+    reference_box: _ReferenceBox = None,
+    threshold: _Threshold = None,
+    show: Annotated[
+        bool | None,
+        typer.Option(
+            help="A window: a left click follows an object, a right click drops it, q ends. "
+            "[default: where there is a display]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .mp4, .mov, .mkv, .webm or .gif, which is the overlay; or a folder."),
+    ] = None,
+    format: _Format = None,
+    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="At most so many seconds.", min=0.0)] = None,
+    policy: Annotated[
+        _Policy, typer.Option(help="latest: drop frames that come too fast; all: fall behind.")
+    ] = "latest",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
+    json_lines: _Json = False,
+    weights: Weights = None,
+    text_model: TextModel = None,
+    device: Device = "auto",
+    **options: Any,
+) -> None:
+    """Follow objects in live pictures: in a window, into files, or both; q, Esc or Ctrl-C ends."""
+    from fastsam.jobs.video import VideoJob, VideoRun, is_video_file
+    from fastsam.video.window import why_no_window
+
+    if show is None:
+        show = not why_no_window()
+        if not show and out is None:
+            raise ConfigError(f"camera: expected --out, for no window can be shown: {why_no_window()}")
+    elif not show and out is None:
+        raise ConfigError("--no-show: expected --out beside it; else nothing comes of it")
+    if format and (out is None or is_video_file(out)):
+        raise ConfigError("--format: expected a folder as --out")
+    job = VideoJob(
+        source=source, out=out, formats=format or ("video",), frames=frames, seconds=seconds, policy=policy,
+        prompts=_prompts(point, box, mask, prompt, None, text, reference, reference_box, threshold),
+        resume=not overwrite, **_configs(options),
+    )  # fmt: skip
+    job.check()
+    window = open_window(f"fastsam: {source}") if show else None
+    try:
+        run = VideoRun(load_model(weights, device, text_model), job)
+        with _lost_in_the_end(run, json_lines), run:
+            _watch(run, window)
+    finally:
+        if window is not None:
+            window.close()
+    _tell(run, json_lines)
+
+
+def open_window(title: str) -> Window:
+    """Open the window in which a camera is shown; tests put another in its place."""
+    from fastsam.video.window import CvWindow
+
+    return CvWindow(title)
+
+
+# --- what the commands do ----------------------------------------------------------------------------
+
+
+def _prompts(
+    points: list[str] | None,
+    boxes: list[str] | None,
+    masks: list[str] | None,
+    raw: list[str] | None,
+    at: int | None,
+    texts: list[str] | None,
+    reference: Path | None,
+    reference_boxes: list[str] | None,
+    threshold: float | None,
+) -> list[tuple[int | None, Any]]:
+    """Return the prompts that the flags ask for, with their frames."""
+    from fastsam.cli.prompt_flags import prompts_by_frame, reference_prompt, text_prompt
+
+    if threshold is not None and not texts and reference is None:
+        raise PromptError("--threshold: expected a --text or --reference, whose score it is about")
+    if reference_boxes and reference is None:
+        raise PromptError("--reference-box: expected a --reference that it is a region of")
+    found = prompts_by_frame(points, boxes, masks, raw, at)
+    if texts:
+        found.append((None, text_prompt(texts, threshold)))
+    if reference is not None:
+        shown = reference_prompt(
+            reference, None, reference_boxes, None, threshold=threshold, flags="--reference-box"
+        )
+        found.append((None, shown))
+    return found
+
+
+def _configs(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a VideoJob that flags of options make."""
+    return {
+        "video": VideoConfig(**collect(VideoConfig, options)),
+        "output": OutputConfig(**collect(OutputConfig, options)),
+        "render": RenderConfig(**collect(RenderConfig, options)),
+        "segment": collect(SegmentConfig, options),
+    }
+
+
+def _targets(sources: list[str], out: Path | None) -> list[Path]:
+    """Return where the results of each source go."""
+    from fastsam.jobs.video import is_video_file
+
+    if len(sources) == 1 and out is not None:
+        return [out]
+    if out is not None and is_video_file(out):
+        raise ConfigError(f"--out {str(out)!r}: expected a folder for {len(sources)} sources")
+    names = [_name(source) for source in sources]
+    double = sorted({name for name in names if names.count(name) > 1})
+    if double:
+        raise ConfigError(
+            f"sources: expected different names, got {names.count(double[0])} times {double[0]!r}; "
+            "their results would share a folder; run them one by one with --out"
+        )
+    return [(out or Path("output")) / name for name in names]
+
+
+def _name(source: str) -> str:
+    """Return what the folder of a source's results is called."""
+    from glob import has_magic
+
+    from fastsam.video.read.live import shown_url
+
+    path = Path(shown_url(source) if "://" in source else source)
+    stem = path.parent.name if has_magic(path.name) else path.name if path.is_dir() else path.stem
+    return re.sub(r"[^\w.-]+", "_", stem) or "video"
+
+
+def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
+    """Do a job with a bar, and tell of it."""
+    from fastsam.jobs.video import VideoRun
+
+    run = VideoRun(model, job)
+    try:
+        with _lost_in_the_end(run, as_json), run, bar("following", run.total) as update:
+            if run.before:
+                talk.print(escape(f"{job.source}: {run.before} frames done before"), soft_wrap=True)
+            update(run.before)
+            for _ in run:
+                update(run.done)
+    except KeyboardInterrupt:
+        if not run.stream.info.live:
+            what = f"stopped after {run.done} frames; the same command goes on with what is in {job.folder}"
+            talk.print(escape(what), soft_wrap=True)
+            raise typer.Exit(130) from None
+    for frame in run.unasked:
+        told = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
+        talk.print(escape(told), soft_wrap=True)
+    _tell(run, as_json)
+
+
+@contextmanager
+def _lost_in_the_end(run: VideoRun, as_json: bool) -> Iterator[None]:
+    """Tell of what was recorded before a live source was lost, then leave with exit code 1."""
+    try:
+        yield
+    except VideoError as error:
+        if not (run.stream.info.live and run.done):
+            raise
+        talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        _tell(run, as_json)
+        raise typer.Exit(1) from error
+
+
+def _watch(run: VideoRun, window: Window | None) -> None:
+    """Show frames and do what is asked for in the window, until it ends."""
+    highest = 0
+    try:
+        for _, tracked in run:
+            highest = max([highest, *tracked.ids.tolist()])
+            if window is None:
+                continue
+            now = run.stream.current  # prompts that came since the frame was given have changed it
+            events = window.show((tracked if now is None else now).plot(run.job.render))
+            if any(event.kind == "quit" for event in events):
+                return
+            for event in events:
+                highest = max([highest, *_clicked(run.stream, event, highest + 1)])
+    except KeyboardInterrupt:
+        talk.print("stopped")
+
+
+def _clicked(stream: Stream, event: Event, new_id: int) -> Iterable[int]:
+    """Follow what was clicked on, or drop it; return the ids of new objects."""
+    from fastsam.prompts import Points
+
+    now = stream.current
+    try:
+        if event.kind == "add":
+            return stream.select(None, Points([(event.x, event.y)]), object_id=new_id)
+        for object_id in () if now is None else now.ids.tolist():
+            if now is not None and now.mask(object_id)[int(event.y), int(event.x)]:
+                stream.remove(object_id)
+                break
+    except PromptError as error:  # a click beside everything is no reason to end
+        talk.print(escape(str(error)), soft_wrap=True)
+    return ()
+
+
+def _tell(run: VideoRun, as_json: bool) -> None:
+    """Print what was written and how long it took."""
+    report = run.report()
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    if run.finished:
+        talk.print(escape(f"{report['source']}: done before, skipped"), soft_wrap=True)
+    for path in report["out"]:
+        talk.print(escape(path), soft_wrap=True)
+    if report["frames"]:
+        console = Console(highlight=False)
+        console.print(_table(report))
+        console.print(escape(_facts(report)), soft_wrap=True)
+
+
+def _table(report: dict[str, Any]) -> Table:
+    """Return how long the stages took."""
+    table = Table("stage")
+    for name in ("mean ms", "p50 ms", "p95 ms"):
+        table.add_column(name, justify="right")
+    for stage, times in report["stages"].items():
+        table.add_row(stage, *(f"{times[name]:.1f}" for name in ("mean_ms", "p50_ms", "p95_ms")))
+    table.add_section()
+    table.add_row("whole", f"{report['mean_ms']:.1f}", "", "")
+    return table
+
+
+def _facts(report: dict[str, Any]) -> str:
+    """Return what else there is to say, in a line."""
+    facts = [
+        f"{report['fps']:.1f} frames a second end to end",
+        f"network on {report['passes']} of {report['frames']} frames",
+        f"objects: {report['objects']}",
+    ]
+    facts += [f"{name}: {report[name]}" for name in ("dropped", "corrupt", "reconnects") if report[name]]
+    return "; ".join([*facts, *([report["truncated"]] if report["truncated"] else [])])

@@ -1,0 +1,1 @@
+"""The runtimes that can run the network: PyTorch, ONNX Runtime, OpenVINO."""

@@ -1,0 +1,1 @@
+"""Image files, arrays and video containers in, frames out; and pictures of results."""

@@ -1,0 +1,1 @@
+"""Long runs over many images or a whole video, which can be interrupted and resumed."""

@@ -1,0 +1,318 @@
+"""Many images through one model: written as they are done, resumed where an earlier run stopped."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
+from fastsam.export import FORMATS, Exporter, unique_names
+from fastsam.images.reading import list_images, read_frame
+from fastsam.masks.levels import Level, check_level
+from fastsam.model import FastSAM, Result
+from fastsam.prompts import Points, Prompt
+from fastsam.prompts.text.vocabulary import read_vocabulary
+
+__all__ = ["BatchDone", "BatchJob", "run_batch"]
+
+STDIN = "-"
+_LOG = ".fastsam-done.jsonl"
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """What to segment, how, and where to.
+
+    Attributes:
+        sources: files, folders, patterns; ``"-"`` stands for the bytes given to :func:`run_batch`.
+        prompt: the same question for every image; None for everything.
+        out: output folder; None writes nothing.
+        formats: ``"overlay"`` and names of ``fastsam.export.FORMATS``.
+        segment: fields of SegmentConfig that differ from the weights' defaults.
+        render: fields of RenderConfig that differ from its defaults.
+        level: of everything, only the masks of this level; None for all.
+        disjoint: cut everything so that each pixel has one mask at most.
+        label: name the masks with these options of :meth:`fastsam.Session.label`; None leaves them unnamed.
+        resume: skip images that an earlier run with the same settings has finished.
+    """
+
+    sources: tuple[str, ...]
+    prompt: Prompt | None = None
+    out: Path | None = None
+    formats: tuple[str, ...] = ("overlay",)
+    segment: dict[str, Any] = field(default_factory=dict)
+    render: dict[str, Any] = field(default_factory=dict)
+    resume: bool = True
+    label: dict[str, Any] | None = None
+    level: Level | None = None
+    disjoint: bool = False
+
+    @cached_property
+    def images(self) -> list[Path | None]:
+        """The image files in order, listed once; None stands for stdin.
+
+        Raises:
+            ImageError: a source matches nothing.
+        """
+        files = [source for source in self.sources if source != STDIN]
+        found: list[Path | None] = [*list_images(files)] if files else []
+        return [None, *found] if STDIN in self.sources else found
+
+    def check(self) -> None:
+        """Raise before the network loads what would fail, or destroy something, after it.
+
+        Raises:
+            ImageError: a source matches nothing.
+            ExportError: unknown format, or the output folder cannot be used or holds the images.
+            PromptError: no such vocabulary or level, or a level or partition of what a prompt selects.
+        """
+        if self.level is not None:
+            check_level(self.level)
+        if self.prompt is not None and (self.level is not None or self.disjoint):
+            raise PromptError("level, disjoint: expected no prompt beside them, they are about everything")
+        known = ["overlay", *FORMATS]
+        for name in self.formats:
+            if name not in known:
+                raise ExportError(f"format {name!r}: expected one of {', '.join(known)}")
+        if self.label is not None:
+            read_vocabulary(self.label.get("vocabulary", "everyday"))
+        images = self.images
+        if self.out is None:
+            return
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            found = (
+                "a file of that name is in the way"
+                if isinstance(error, FileExistsError | NotADirectoryError)
+                else error
+            )
+            raise ExportError(f"output folder {str(self.out)!r}: cannot be made ({found})") from error
+        folder = self.out.resolve()
+        for path in images:
+            if path is not None and folder in path.resolve().parents:
+                raise ExportError(
+                    f"output folder {str(self.out)!r} holds the image {str(path)!r} itself: results would "
+                    "overwrite images, or be taken for images by the next run; choose another --out"
+                )
+
+    def count(self) -> int:
+        """Return how many images there are."""
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """What became of one image.
+
+    Attributes:
+        source: the file, or ``"-"``.
+        result: the answer; None when skipped or failed.
+        files: what was written.
+        error: one line, or empty.
+        skipped: an earlier run had finished it.
+        times_ms: of reading, the steps of stage one.
+    """
+
+    source: str
+    result: Result | None = None
+    files: tuple[Path, ...] = ()
+    error: str = ""
+    skipped: bool = False
+    times_ms: dict[str, float] = field(default_factory=dict)
+
+    def line(self) -> str:
+        """Return one line for people."""
+        if self.skipped or self.result is None:
+            return f"{self.source}: done before, skipped"
+        count = len(self.result)
+        written = ", ".join(str(path) for path in self.files[:3]) + (" ..." if len(self.files) > 3 else "")
+        return f"{self.source}: {count} mask{'s' * (count != 1)} ({self.result.reason}) -> {written}"
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``--json`` prints: plain JSON types, masks as COCO RLE."""
+        if self.result is None:
+            return {"image": self.source, "skipped": self.skipped}
+        result = self.result
+        height, width = result.frame.size_hw
+        masks: list[dict[str, Any]] = [
+            {
+                "box_xyxy": [round(float(v), 2) for v in result.boxes_xyxy[i]],
+                "score": round(float(result.masks.scores[i]), 4),
+                "prompt_score": round(float(result.scores[i]), 4),
+                "group": int(result.groups[i]),
+                "level": result.levels[i],
+                "area_px": int(result.masks.areas_px[i]),
+                "segmentation": result.masks.rle(i),
+            }
+            for i in range(len(result))
+        ]
+        if isinstance(result.prompt, Points) and result.level_names:
+            for found, stability in zip(masks, result.stability_scores(), strict=True):
+                found["stability"] = round(float(stability), 4)
+        for i, label in enumerate(result.labels or ()):
+            masks[i]["label"] = label
+            if result.known is not None and result.indices[i] >= 0:
+                masks[i]["label_score"] = round(float(result.known.scores[result.indices[i]]), 4)
+        times = {name: round(value, 1) for name, value in self.times_ms.items()}
+        files = [str(path) for path in self.files]
+        return {
+            "image": self.source, "width": width, "height": height, "masks": masks,
+            "reason": result.reason, "time_ms": times, "files": files,
+        }  # fmt: skip
+
+
+def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iterator[BatchDone]:
+    """Yield one :class:`BatchDone` an image; a bad image is reported and does not stop the rest.
+
+    Raises:
+        ImageError, ExportError, PromptError: the job as a whole cannot run, or the disk is full.
+        WeightsError: the text-image model cannot be had.
+    """
+    job.check()
+    if job.prompt is not None:  # references are looked at once, and what they show counts, not their names
+        job = replace(job, prompt=model.resolve(job.prompt, **job.segment))
+    images = job.images
+    if None in images and stdin is None:
+        raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
+    names = unique_names([path or Path("stdin") for path in images])
+    log = _Log(job, model.identity)
+    formats = dict.fromkeys(name for name in job.formats if name != "overlay")
+    exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
+    for path, name in zip(images, names, strict=True):
+        source = STDIN if path is None else str(path)
+        key = log.key(path, stdin)
+        if job.resume and log.holds(key):
+            yield BatchDone(source, skipped=True)
+            continue
+        try:
+            log.check_name(name, source)
+            done = _one(model, job, exporters, stdin if path is None else path, source, name)
+        except WeightsError:
+            raise  # the text-image model cannot be had: no other image would fare better
+        except FastSAMError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
+                raise
+            yield BatchDone(source, error=str(error))
+            continue
+        log.add(key, name, done)
+        yield done
+    for exporter in exporters:
+        exporter.close()
+
+
+def _one(
+    model: FastSAM, job: BatchJob, exporters: list[Exporter], image: Any, source: str, name: str
+) -> BatchDone:
+    """Segment and write one image."""
+    session = model.open(read_frame(image, name), **job.segment)
+    if job.label is not None:
+        session = session.label(**job.label)
+    if job.prompt is None:
+        result = session.everything(job.level, disjoint=job.disjoint)
+    else:
+        result = session.select(job.prompt)
+    files: list[Path] = []
+    if job.out is not None and "overlay" in job.formats:
+        files.append(result.save(job.out / f"{name}.png", **job.render))
+    for exporter in exporters:
+        files += exporter.add(result.frame, result.masks, levels=result.level_names, labels=result.labels)
+    return BatchDone(source, result, tuple(files), times_ms=session.times_ms)
+
+
+class _Log:
+    """Which images are done, one JSON line each, so that an interrupted run loses nothing.
+
+    The last line that names a file tells whose it is: results of an earlier run that another one has
+    overwritten since do not count as done.
+    """
+
+    def __init__(self, job: BatchJob, identity: str) -> None:
+        self._path = None if job.out is None else job.out / _LOG
+        asked = hashlib.sha256(pickle.dumps(job.prompt)).hexdigest()
+        settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        if job.label is not None:
+            settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
+        if job.level is not None or job.disjoint:
+            settings.append({"level": job.level, "disjoint": job.disjoint})
+        self._settings = json.dumps(settings, sort_keys=True)
+        self._files: dict[str, list[str]] = {}  # key -> files
+        self._owner: dict[str, str] = {}  # file -> key of the last run that wrote it
+        self._source: dict[str, str] = {}  # output name -> image, absolute
+        self._whole = True  # the log ends with a line break
+        if self._path is not None and self._path.exists():
+            self._read(self._path)
+
+    def _read(self, path: Path) -> None:
+        """Take note of the lines of earlier runs; what a crash has damaged is passed over."""
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ExportError(
+                f"log {str(path)!r}: cannot be read ({error}); remove it to start over"
+            ) from error
+        self._whole = not text or text.endswith("\n")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                key, name, source = (str(entry[field]) for field in ("key", "name", "source"))
+                files = [str(file) for file in entry["files"]]
+            except (json.JSONDecodeError, TypeError, KeyError):
+                continue
+            self._note(key, name, source, files)
+
+    def _note(self, key: str, name: str, source: str, files: list[str]) -> None:
+        self._files[key] = files
+        self._owner.update(dict.fromkeys(files, key))
+        self._source[name.casefold()] = source
+
+    def key(self, path: Path | None, stdin: bytes | None) -> str:
+        """Return what identifies an image in its present state under these settings."""
+        digest = hashlib.sha256(self._settings.encode())
+        if path is None:
+            digest.update(stdin or b"")
+        elif path.is_file():
+            state = path.stat()
+            digest.update(f"{os.path.abspath(path)}|{state.st_size}|{state.st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+    def holds(self, key: str) -> bool:
+        """Return whether the image is done, and its files are still there and still its own."""
+        files = self._files.get(key)
+        return files is not None and all(self._owner[file] == key and Path(file).exists() for file in files)
+
+    def check_name(self, name: str, source: str) -> None:
+        """Raise ExportError where an output name belongs to another image of an earlier run."""
+        before = self._source.get(name.casefold())
+        if before is not None and before != _absolute(source) and STDIN not in (before, source):
+            raise ExportError(
+                f"image {source!r}: its results would overwrite those of {before!r}, both named {name!r}; "
+                "choose another --out"
+            )
+
+    def add(self, key: str, name: str, done: BatchDone) -> None:
+        """Note that an image is done."""
+        if self._path is None:
+            return
+        source, files = _absolute(done.source), [str(path) for path in done.files]
+        line = json.dumps({"key": key, "name": name, "source": source, "files": files})
+        try:
+            with self._path.open("a", encoding="utf-8") as log:
+                log.write(("" if self._whole else "\n") + line + "\n")
+        except OSError as error:
+            raise ExportError(f"log {str(self._path)!r}: cannot be written ({error})") from error
+        self._whole = True
+        self._note(key, name, source, files)
+
+
+def _absolute(source: str) -> str:
+    """Return what an image is called wherever the command is run from."""
+    return source if source == STDIN else os.path.abspath(source)

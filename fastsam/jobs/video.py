@@ -1,0 +1,419 @@
+"""A video through the model into files, in one go or several: what ``fastsam video`` does.
+
+>>> job = VideoJob("street.mp4", Path("dogs.mp4"), prompts=[(None, Text("dog"))])    # doctest: +SKIP
+>>> with VideoRun(FastSAM(), job) as run:                                           # doctest: +SKIP
+...     for frame, masks in run:
+...         print(frame.index, masks.ids)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from glob import has_magic
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from fastsam.config import OutputConfig, RenderConfig, VideoConfig
+from fastsam.errors import ConfigError, ExportError, PromptError, VideoError
+from fastsam.files import as_export_errors
+from fastsam.images.reading import VIDEO_EXTENSIONS
+from fastsam.masks.maskset import Frame
+from fastsam.prompts import Prompt
+from fastsam.video.read.reader import open_video
+from fastsam.video.track.persistent import stands
+from fastsam.video.track.tracked import Tracked
+from fastsam.video.write.run_file import read_run
+from fastsam.video.write.sinks import Sinks, load_last, open_sinks
+from fastsam.video.write.spool import SpooledFrame, read_frames
+from fastsam.video.write.writers import SUFFIXES
+
+if TYPE_CHECKING:
+    from fastsam.model import FastSAM
+
+__all__ = ["VideoJob", "VideoRun", "is_video_file"]
+
+_ROUNDING_MS = 0.5
+_KEPT = "{}: holds what was recorded of a live source; choose another output, or start over with overwrite"
+
+
+def is_video_file(out: Path) -> bool:
+    """Tell whether an output is one video, by its suffix; else it is a folder.
+
+    Raises:
+        ExportError: it is a video of a kind that is not written.
+    """
+    suffix = out.suffix.lower()
+    if out.is_dir() or (suffix not in SUFFIXES and suffix not in VIDEO_EXTENSIONS):
+        return False
+    if suffix not in SUFFIXES:
+        raise ExportError(f"video suffix {out.suffix!r}: expected one of {', '.join(SUFFIXES)}, or a folder")
+    return True
+
+
+@dataclass(frozen=True)
+class VideoJob:
+    """What to follow, in what, and where to write it.
+
+    Attributes:
+        source: what :func:`fastsam.video.read.reader.open_video` takes as text.
+        out: a video file, which is the overlay, or a folder; None writes nothing.
+        formats: what a folder gets, names of :data:`fastsam.video.write.formats.FORMATS`.
+        prompts: (frame, prompt): what to follow from which frame on; None is the first. Without any,
+            everything gets ids.
+        start: the first frame.
+        frames: so many at most.
+        seconds: so long at most.
+        fps: frames a second of a folder of pictures.
+        policy: what happens to frames that come too fast.
+        video: how masks are followed.
+        output: how videos are written.
+        render: how masks are drawn.
+        segment: fields of SegmentConfig that differ from the weights' defaults.
+        resume: go on with a run that broke off; else start over.
+    """
+
+    source: str
+    out: Path | None = None
+    formats: Sequence[str] = ("video",)
+    prompts: Sequence[tuple[int | None, Prompt]] = ()
+    start: int = 0
+    frames: int | None = None
+    seconds: float | None = None
+    fps: float | None = None
+    policy: Literal["auto", "latest", "all"] = "auto"
+    video: VideoConfig = field(default_factory=VideoConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+    segment: dict[str, Any] = field(default_factory=dict)
+    resume: bool = True
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run's files grow; beside an output that is one video."""
+        if self.out is None or not is_video_file(self.out):
+            return self.out
+        return self.out.with_name(f"{self.out.name}.run")
+
+    @property
+    def end(self) -> int | None:
+        """The frame before which to stop."""
+        return None if self.frames is None else self.start + self.frames
+
+    def asked(self) -> list[tuple[int, Prompt]]:
+        """Return the prompts with the frames that they are for.
+
+        Raises:
+            PromptError: a frame lies outside the part that was asked for.
+        """
+        found = [(self.start if frame is None else frame, prompt) for frame, prompt in self.prompts]
+        for frame, prompt in found:
+            if frame < self.start or (self.end is not None and frame >= self.end):
+                until = "on" if self.end is None else f"to {self.end - 1}"
+                raise PromptError(
+                    f"frame {frame}: expected one of the run, from {self.start} {until}, got {prompt!r:.80}"
+                )
+        return found
+
+    def check(self) -> None:
+        """Raise what would fail after the network has loaded.
+
+        Raises:
+            ExportError: the results would overwrite the source, or something that is no file.
+            PromptError: a prompt is for a frame outside the part that was asked for.
+        """
+        self.asked()
+        if self.out is None or not is_video_file(self.out):
+            return
+        if os.path.exists(self.source) and self.out.resolve() == Path(self.source).resolve():
+            raise ExportError(f"--out {str(self.out)!r}: would overwrite the source; choose another name")
+
+
+class VideoRun:
+    """Frames with their masks, written as they come; iterate once, inside ``with``.
+
+    Leaving it in peace builds the files. An error or Ctrl-C keeps what is done, and the same job goes on
+    from there; of a live source, which cannot go on, the files are built from what there is.
+
+    Attributes:
+        stream: what is iterated over.
+        before: how many frames an earlier run had done.
+        done: how many frames are done, those included.
+        finished: an earlier run had done everything.
+
+    Args:
+        model: finds the masks.
+        job: what to do.
+
+    Raises:
+        VideoError: the source cannot be opened.
+        ExportError: the output cannot be written, or is that of another run.
+        PromptError: a prompt is for a frame outside the part that was asked for.
+    """
+
+    def __init__(self, model: FastSAM, job: VideoJob) -> None:
+        job.check()
+        self.job = job
+        prompts = [(frame, model.resolve(prompt, **job.segment)) for frame, prompt in job.asked()]
+        self._first = min((frame for frame, _ in prompts), default=job.start)
+        self._earlier = _Earlier.load(job) if job.resume else _Earlier()
+        self._begin = max(job.start, self._earlier.next_index)
+        resumed = self._earlier.last is not None and self._begin > self._first
+        self._quiet = self._begin < self._first and _is_at_rest(job.source)
+        start = self._first if self._quiet else self._begin - resumed
+        self.stream = model.stream(
+            job.source, config=job.video, policy=job.policy, fps=job.fps, start=start, **job.segment
+        )
+        try:
+            if resumed:
+                self._earlier.hand_over(self.stream, prompts)
+            for frame, prompt in prompts:
+                if frame >= self._begin:
+                    self.stream.select(frame, prompt)
+            self._sinks = self._open_sinks(model)
+        except BaseException:
+            self.stream.close()
+            raise
+        self.finished = self._sinks is not None and self._sinks.finished
+        self.before = self.done = self._earlier.count
+        self._prompted = bool(prompts)
+        self._begin_ms = self._earlier.begin_ms
+        self._ids = set(self._earlier.ids)
+        self._last_index = self._begin - 1
+        self._corrupt = 0
+
+    def _open_sinks(self, model: FastSAM) -> Sinks | None:
+        job, info = self.job, self.stream.info
+        if job.folder is None or job.out is None:
+            return None
+        single = is_video_file(job.out)
+        if single and info.live and job.resume and job.out.exists():
+            raise ExportError(_KEPT.format(job.out))
+        asked = [[frame, *_told(prompt)] for frame, prompt in job.asked()]
+        settings = {
+            "weights": model.identity, "segment": job.segment, "video": asdict(job.video), "prompts": asked,
+            "start": job.start, "frames": job.frames, "seconds": job.seconds, "policy": job.policy,
+            "live": info.live,
+        }  # fmt: skip
+        return open_sinks(
+            job.folder,
+            ("video",) if single else tuple(job.formats),
+            source=info.path or info.source,
+            fps=info.fps,
+            settings=settings,
+            config=replace(job.output, suffix=job.out.suffix.lower()) if single else job.output,
+            render=job.render,
+            overwrite=not job.resume,
+        )
+
+    @property
+    def total(self) -> int | None:
+        """How many frames there are going to be, as far as the source tells."""
+        info, job = self.stream.info, self.job
+        counts = [] if info.frame_count is None else [max(info.frame_count - job.start, 0)]
+        counts += [] if job.frames is None else [job.frames]
+        counts += [] if job.seconds is None or info.fps is None else [round(job.seconds * info.fps)]
+        return min(counts, default=None)
+
+    @property
+    def unasked(self) -> list[int]:
+        """Frames of prompts that never came: the source ended before."""
+        return sorted({frame for frame, _ in self.job.asked() if frame > self._last_index})
+
+    @property
+    def files(self) -> list[Path]:
+        """What is there once the run is done."""
+        if self._sinks is None or self.job.out is None:
+            return []
+        return [self.job.out] if is_video_file(self.job.out) else self._sinks.files
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stream.close()
+        if self._sinks is None:
+            return
+        over = isinstance(error, (KeyboardInterrupt, VideoError)) and self.stream.info.live and self.done
+        if error is None or over:
+            self._sinks.close()
+            self._move_out()
+        else:
+            self._sinks.abandon()
+
+    def __iter__(self) -> Iterator[tuple[Frame, Tracked]]:
+        """Yield each frame that is new with its masks, once it is written."""
+        if self.finished:
+            return
+        for frame, tracked in self._frames():
+            if self._is_over(frame):
+                return
+            if self._prompted and frame.index < self._first:
+                tracked = tracked[:0]
+            tracked = self._earlier.renamed(tracked)
+            if self._sinks is not None:
+                self._sinks.append(tracked)
+                self.stream.times.add(_stages(self._sinks.times_ms))
+            self.done, self._last_index = self.done + 1, frame.index
+            self._ids.update(tracked.ids.tolist())
+            yield frame, tracked
+            if self._is_last(frame):
+                return
+
+    def _frames(self) -> Iterator[tuple[Frame, Tracked]]:
+        """Yield the frames; nothing is looked for in those before the first prompt."""
+        if self.job.end is not None and self._begin >= self.job.end:
+            return
+        if self._quiet:
+            with open_video(self.job.source, fps=self.job.fps, start=self._begin) as reader:
+                since = time.perf_counter()
+                for frame in reader:
+                    if frame.index >= self._first:
+                        break
+                    read_ms = 1e3 * (time.perf_counter() - since)
+                    self.stream.times.note({"read": read_ms}, read_ms)
+                    yield frame, Tracked.none(frame)
+                    since = time.perf_counter()
+                self._corrupt = reader.corrupt
+        yield from self.stream
+
+    def _is_over(self, frame: Frame) -> bool:
+        """Tell whether a frame lies behind what was asked for."""
+        if self.job.end is not None and frame.index >= self.job.end:
+            return True
+        if self.job.seconds is None:
+            return False
+        if frame.t_ms is None:
+            raise ConfigError(
+                "--seconds: expected a source whose frames have a time; pass --frames, or --fps for a folder"
+            )
+        self._begin_ms = frame.t_ms if self._begin_ms is None else self._begin_ms
+        return frame.t_ms - self._begin_ms > 1e3 * self.job.seconds - _ROUNDING_MS
+
+    def _is_last(self, frame: Frame) -> bool:
+        """Tell whether nothing that was asked for comes after a frame, as far as that is known."""
+        if self.job.end is not None and frame.index + 1 >= self.job.end:
+            return True
+        fps = self.stream.info.fps
+        if self.job.seconds is None or self._begin_ms is None or frame.t_ms is None or fps is None:
+            return False
+        return frame.t_ms + 1e3 / fps - self._begin_ms > 1e3 * self.job.seconds - _ROUNDING_MS
+
+    def _move_out(self) -> None:
+        """Put the video where it was asked for, and take the working folder away."""
+        job = self.job
+        if job.out is None or job.folder is None or self._sinks is None or job.folder == job.out:
+            return
+        with as_export_errors(job.out):
+            os.replace(self._sinks.files[0], job.out)
+            shutil.rmtree(job.folder)
+
+    def report(self) -> dict[str, Any]:
+        """Return how long the stages took (``stream.times.summary()``), and what happened to the source."""
+        reader = self.stream.reader
+        return {
+            "source": self.stream.info.source,
+            "out": [str(path) for path in self.files],
+            "done_before": self.before,
+            "objects": len(self._ids),
+            **self.stream.times.summary(),
+            "frames": self.done - self.before,
+            "dropped": reader.dropped,
+            "corrupt": reader.corrupt + self._corrupt,
+            "reconnects": reader.reconnects,
+            "truncated": reader.truncated,
+        }
+
+
+@dataclass(eq=False)
+class _Earlier:
+    """What an earlier run of the same job has done; nothing by default.
+
+    Attributes:
+        count: frames.
+        next_index: the first frame that is still to be done.
+        last: the last one that is done.
+        begin_ms: the time of the first one.
+        ids: all that were given.
+    """
+
+    count: int = 0
+    next_index: int = 0
+    last: SpooledFrame | None = None
+    begin_ms: float | None = None
+    ids: set[int] = field(default_factory=set)
+    _names: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, job: VideoJob) -> _Earlier:
+        """Read what is in the job's folder.
+
+        Raises:
+            ExportError: the run there is of a live source, which cannot go on.
+        """
+        run = None if job.folder is None else read_run(job.folder)
+        if run is None or job.folder is None:
+            return cls()
+        if run["settings"].get("live"):
+            raise ExportError(_KEPT.format(job.folder))
+        made = job.folder / f"overlay{run['output']['suffix']}"
+        if run["finished"] and job.folder != job.out and not made.exists():
+            shutil.rmtree(job.folder, ignore_errors=True)  # it broke off after the video had been moved out
+            return cls()
+        next_index, last = load_last(job.folder)
+        if last is None:
+            return cls()
+        found = cls(next_index=next_index, last=last)
+        for frame in read_frames(job.folder):
+            found.begin_ms = frame.t_ms if found.count == 0 else found.begin_ms
+            found.count += 1
+            found.ids.update(frame.ids.tolist(), frame.lost)
+            if frame.index == last.index:
+                break
+        return found
+
+    def hand_over(self, stream: Any, prompts: Sequence[tuple[int, Prompt]]) -> None:
+        """Let a stream go on from the last frame."""
+        if self.last is None:
+            return
+        asked = [prompt for frame, prompt in prompts if frame < self.next_index]
+        standing = [prompt for prompt in asked if stands(prompt)]
+        last = self.last
+        stream.resume(last.masks(), last.ids, last.labels, prompted=bool(asked), prompts=standing)
+        self._names = {i: i for i in last.ids.tolist()}
+
+    def renamed(self, tracked: Tracked) -> Tracked:
+        """Return a frame in which new objects have ids that the earlier run has not given."""
+        if self.last is None:
+            return tracked
+        for object_id in (*tracked.ids.tolist(), *tracked.lost):
+            if object_id not in self._names:
+                self._names[object_id] = max([*self.ids, *self._names.values()], default=0) + 1
+        ids = [self._names[i] for i in tracked.ids.tolist()]
+        return replace(tracked, ids=np.array(ids, np.int64), lost=tuple(self._names[i] for i in tracked.lost))
+
+
+def _is_at_rest(source: str) -> bool:
+    """Tell whether a source is a file or folder, which can be opened twice."""
+    return not source.isdigit() and (os.path.isfile(source) or os.path.isdir(source) or has_magic(source))
+
+
+def _told(prompt: Prompt) -> tuple[str, str]:
+    """Return what a run's file says of a prompt: readable, and exact."""
+    return f"{prompt!r:.200}", hashlib.sha256(pickle.dumps(prompt)).hexdigest()[:16]
+
+
+def _stages(times_ms: dict[str, float]) -> dict[str, float]:
+    """Return what drawing and writing a frame took."""
+    draw = times_ms.get("draw", 0.0)
+    return {"draw": draw, "write": sum(times_ms.values()) - draw}

@@ -1,0 +1,1 @@
+"""Mask sets: on the network grid or as crops, how they nest, RLE and polygons, refinement."""

@@ -1,0 +1,1 @@
+"""Where the pixels of a mask set come from: grid logits, crops, joined tiles."""

@@ -1,0 +1,1 @@
+"""What both tabs use: sessions, the canvas, form controls."""

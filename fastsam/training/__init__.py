@@ -1,0 +1,1 @@
+"""Better weights: annotate, train, mix, calibrate."""

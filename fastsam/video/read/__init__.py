@@ -1,0 +1,1 @@
+"""Frames from files, cameras, streams, folders and iterators, read ahead."""

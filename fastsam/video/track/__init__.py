@@ -1,0 +1,1 @@
+"""Identities over time: tracking everything, following what a prompt selected."""

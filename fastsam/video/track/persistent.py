@@ -1,0 +1,115 @@
+"""Prompts that stay: a text or a reference looks at every mask that comes into sight, once or a few times.
+
+Showing a mask to the text-image model costs more than tracking it. So each *track* is looked at when it is
+new, the largest first and some in a frame, and again only when it has grown or after a while.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.prompts import AllOf, AnyOf, ButNot, Prompt, Reference, Text
+from fastsam.video.track.grid_frame import Scene
+
+if TYPE_CHECKING:
+    from fastsam.video.track.tracking import View
+
+__all__ = ["Standing", "stands"]
+
+_GROWN = 1.5  # times its area at the last look
+_AGAIN = 30  # frames after which a track is looked at again
+_LOOKS = 4  # at most, at a track that was never selected
+_REMEMBERED = 4096  # tracks that were looked at
+
+
+def stands(prompt: Prompt) -> bool:
+    """Tell whether a prompt says what things look like, rather than where they are in one frame."""
+    if isinstance(prompt, (Text, Reference)):
+        return not (isinstance(prompt, Reference) and prompt.mode == "best")
+    if isinstance(prompt, (AnyOf, AllOf)):
+        return all(stands(member) for member in prompt.prompts)
+    if isinstance(prompt, ButNot):
+        return stands(prompt.prompt) and stands(prompt.unwanted)
+    return False
+
+
+@dataclass(eq=False)
+class _Looked:
+    frame: int
+    area: float
+    times: int
+
+
+class Standing:
+    """A prompt that stays.
+
+    Attributes:
+        prompt: what it asks.
+        objects: ids of the objects that it selected and that are followed.
+    """
+
+    def __init__(self, prompt: Prompt, label: str = "") -> None:
+        self.prompt, self._label = prompt, label
+        self.objects: set[int] = set()
+        self._looked: OrderedDict[int, _Looked] = OrderedDict()
+
+    def look(
+        self, view: View, scene: Scene, ids: NDArray[np.int64], conf: float, limit: int
+    ) -> list[tuple[int, float, str]]:
+        """Look at tracks that may be new, ``limit`` at most; return (row, score, label) of those selected.
+
+        Args:
+            view: the frame.
+            scene: the same, on the grid.
+            ids: (N,) the track of each mask, 0 for none.
+            conf: least score of a mask.
+            limit: how many.
+        """
+        frame = view.frame.index
+        waiting = [
+            (float(scene.areas[row]), row, int(ids[row]))
+            for row in np.flatnonzero((ids > 0) & (view.masks.scores >= conf)).tolist()
+            if self._worth(int(ids[row]), float(scene.areas[row]), frame)
+        ]
+        chosen = sorted(waiting, reverse=True)[:limit]
+        if not chosen:
+            return []
+        rows = np.array([row for _, row, _ in chosen], np.int64)
+        answer = view.only(rows).select(self.prompt)
+        for area, _, track in chosen:
+            known = self._looked.setdefault(track, _Looked(frame, area, 0))
+            known.frame, known.area, known.times = frame, area, known.times + 1
+            self._looked.move_to_end(track)
+        while len(self._looked) > _REMEMBERED:
+            self._looked.popitem(last=False)
+        whole = answer.indices >= 0
+        return [
+            (int(rows[index]), float(score), self._named(int(group)))
+            for index, score, group in zip(
+                answer.indices[whole], answer.scores[whole], answer.groups[whole], strict=True
+            )
+        ]
+
+    def leave(self, object_id: int, track: int) -> None:
+        """Select an object no longer, nor the track that it is: it was removed."""
+        if object_id in self.objects:
+            self.objects.discard(object_id)
+            known = self._looked.setdefault(track, _Looked(0, 0.0, 0))
+            known.times = _LOOKS
+
+    def _worth(self, track: int, area: float, frame: int) -> bool:
+        """Tell whether a track should be looked at (again)."""
+        known = self._looked.get(track)
+        if known is None:
+            return True
+        return known.times < _LOOKS and (area > _GROWN * known.area or frame - known.frame >= _AGAIN)
+
+    def _named(self, group: int) -> str:
+        if self._label or not isinstance(self.prompt, Text):
+            return self._label
+        return self.prompt.texts[group]

@@ -1,0 +1,100 @@
+"""The masks of one frame of a video, with ids that stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.config import RenderConfig
+from fastsam.errors import RecordError
+from fastsam.images.drawing import overlay
+from fastsam.masks.maskset import Frame, MaskSet
+
+__all__ = ["Tracked"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tracked:
+    """K masks of one frame, each with the id of the object that it shows.
+
+    Attributes:
+        frame: the image; ``frame.index`` counts the frames of the source, ``frame.t_ms`` is its time.
+        masks: the K masks; ``masks.scores`` is how good each mask is.
+        ids: (K,) int64, at least 1; an object keeps its id for as long as the stream lives.
+        scores: (K,) float32 in 0..1, how sure it is that the mask shows that object.
+        labels: what each object is, where words were asked for; else None.
+        lost: ids of followed objects that are not seen in this frame.
+        times_ms: what each stage took: ``read``, ``prepare``, ``network``, ``decode``, ``track``, ...
+
+    Index it as an array: ``tracked[tracked.ids == 3]``.
+    """
+
+    frame: Frame
+    masks: MaskSet
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    labels: tuple[str, ...] | None = None
+    lost: tuple[int, ...] = ()
+    times_ms: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the parallel arrays fit together."""
+        count = len(self.masks)
+        if self.masks.size_hw != self.frame.size_hw:
+            raise RecordError(
+                f"masks: expected those of a {self.frame.size_hw} frame, got {self.masks.size_hw}"
+            )
+        for name, dtype in (("ids", np.int64), ("scores", np.float32)):
+            array = np.asarray(getattr(self, name), dtype)
+            if array.shape != (count,):
+                raise RecordError(f"{name}: expected ({count},) for {count} masks, got {array.shape}")
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+        if len(np.unique(self.ids)) != count or (count and self.ids.min() < 1):
+            raise RecordError(f"ids: expected {count} different numbers from 1 on, got {self.ids.tolist()}")
+        if self.labels is not None and len(self.labels) != count:
+            raise RecordError(f"labels: expected {count} names for {count} masks, got {len(self.labels)}")
+
+    @classmethod
+    def none(cls, frame: Frame, lost: tuple[int, ...] = ()) -> Tracked:
+        """Return a frame that shows no object."""
+        nothing = MaskSet.none(frame.size_hw)
+        return cls(frame, nothing, np.zeros(0, np.int64), np.zeros(0, np.float32), lost=lost)
+
+    def __repr__(self) -> str:
+        """Return which frame and which ids."""
+        return f"Tracked({self.frame.name!r}, ids {self.ids.tolist()}, lost {list(self.lost)})"
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.masks)
+
+    def __getitem__(self, key: Any) -> Self:
+        """Return the chosen rows."""
+        rows = np.atleast_1d(np.arange(len(self))[key])
+        return replace(
+            self,
+            masks=self.masks[rows],
+            ids=self.ids[rows],
+            scores=self.scores[rows],
+            labels=None if self.labels is None else tuple(self.labels[i] for i in rows),
+        )
+
+    def mask(self, object_id: int) -> NDArray[np.bool_]:
+        """Return the (H, W) pixels of an object in this frame; none where it is not seen."""
+        rows = np.flatnonzero(self.ids == object_id)
+        return self.masks.mask(int(rows[0])) if len(rows) else np.zeros(self.frame.size_hw, bool)
+
+    def plot(self, config: RenderConfig | None = None) -> NDArray[np.uint8]:
+        """Return the (H, W, 3) uint8 RGB frame with the masks drawn over it; an id keeps its colour."""
+        return overlay(self.frame, self.masks, config, labels=self.captions, rows=self.ids.tolist())
+
+    @property
+    def captions(self) -> list[str]:
+        """Each object's id, with its label where there is one."""
+        labels = self.labels or ("",) * len(self)
+        return [f"{i} {label}".strip() for i, label in zip(self.ids.tolist(), labels, strict=True)]

@@ -1,0 +1,139 @@
+"""``run.json``: what the run in a folder is of, so that another one is not mixed into it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastsam.config import OutputConfig, RenderConfig
+from fastsam.errors import ConfigError, ExportError
+from fastsam.files import as_export_errors, write_bytes
+from fastsam.video.write.formats import FORMATS
+from fastsam.video.write.writers import SUFFIXES
+
+__all__ = ["check_same", "check_source", "check_unused", "clear", "describe", "read_run", "write_run"]
+
+_RUN = "run.json"
+_VERSION = 1
+_FPS = 25.0  # of what has neither a frame rate nor times
+
+
+def describe(
+    formats: list[str], source: str, fps: float | None, settings: Mapping[str, Any] | None,
+    config: OutputConfig, render: RenderConfig,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the content of run.json, checked."""
+    for name in formats:
+        if name not in FORMATS:
+            near = difflib.get_close_matches(str(name), FORMATS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ExportError(f"format {name!r}: expected one of {', '.join(FORMATS)}{hint}")
+    if config.suffix not in SUFFIXES:
+        raise ExportError(f"video suffix {config.suffix!r}: expected one of {', '.join(SUFFIXES)}")
+    if fps is not None and not 0 < fps <= 1000:
+        raise ConfigError(f"fps: expected a number above 0 and up to 1000, or None, got {fps!r}")
+    path = Path(source) if source else None
+    identity: dict[str, Any] = {"name": source}
+    if path is not None and path.is_file():
+        state = path.stat()
+        identity = {"path": os.path.abspath(path), "size": state.st_size, "mtime_ns": state.st_mtime_ns}
+    run = {
+        "version": _VERSION,
+        "name": (path.stem if path is not None else "") or "video",
+        "source": identity,
+        "fps": float(fps or _FPS),
+        "formats": sorted({*formats, "jsonl"}, key=list(FORMATS).index),
+        "output": asdict(config),
+        "render": asdict(render),
+        "settings": dict(settings or {}),
+        "finished": False,
+    }
+    try:
+        return dict(json.loads(json.dumps(run, allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"settings: expected JSON values, got {str(settings)[:200]} ({error})") from error
+
+
+def write_run(out: Path, run: dict[str, Any]) -> None:
+    """Write run.json."""
+    write_bytes(out / _RUN, json.dumps(run, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def read_run(out: Path) -> dict[str, Any] | None:
+    """Return what an earlier run was; None where there was none."""
+    path = out / _RUN
+    if not path.exists():
+        return None
+    try:
+        run = json.loads(path.read_bytes())
+        if run["version"] == _VERSION and {"formats", "output", "fps", "finished", "name"} <= run.keys():
+            return dict(run)
+        found = f"version {run['version']}"
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        found = f"something else ({error})"
+    raise ExportError(
+        f"{path}: expected a video run of version {_VERSION}, got {found}; choose another folder"
+    )
+
+
+def _files_of_runs(out: Path) -> list[Path]:
+    """Return everything that runs may have left, but run.json."""
+    videos = [f"overlay{suffix}" for suffix in SUFFIXES]
+    names = ["segments", *videos, *(row.file.rstrip("/") for row in FORMATS.values())]
+    return [out / name for name in dict.fromkeys(names)]
+
+
+def check_source(out: Path, run: dict[str, Any]) -> None:
+    """Raise ExportError where the results would overwrite the source."""
+    source = run["source"].get("path")
+    if source is not None and Path(source).resolve() in [path.resolve() for path in _files_of_runs(out)]:
+        raise ExportError(
+            f"output folder {str(out)!r}: the results would overwrite the source {source!r}; "
+            "choose another folder"
+        )
+
+
+def check_unused(out: Path) -> None:
+    """Raise ExportError where there are files of the names that the run would write."""
+    taken = [str(path) for path in _files_of_runs(out) if path.exists()]
+    if taken:
+        raise ExportError(
+            f"output folder {str(out)!r}: holds {', '.join(taken[:3])} and no {_RUN} that says of what; "
+            "choose another folder"
+        )
+
+
+def check_same(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise ExportError where an earlier run was another one, and say in what."""
+    old, new = ({**_flat(run)} for run in (before, now))
+    changed = [key for key in {**old, **new} if key != "finished" and old.get(key) != new.get(key)]
+    if changed:
+        told = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changed[:4])
+        raise ExportError(
+            f"output folder {str(out)!r} holds another run ({told}); choose another folder, "
+            "or start over with overwrite, which removes that run's results"
+        )
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a mapping of mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def clear(out: Path) -> None:
+    """Remove an earlier run; what says that it was one goes last."""
+    with as_export_errors(out):
+        for path in [*_files_of_runs(out), out / _RUN]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)

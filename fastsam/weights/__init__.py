@@ -1,0 +1,1 @@
+"""Names, downloads and checkpoints: the trust boundary. Nothing from a file is executed."""

@@ -1,0 +1,251 @@
+"""Loading YOLO segmentation checkpoints without running what is pickled in them.
+
+A YOLO ``.pt`` file is a zip archive with a pickle of whole module objects, and one record per tensor.
+``torch.load`` would run any code that a stranger put into the pickle; :mod:`fastsam.weights.unpickle`
+runs none. The archive is held to what ``torch.save`` writes: no compression (so what it holds is never
+larger than the file: no decompression bombs) and no name twice (so every reader sees the same).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError
+from fastsam.everything.quality import QualityModel
+from fastsam.needed import require
+from fastsam.weights.allowed_names import TORCH_LAYERS, layer_classes
+from fastsam.weights.unpickle import DamagedPickleError, UnsafePickleError, unpickle
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["load_checkpoint", "network_of", "quality_of", "save_checkpoint", "segmentation_model"]
+
+_MAX_PICKLE_BYTES = 64 << 20  # the largest YOLO checkpoints have less than 2 MiB
+# What people hand over by mistake, by its first bytes.
+_OTHER_FILES = (
+    (b"PK", "a truncated archive; download it again"),
+    (b"<", "a web page, so a download went wrong; download it again"),
+    (b"version https://git-lfs", "a Git LFS pointer; run: git lfs pull"),
+    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", (
+        "PyTorch's format from before 1.6, in which no YOLO segmentation checkpoint was published; if you "
+        "trust the file, convert it: torch.save(torch.load(old, weights_only=False), new)"
+    )),
+    (b"\x80", "a bare pickle; a checkpoint is what torch.save writes"),
+)  # fmt: skip
+_ACTIVATION = re.compile(r"(torch\.)?nn\.([A-Za-z0-9]+)\([\w=., +-]*\)")
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """Open a file as the archive that it should be, or say what it is instead."""
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing"
+        raise CheckpointError(f"checkpoint {path}: expected a .pt file, found {found}")
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+        if head.startswith(b"PK\x03\x04"):
+            return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+        pass  # a damaged list of contents; told below, as what its first bytes are
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {path}: cannot be read ({error.strerror or error})") from error
+    size = path.stat().st_size
+    if size == 0:
+        raise CheckpointError(f"checkpoint {path}: the file is empty; download it again")
+    what = next((what for start, what in _OTHER_FILES if head.lstrip().startswith(start)), "something else")
+    raise CheckpointError(
+        f"checkpoint {path}: expected a PyTorch .pt archive, got {size} bytes that are {what}"
+    )
+
+
+def _records(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members of an archive, by name without their folder.
+
+    Raises:
+        DamagedPickleError: it is not laid out as ``torch.save`` does it.
+    """
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    folders = {member.filename.partition("/")[0] for member in members}
+    records = {member.filename.partition("/")[2]: member for member in members}
+    if len(folders) != 1 or len({name.lower() for name in records}) != len(members):
+        raise DamagedPickleError(f"{len(members)} records in {len(folders)} folders, or of the same name")
+    if "constants.pkl" in records:
+        raise DamagedPickleError("it is a TorchScript export; use the checkpoint that it was made from")
+    if "data.pkl" not in records:
+        raise DamagedPickleError("it is an archive without data.pkl, so not from torch.save")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise DamagedPickleError("its records are compressed, so not from torch.save")
+    if sum(member.file_size for member in members) > Path(str(archive.filename)).stat().st_size:
+        raise DamagedPickleError("its records claim more bytes than the file has")
+    if records["data.pkl"].file_size > _MAX_PICKLE_BYTES:
+        raise DamagedPickleError(
+            f"its pickle has {records['data.pkl'].file_size} bytes, far more than a network needs"
+        )
+    return records
+
+
+def _read(archive: zipfile.ZipFile) -> Any:
+    """Return the object of an archive."""
+    records = _records(archive)
+    order = (
+        archive.read(records["byteorder"]).decode("ascii", "replace") if "byteorder" in records else "little"
+    )
+    if order != sys.byteorder:
+        raise DamagedPickleError(f"its numbers are {order}-endian, this machine's {sys.byteorder}-endian")
+    return unpickle(archive.read(records["data.pkl"]), lambda key: archive.read(records[f"data/{key}"]))
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint's dictionary; nothing that the file names is called.
+
+    Networks come as their ultralytics classes, losses and other training objects as empty placeholders,
+    paths as ``PurePosixPath``, numpy numbers as Python's.
+
+    Raises:
+        UnsafeCheckpointError: the file asks for code outside the list; none of it ran.
+        CheckpointError: there is no such file, or it is truncated or no PyTorch checkpoint.
+    """
+    path = Path(path)
+    try:
+        with _archive(path) as archive:
+            content = _read(archive)
+    except UnsafePickleError as error:
+        raise UnsafeCheckpointError(
+            f"checkpoint {path}: refused, because it asks for something that YOLO segmentation checkpoints "
+            f"do not need ({error}); nothing of it was run. Use a checkpoint from a source you trust"
+        ) from error
+    except DamagedPickleError as error:
+        raise CheckpointError(f"checkpoint {path}: cannot be used ({error}); download it again") from error
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"checkpoint {path}: cannot be read ({error}); download it again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"checkpoint {path}: expected a YOLO checkpoint dictionary, got {type(content).__name__}; "
+            "ultralytics writes {'model': network, ...}"
+        )
+    return content
+
+
+def _check_recipe(path: Path, recipe: Any) -> None:
+    """Check the network description that ultralytics would evaluate when somebody trains on.
+
+    Raises:
+        UnsafeCheckpointError: it names anything but layers.
+    """
+    if not isinstance(recipe, dict):
+        return
+    activation = recipe.get("activation")
+    asked: list[Any] = []
+    if activation:
+        found = _ACTIVATION.fullmatch(activation) if isinstance(activation, str) else None
+        if found is None or found[2] not in TORCH_LAYERS:
+            asked.append(activation)
+    layers = {
+        name.rpartition(".")[2] for name in layer_classes() if name.startswith("ultralytics.nn.modules.")
+    }
+    layers |= {f"{prefix}nn.{name}" for name in TORCH_LAYERS for prefix in ("", "torch.")}
+    for part in ("backbone", "head"):
+        rows = recipe.get(part) or ()
+        for row in rows if isinstance(rows, (list, tuple)) else (rows,):
+            usable = isinstance(row, (list, tuple)) and len(row) > 2 and isinstance(row[2], str)
+            if not usable or row[2] not in layers:
+                asked.append(row[2] if usable else row)
+    if asked:
+        raise UnsafeCheckpointError(
+            f"checkpoint {path}: refused, because its network description (yaml) asks for "
+            f"{str(asked[0])[:80]!r}, which is no layer; training it on would run that. Nothing of it was run"
+        )
+
+
+def segmentation_model(path: str | Path) -> nn.Module:
+    """Return the float32 segmentation network of a checkpoint, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: as :func:`load_checkpoint`, or the file holds no YOLO segmentation network.
+    """
+    return network_of(load_checkpoint(path), Path(path))
+
+
+def quality_of(content: Mapping[str, Any], path: Path) -> QualityModel | None:
+    """Return the calibration that ``fastsam calibrate`` put into a checkpoint, None where there is none.
+
+    Raises:
+        CheckpointError: it is damaged or of another version.
+    """
+    ours = content.get("fastsam")
+    found = ours.get("quality") if isinstance(ours, dict) else None
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise CheckpointError(f"checkpoint {path}: expected its quality as a mapping, got {type(found)}")
+    try:
+        return QualityModel.from_dict(found)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {path}: {error}") from error
+
+
+def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:
+    """Return the network of a checkpoint's dictionary, as :func:`segmentation_model`; ``path`` for errors."""
+    torch = require("torch", "run the network")
+    model: Any = content.get("model") if content.get("ema") is None else content["ema"]
+    layers = getattr(model, "model", None)
+    if (
+        not isinstance(model, torch.nn.Module)
+        or not isinstance(layers, torch.nn.Sequential)
+        or not len(layers)
+    ):
+        raise CheckpointError(
+            f"checkpoint {path}: expected a whole YOLO network under 'model', found "
+            f"{type(model).__name__} there and the keys {[str(key)[:40] for key in list(content)[:8]]}; "
+            "a bare state_dict does not say which network it belongs to"
+        )
+    if not isinstance(getattr(layers[-1], "proto", None), torch.nn.Module):
+        raise CheckpointError(
+            f"checkpoint {path}: expected a YOLO *segmentation* network (name ends in -seg, or FastSAM), "
+            f"got one whose head is {type(layers[-1]).__name__}"
+        )
+    if not isinstance(getattr(model, "stride", None), torch.Tensor) or not model.stride.numel():
+        raise CheckpointError(
+            f"checkpoint {path}: the network does not say its stride; save it with ultralytics"
+        )
+    _check_recipe(path, getattr(model, "yaml", None))
+    try:
+        model = model.float().eval()
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"checkpoint {path}: its layers do not fit together ({error})") from error
+    for module in model.modules():
+        if hasattr(module, "inplace"):
+            module.inplace = True
+        elif isinstance(module, torch.nn.Upsample) and not hasattr(module, "recompute_scale_factor"):
+            module.recompute_scale_factor = None  # files of torch < 1.11
+    network: nn.Module = model
+    return network
+
+
+def save_checkpoint(content: dict[str, Any], target: Path) -> None:
+    """Write a checkpoint's dictionary atomically, in the format that :func:`load_checkpoint` reads.
+
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    torch = require("torch", "write a checkpoint")
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, partial)
+        os.replace(partial, target)
+    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
+        raise ExportError(
+            f"checkpoint {target}: cannot be written ({error}); "
+            "choose a folder that is writable and has space"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)

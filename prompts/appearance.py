@@ -1,0 +1,112 @@
+"""How masks look to the models, as vectors that tell one kind of thing from another in other images, too.
+
+Two vectors a mask: what the segmenter's network saw under it (feature maps of its backbone, averaged), and
+its picture as the text-image model places it. Half of what is common to all masks of an image is taken off:
+its light, its style, and the part of a vector that says nothing. Measured in docs/experiments.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.masks.maskset import MaskSet
+from fastsam.prompts.reference_spec import Look
+from fastsam.prompts.text.matching import ImageFeatures
+
+__all__ = ["Looks", "apart", "looks_among", "looks_of", "middle", "pictures_of", "seen_of"]
+
+FloatArray = NDArray[np.float32]
+_COMMON = 0.5  # of an image's mean vector
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """N masks as two models see them.
+
+    Attributes:
+        seen: (N, C) float32 unit vectors by the network; (N, 0) where the masks carry no feature maps.
+        pictures: (N, D) float32 unit vectors by the text-image model; zeros where one is too small to tell.
+        network: names the network and its weights; empty where there was none.
+        text_model: names the text-image model and its weights.
+    """
+
+    seen: FloatArray
+    pictures: FloatArray
+    network: str
+    text_model: str
+
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.pictures)
+
+    def look(self, i: int, name: str = "") -> Look:
+        """Return one of them."""
+        return Look(self.seen[i], self.pictures[i], self.network, self.text_model, name)
+
+
+def looks_of(features: ImageFeatures) -> Looks:
+    """Return how the masks of an image look.
+
+    Raises:
+        WeightsError: the encoder's weights cannot be had.
+    """
+    whole = features.whole()
+    every = looks_among(whole, whole)
+    rows = features.rows
+    return Looks(every.seen[rows], every.pictures[rows], every.network, every.text_model)
+
+
+def looks_among(regions: ImageFeatures, everything: ImageFeatures) -> Looks:
+    """Return how regions of an image look beside all masks of the image.
+
+    Args:
+        regions: of the image.
+        everything: all masks of the image; where there are none, nothing is common.
+
+    Raises:
+        WeightsError: the encoder's weights cannot be had.
+    """
+    seen, pictures = seen_of(regions.masks), pictures_of(regions)
+    same = regions is everything
+    seen = apart(seen, middle(seen if same else seen_of(everything.masks), seen.shape[1]))
+    pictures = apart(pictures, middle(pictures if same else pictures_of(everything), pictures.shape[1]))
+    pyramid = regions.masks.pyramid
+    return Looks(seen, pictures, "" if pyramid is None else pyramid.network, regions.embedder.content)
+
+
+def seen_of(masks: MaskSet) -> FloatArray:
+    """Return (N, C) unit vectors of what the network saw under masks; (N, 0) where there was none."""
+    return np.zeros((len(masks), 0), np.float32) if masks.pyramid is None else masks.embeddings("backbone")
+
+
+def pictures_of(features: ImageFeatures) -> FloatArray:
+    """Return (N, D) unit vectors of the masks' pictures; zeros where they are too small to tell."""
+    vectors, of = features.embeddings("masked")
+    found = np.zeros((len(features), vectors.shape[1]), np.float32)
+    found[of] = vectors
+    return found
+
+
+def middle(vectors: FloatArray, width: int) -> FloatArray:
+    """Return (width,) the mean of the vectors of an image's masks; zeros where there are none.
+
+    >>> middle(np.array([[1, 0], [0, 0], [0, 1]], np.float32), 2).tolist()
+    [0.5, 0.5]
+    """
+    told = vectors[vectors.any(axis=1)]
+    return np.asarray(told.mean(axis=0), np.float32) if len(told) else np.zeros(width, np.float32)
+
+
+def apart(vectors: FloatArray, common: FloatArray) -> FloatArray:
+    """Return (N, C) unit vectors without a part of what an image's masks share; zeros stay zeros.
+
+    Args:
+        vectors: (N, C) unit vectors.
+        common: (C,) or (N, C), the :func:`middle` of the image that they are of.
+    """
+    left = np.where(vectors.any(axis=1, keepdims=True), vectors - _COMMON * common, 0)
+    lengths = np.linalg.norm(left, axis=1, keepdims=True)
+    return np.asarray(np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 0), np.float32)

@@ -1,0 +1,1 @@
+"""Texts and labels: the text-image model, masked crops, vocabularies."""

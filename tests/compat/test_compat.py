@@ -1,0 +1,776 @@
+"""Old call shapes: CASIA's FastSAM and FastSAMPrompt, SAM's predictor and mask generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import fastsam
+from fastsam.compat import FastSAM, FastSAMPrompt, SamAutomaticMaskGenerator, SamPredictor
+from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError, RecordError
+from fastsam.images.drawing import colours
+from fastsam.masks.dense import box_from_mask, clean, decode_rle, farthest_point
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.stores.grid import GridStore
+from fastsam.prompts import Points
+from fastsam.testing import ColourWordEncoder, FixedSegmenter
+
+SIZE = (60, 80)  # H, W
+BIG, INNER, BAR = (10, 10, 70, 50), (14, 14, 34, 34), (72, 5, 79, 55)  # xyxy; INNER lies in BIG
+PHOTO = np.ascontiguousarray(skimage.data.astronaut()[100:160, 200:280])
+
+
+def rect(box: tuple[int, int, int, int], size_hw: tuple[int, int] = SIZE) -> np.ndarray:
+    mask = np.zeros(size_hw, bool)
+    mask[box[1] : box[3], box[0] : box[2]] = True
+    return mask
+
+
+MASKS = np.stack([rect(box) for box in (BIG, INNER, BAR)])
+NOTHING = np.zeros((0, *SIZE), bool)
+
+
+def core(masks: np.ndarray = MASKS, scores: Any = (0.9, 0.8, 0.7)) -> fastsam.FastSAM:
+    return fastsam.FastSAM(segmenter=FixedSegmenter(masks, scores[: len(masks)]))
+
+
+def prompted(masks: np.ndarray = MASKS) -> FastSAMPrompt:
+    return FastSAMPrompt(PHOTO, FastSAM(core(masks))(PHOTO))
+
+
+# ---- CASIA: results ------------------------------------------------------------------------------------
+
+
+def test_results_have_the_attributes_that_old_code_reads(tmp_path: Path) -> None:
+    path = tmp_path / "astronaut.png"
+    Image.fromarray(PHOTO).save(path)
+    results = FastSAM(core())(str(path), device="cpu", retina_masks=True, imgsz=640, conf=0.1, iou=0.9)
+    assert len(results) == 1
+    only = results[0]
+    assert len(only) == len(only.masks) == len(only.boxes) == 3
+    assert only.masks.data.dtype == bool
+    np.testing.assert_array_equal(only.masks.data, MASKS)
+    np.testing.assert_array_equal(only.boxes.xyxy, [BIG, INNER, BAR])
+    np.testing.assert_allclose(only.boxes.conf, [0.9, 0.8, 0.7])
+    np.testing.assert_array_equal(only.orig_img, cv2.imread(str(path)))  # BGR, as ultralytics has it
+    assert only.path == str(path)
+
+
+@pytest.mark.parametrize("make", [lambda: PHOTO, lambda: Image.fromarray(PHOTO), lambda: [PHOTO, PHOTO]])
+def test_arrays_are_rgb_and_lists_give_one_result_each(make: Any) -> None:
+    source = make()
+    results = FastSAM(core()).predict(source)
+    assert len(results) == (2 if isinstance(source, list) else 1)
+    for one in results:
+        np.testing.assert_array_equal(one.orig_img[..., ::-1], PHOTO)
+        assert one.path == ""
+
+
+def test_results_are_read_only() -> None:
+    only = FastSAM(core())(PHOTO)[0]
+    assert only.masks.data is only.masks.data  # decoded once
+    for array in (only.masks.data, only.boxes.xyxy, only.boxes.conf):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with pytest.raises(AttributeError):
+        only.session = None
+
+
+def test_options_reach_the_network_and_their_defaults_are_those_of_the_weights() -> None:
+    model = FastSAM(core())
+    assert len(model(PHOTO, conf=0.75)[0]) == 2
+    assert len(model(PHOTO, max_det=1)[0]) == 1
+    assert len(model(PHOTO)[0]) == 3
+    with pytest.raises(ConfigError, match="conf"):
+        model(PHOTO, conf=7)
+
+
+def test_arguments_without_effect_get_one_warning_that_names_them() -> None:
+    with pytest.warns(UserWarning, match=r"no effect of half, verbose, retina_masks=False") as caught:
+        results = FastSAM(core())(PHOTO, verbose=False, half=True, retina_masks=False)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(results[0].masks.data, MASKS)
+
+
+def test_a_ready_made_model_stays_on_its_device() -> None:
+    made = core()
+    model = FastSAM(made)
+    model(PHOTO, device="cuda:7")
+    assert model.model is made
+
+
+def test_a_path_is_loaded_again_only_for_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[tuple[Any, str]] = []
+
+    class Loaded(fastsam.FastSAM):
+        def __init__(self, weights: Any = None, *, device: str = "auto", text_model: Any = None) -> None:
+            super().__init__(segmenter=FixedSegmenter(MASKS))
+            self.segmenter.device = "cpu" if device == "auto" else device  # type: ignore[attr-defined]
+            loads.append((weights, device))
+
+    monkeypatch.setattr("fastsam.compat.arguments.FastSAM", Loaded)
+    monkeypatch.setattr("fastsam.compat.casia.Model", Loaded)
+    model = FastSAM("FastSAM.pt")
+    for device in (None, "auto", "cpu", "cuda:1", "cuda:1"):
+        assert len(model(PHOTO, device=device)[0]) == 3
+    assert loads == [("FastSAM.pt", "auto"), ("FastSAM.pt", "cuda:1")]
+
+
+def test_image_without_masks_is_an_empty_result_not_none() -> None:
+    results = FastSAM(core(NOTHING))(PHOTO)
+    assert len(results[0]) == 0
+    assert results[0].masks.data.shape == (0, *SIZE)
+    assert results[0].boxes.xyxy.shape == (0, 4)
+
+
+# ---- CASIA: prompts ------------------------------------------------------------------------------------
+
+
+def test_everything_prompt_is_the_stack() -> None:
+    np.testing.assert_array_equal(prompted().everything_prompt(), MASKS)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "wanted"),
+    [
+        ([BAR, BIG], [2, 0]),  # the order of the boxes
+        ([INNER, INNER, (15, 13, 35, 33)], [1, 1, 1]),  # none is dropped as a duplicate
+        ([BIG, (1, 52, 6, 58)], [0, None]),  # one without a mask keeps its place
+        ([(60, -20, 200, 90)], [2]),  # cut to the image
+    ],
+)
+def test_box_prompt_row_k_answers_box_k(boxes: Any, wanted: Any) -> None:
+    found = prompted().box_prompt(bboxes=[list(box) for box in boxes])
+    assert found.dtype == bool
+    assert len(found) == len(wanted)
+    for mask, row in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(mask, MASKS[row] if row is not None else np.zeros(SIZE, bool))
+
+
+def test_one_box_by_bbox() -> None:
+    np.testing.assert_array_equal(prompted().box_prompt(bbox=[13.6, 14.4, 34.2, 34]), MASKS[1:2])
+
+
+def test_box_over_no_mask_gives_an_empty_array() -> None:
+    assert prompted().box_prompt(bbox=[1, 52, 6, 58]).shape == (0, *SIZE)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "either bbox"),
+        ({"bbox": list(BIG), "bboxes": [list(BIG)]}, "either bbox"),
+        ({"bbox": [0, 0, 0, 0]}, "x1 < x2"),  # CASIA's "no box"
+        ({"bbox": [500, 10, 600, 20]}, r"box \(500, 10, 600, 20\)"),
+        ({"bbox": "left"}, "box"),
+        ({"bboxes": [[1, 2, 3]]}, "shape"),
+    ],
+)
+def test_bad_boxes_are_explained(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PromptError, match=message):
+        prompted().box_prompt(**options)
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "wanted"),
+    [
+        ([[24, 24]], [1], MASKS[1]),  # one click does not mean the largest nest level
+        ([[12, 12]], [1], MASKS[0]),
+        ([[24, 24], [75, 30]], [1, 1], MASKS[1] | MASKS[2]),
+        ([[12, 12], [24, 24]], [1, 0], MASKS[0] & ~MASKS[1]),
+        ([[24, 24], [12, 12]], [0, 1], MASKS[0] & ~MASKS[1]),  # whatever the order
+        ([[24, 24]], [0], MASKS[2]),  # only background: everything but
+        ([[24, 24]], None, MASKS[1]),
+    ],
+)
+def test_points_add_and_subtract(points: Any, labels: Any, wanted: np.ndarray) -> None:
+    found = prompted().point_prompt(points=points, pointlabel=labels)
+    np.testing.assert_array_equal(found, wanted[None])
+
+
+def test_click_beside_all_masks_gives_an_empty_array() -> None:
+    assert prompted().point_prompt([[2, 2]], [1]).shape == (0, *SIZE)
+
+
+@pytest.mark.parametrize(
+    ("points", "labels", "message"),
+    [
+        ([[80, 5]], [1], r"point \(80, 5\) is outside the 80x60 image"),
+        ([[-1, 5]], [1], "outside"),
+        ([[5, 5]], [1, 0], "labels"),
+        ([[5, 5]], [3], "labels"),
+    ],
+)
+def test_bad_points_are_explained(points: Any, labels: Any, message: str) -> None:
+    with pytest.raises(PromptError, match=message):
+        prompted().point_prompt(points, labels)
+
+
+def test_no_mask_at_all_gives_empty_arrays_everywhere() -> None:
+    prompt = prompted(NOTHING)
+    for found in (
+        prompt.everything_prompt(),
+        prompt.box_prompt(bbox=list(BIG)),
+        prompt.box_prompt(bboxes=[list(BIG), list(BAR)]),
+        prompt.point_prompt([[24, 24]], [1]),
+    ):
+        assert found.shape == (0, *SIZE)
+        assert found.dtype == bool
+
+
+def test_the_callers_lists_stay_as_they_are() -> None:
+    boxes, points, labels = [[9.7, 10.2, 90.0, 50.0], [72, 5, 79, 55]], [[30.5, 30.5]], [1]
+    prompt = prompted()
+    prompt.box_prompt(bboxes=boxes)
+    prompt.point_prompt(points, labels)
+    assert boxes == [[9.7, 10.2, 90.0, 50.0], [72, 5, 79, 55]]
+    assert (points, labels) == ([[30.5, 30.5]], [1])
+
+
+def test_prompt_takes_one_result_of_the_same_image() -> None:
+    results = FastSAM(core())([PHOTO, PHOTO])
+    for bad in (results, [], None, ["mask"]):
+        with pytest.raises(InputError, match="one FastSAMPrompt an image"):
+            FastSAMPrompt(PHOTO, bad)
+    with pytest.raises(ImageError, match="expected the 80x60 image of the results, got 40x60"):
+        FastSAMPrompt(PHOTO[:, :40], results[:1])
+    assert len(FastSAMPrompt(None, results[1], device="cpu").everything_prompt()) == 3
+    np.testing.assert_array_equal(FastSAMPrompt(None, results[1]).img, PHOTO)
+
+
+# ---- CASIA: plot ---------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def plain(**options: Any) -> dict[str, Any]:
+    return {"withContours": False, "better_quality": False, **options}
+
+
+def test_plot_writes_the_photo_at_its_own_size_and_draws_only_on_masks(tmp_path: Path) -> None:
+    prompt = prompted()
+    path = prompt.plot(annotations=MASKS[1:2], output_path=str(tmp_path / "new" / "dog.png"), **plain())
+    assert path == tmp_path / "new" / "dog.png"
+    drawn = read(path)
+    assert drawn.shape == PHOTO.shape
+    changed = (drawn != PHOTO).any(axis=2)
+    assert not (changed & ~MASKS[1]).any()
+    assert changed.sum() > 0.9 * MASKS[1].sum()
+
+
+def test_plot_without_annotations_is_the_bare_photo(tmp_path: Path) -> None:
+    for k, nothing in enumerate(([], NOTHING)):
+        np.testing.assert_array_equal(read(prompted().plot(nothing, tmp_path / f"{k}.png")), PHOTO)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        MASKS,
+        MASKS.astype(np.float32),
+        list(MASKS),
+        [{"segmentation": mask, "id": 1} for mask in MASKS],
+    ],
+)
+def test_plot_takes_masks_in_all_forms(tmp_path: Path, annotations: Any) -> None:
+    wanted = read(prompted().plot(MASKS, tmp_path / "wanted.png"))
+    np.testing.assert_array_equal(read(prompted().plot(annotations, tmp_path / "found.png")), wanted)
+
+
+def test_plot_takes_one_bare_mask_and_tensors(tmp_path: Path) -> None:
+    import torch
+
+    wanted = read(prompted().plot(MASKS[:1], tmp_path / "wanted.png"))
+    for form in (MASKS[0], torch.from_numpy(MASKS[:1])):
+        np.testing.assert_array_equal(read(prompted().plot(form, tmp_path / "found.png")), wanted)
+
+
+def test_plot_one_colour_for_all(tmp_path: Path) -> None:
+    apart = MASKS[1:]
+    one = read(prompted().plot(apart, tmp_path / "one.png", mask_random_color=False, **plain()))
+    many = read(prompted().plot(apart, tmp_path / "many.png", **plain()))
+    first = colours(1)[0].astype(float)
+    mixed = (PHOTO * 0.5 + first * 0.5)[MASKS[1] | MASKS[2]]
+    assert np.abs(one[MASKS[1] | MASKS[2]] - mixed).max() <= 1
+    assert np.abs(many[MASKS[2]].astype(int) - one[MASKS[2]]).max() > 10  # or [1]: one of them is the first
+
+
+def test_plot_draws_contours_and_the_prompt(tmp_path: Path) -> None:
+    prompt = prompted()
+    bare = read(prompt.plot(MASKS[:1], tmp_path / "0.png", **plain()))
+    for k, options in enumerate(
+        [{"withContours": True}, {"points": [[75, 30]], "point_label": [0]}, {"bboxes": [[60, -5, 100, 30]]}]
+    ):
+        drawn = read(prompt.plot(MASKS[:1], tmp_path / f"{k + 1}.png", **plain(**options)))
+        assert (drawn != bare).any(), options
+
+
+def test_better_quality_leaves_out_specks(tmp_path: Path) -> None:
+    speckled = MASKS[1].copy()
+    speckled[2:4, 2:4] = True
+    tidy = prompted().plot([speckled], tmp_path / "tidy.png", withContours=False)
+    np.testing.assert_array_equal(
+        read(tidy), read(prompted().plot([MASKS[1]], tmp_path / "b.png", withContours=False))
+    )
+    raw = read(prompted().plot([speckled], tmp_path / "raw.png", **plain()))
+    assert (raw[2:4, 2:4] != PHOTO[2:4, 2:4]).any()
+
+
+def test_plot_into_a_folder_names_the_file_as_the_image(tmp_path: Path) -> None:
+    source = tmp_path / "dogs.png"
+    Image.fromarray(PHOTO).save(source)
+    prompt = FastSAMPrompt(str(source), FastSAM(core())(str(source)))
+    assert prompt.plot(MASKS, output=f"{tmp_path}/output/") == tmp_path / "output" / "dogs.png"
+    assert prompted().plot(MASKS, output=tmp_path / "output") == tmp_path / "output" / "image.png"
+    before = source.read_bytes()
+    with pytest.raises(ExportError, match="is the image itself"):
+        prompt.plot(MASKS, output=tmp_path)
+    assert source.read_bytes() == before
+
+
+def test_plot_errors(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="output_path"):
+        prompted().plot(MASKS)
+    with pytest.raises(InputError, match=r"masks of the image's shape \(60, 80\), got \(30, 80\)"):
+        prompted().plot(MASKS[:, :30], tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- SAM: predictor ------------------------------------------------------------------------------------
+
+
+class RecordingSegmenter(FixedSegmenter):
+    """Remembers the last frame."""
+
+    def segment(self, frame: Frame, config: Any) -> MaskSet:
+        self.frame = frame
+        return super().segment(frame, config)
+
+
+def predictor(masks: np.ndarray = MASKS) -> SamPredictor:
+    made = SamPredictor(core(masks))
+    made.set_image(np.zeros((*masks.shape[1:], 3), np.uint8))
+    return made
+
+
+def test_predict_needs_an_image() -> None:
+    made = SamPredictor(core())
+    assert not made.is_image_set
+    with pytest.raises(PromptError, match=r"call set_image"):
+        made.predict(np.array([[5, 5]]), np.array([1]))
+    made.set_image(PHOTO)
+    assert made.is_image_set
+    made.reset_image()
+    assert not made.is_image_set
+
+
+def test_a_failed_image_leaves_none_set() -> None:
+    made = predictor()
+    with pytest.raises(ImageError):
+        made.set_image("no-such-photo.jpg")
+    assert not made.is_image_set
+
+
+def test_image_format_is_honoured() -> None:
+    segmenter = RecordingSegmenter(MASKS)
+    made = SamPredictor(fastsam.FastSAM(segmenter=segmenter))
+    made.set_image(PHOTO)
+    np.testing.assert_array_equal(segmenter.frame.rgb, PHOTO)
+    made.set_image(np.ascontiguousarray(PHOTO[..., ::-1]), image_format="BGR")
+    np.testing.assert_array_equal(segmenter.frame.rgb, PHOTO)
+    with pytest.raises(ConfigError, match="'RGB' or 'BGR'"):
+        made.set_image(PHOTO, "HSV")
+    with pytest.raises(ImageError, match=r"expected an .H, W, 3. array with image_format='BGR', got Image"):
+        made.set_image(Image.fromarray(PHOTO), "BGR")
+
+
+def test_options_of_the_constructor_reach_the_network() -> None:
+    made = SamPredictor(FastSAM(core()), conf=0.75)
+    made.set_image(PHOTO)
+    masks, scores, _ = made.predict(box=np.array(BAR))
+    assert not masks.any()  # the bar's score is 0.7
+    assert scores.tolist() == [0, 0, 0]
+
+
+def test_one_click_gives_whole_and_part_best_first() -> None:
+    masks, scores, low_res = predictor().predict(np.array([[24, 24]]), np.array([1]))
+    assert (masks.shape, masks.dtype) == ((3, *SIZE), bool)
+    assert (scores.shape, scores.dtype) == ((3,), np.float32)
+    assert (low_res.shape, low_res.dtype) == ((3, 256, 256), np.float32)
+    np.testing.assert_array_equal(masks[0], MASKS[1])
+    np.testing.assert_array_equal(masks[1], MASKS[0])
+    assert scores[0] > scores[1] > 0
+    assert not masks[2].any()  # there are only two answers: SAM's third row is empty
+    assert scores[2] == 0
+    assert (low_res[2] < 0).all()
+
+
+def test_single_mask_output() -> None:
+    masks, scores, low_res = predictor().predict(np.array([[24, 24]]), np.array([1]), multimask_output=False)
+    np.testing.assert_array_equal(masks, MASKS[1:2])
+    assert scores.shape == (1,)
+    assert low_res.shape == (1, 256, 256)
+
+
+@pytest.mark.parametrize("box", [np.array(BIG), [list(BIG)], [-5, 10, 70.2, 50]])
+def test_box(box: Any) -> None:
+    masks, scores, _ = predictor().predict(box=box, multimask_output=False)
+    np.testing.assert_array_equal(masks, MASKS[:1])
+    assert 0.7 < scores[0] <= 1
+
+
+@pytest.mark.parametrize(("box", "wanted"), [(BIG, 0), (INNER, 1)])
+def test_points_and_a_box_choose_the_mask_that_fits_both(box: Any, wanted: int) -> None:
+    masks, _, _ = predictor().predict(np.array([[24, 24]]), np.array([1]), np.array(box))
+    np.testing.assert_array_equal(masks[0], MASKS[wanted])
+
+
+def test_where_no_mask_fits_box_and_points_the_points_cut_one_that_fits_the_box() -> None:
+    clicks = np.array([[12, 12], [24, 24]]), np.array([1, 0])
+    masks, scores, _ = predictor().predict(*clicks, box=np.array(BIG), multimask_output=False)
+    np.testing.assert_array_equal(masks[0], MASKS[0] & ~MASKS[1])
+    assert scores[0] > 0
+    masks, scores, _ = predictor().predict(*clicks, box=np.array(BAR), multimask_output=False)
+    assert not masks.any()
+    assert scores.tolist() == [0]
+
+
+def test_only_background_points_mean_the_rest_as_one_mask() -> None:
+    for multimask in (True, False):
+        masks, scores, _ = predictor().predict(np.array([[2, 2]]), np.array([0]), multimask_output=multimask)
+        np.testing.assert_array_equal(masks[0], MASKS.any(axis=0))
+        assert not masks[1:].any()
+        assert scores[0] == np.float32(0.7)
+
+
+def test_logits_have_the_sign_of_the_mask() -> None:
+    ask = {"box": np.array(BIG), "multimask_output": False}
+    masks, _, _ = predictor().predict(**ask)
+    logits, _, _ = predictor().predict(**ask, return_logits=True)
+    assert logits.dtype == np.float32
+    np.testing.assert_array_equal(logits > 0, masks)
+
+
+def test_low_res_is_area_averaged_in_sams_padded_frame() -> None:
+    size = (512, 256)  # content: 256 x 128
+    mask = rect((31, 101, 200, 401), size)
+    _, _, low_res = predictor(mask[None]).predict(box=np.array([31, 101, 200, 401]), multimask_output=False)
+    covered = mask.reshape(256, 2, 128, 2).mean(axis=(1, 3))
+    np.testing.assert_allclose(low_res[0, :, :128], 20 * covered - 10, atol=1e-4)
+    assert (low_res[0, :, 128:] == -10).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_low_res_fed_back_finds_its_mask_again(data: st.DataObject) -> None:
+    height, width = (data.draw(st.integers(8, 700), label=name) for name in ("height", "width"))
+    x0, y0 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    x1, y1 = data.draw(st.integers(x0 + 1, width)), data.draw(st.integers(y0 + 1, height))
+    mask = rect((x0, y0, x1, y1), (height, width))
+    made = predictor(mask[None])
+    centre = np.array([[(x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2]])
+    _, _, low_res = made.predict(centre, np.array([1]), multimask_output=False)
+    again, scores, _ = made.predict(mask_input=low_res, multimask_output=False)
+    np.testing.assert_array_equal(again[0], mask)
+    side = min(x1 - x0, y1 - y0) * 256 / max(height, width)
+    assert scores[0] > (0.85 if side >= 16 else 0.1)
+
+
+def test_mask_input_and_a_point_refine() -> None:
+    made = predictor()
+    _, _, low_res = made.predict(box=np.array(BIG), multimask_output=False)
+    masks, _, _ = made.predict(
+        np.array([[24, 24]]), np.array([0]), mask_input=low_res, multimask_output=False
+    )
+    assert not masks.any()  # the masks like BIG all hold the point, and a background point alone cuts nothing
+    masks, _, _ = made.predict(
+        np.array([[12, 12], [24, 24]]), np.array([1, 0]), mask_input=low_res, multimask_output=False
+    )
+    np.testing.assert_array_equal(masks[0], MASKS[0] & ~MASKS[1])
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"),
+    [
+        ({}, "got no prompt"),
+        ({"point_labels": np.array([1])}, "point_coords"),
+        ({"point_coords": np.array([5, 5])}, "several objects"),
+        ({"point_coords": np.zeros((2, 3, 2))}, "several objects"),
+        ({"point_coords": np.array([[5, 5]]), "point_labels": np.array([1, 1])}, "labels"),
+        ({"point_coords": np.array([[500, 5]])}, "outside"),
+        ({"box": np.array([BIG, BAR])}, "one box"),
+        ({"box": np.array([10, 10, 5, 5])}, "x1 < x2"),
+        ({"mask_input": np.zeros((64, 64), np.float32)}, "shape"),
+        ({"mask_input": np.full((1, 256, 256), -3.0)}, "above 0"),
+        ({"mask_input": np.full((1, 256, 256), np.nan)}, "finite"),
+        ({"mask_input": np.full((256, 256), "a")}, "logits"),
+    ],
+)
+def test_bad_prompts_are_explained(prompts: dict[str, Any], message: str) -> None:
+    with pytest.raises(PromptError, match=message):
+        predictor().predict(**prompts)
+
+
+@pytest.mark.parametrize("multimask", [True, False])
+def test_predict_without_masks_keeps_sams_shapes(multimask: bool) -> None:
+    made = predictor(NOTHING)
+    low = np.full((1, 256, 256), 5, np.float32)
+    for ask in ({"point_coords": [[5, 5]]}, {"box": list(BIG), "mask_input": low, "point_coords": [[5, 5]]}):
+        masks, scores, low_res = made.predict(**ask, multimask_output=multimask)
+        count = 3 if multimask else 1
+        assert (masks.shape, scores.shape, low_res.shape) == ((count, *SIZE), (count,), (count, 256, 256))
+        assert not masks.any()
+        assert not scores.any()
+
+
+# ---- SAM: everything -----------------------------------------------------------------------------------
+
+RECORD = {"segmentation", "area", "bbox", "predicted_iou", "point_coords", "stability_score", "crop_box"}
+
+
+def test_records_are_measured() -> None:
+    records = SamAutomaticMaskGenerator(core()).generate(PHOTO)
+    assert len(records) == 3
+    for record, mask, score in zip(records, MASKS, (0.9, 0.8, 0.7), strict=True):
+        assert set(record) == RECORD
+        np.testing.assert_array_equal(record["segmentation"], mask)
+        assert record["area"] == mask.sum()
+        x0, y0, x1, y1 = box_from_mask(mask)
+        assert record["bbox"] == [x0, y0, x1 - x0, y1 - y0]
+        assert record["predicted_iou"] == pytest.approx(score)
+        assert record["point_coords"] == [list(farthest_point(mask))]
+        assert record["stability_score"] == 1.0  # these masks have no logits
+        assert record["crop_box"] == [0, 0, 80, 60]
+
+
+@pytest.mark.parametrize("mode", ["uncompressed_rle", "coco_rle"])
+@pytest.mark.parametrize("corner", [(0, 0), (5, 0), (7, 9)])
+def test_rle_modes_hold_the_same_pixels(mode: Any, corner: tuple[int, int]) -> None:
+    mask = rect((*corner, 80, 60)) & ~rect((30, 30, 32, 40))
+    record = SamAutomaticMaskGenerator(core(mask[None], [0.9]), output_mode=mode).generate(PHOTO)[0]
+    assert record["segmentation"]["size"] == list(SIZE)
+    assert isinstance(record["segmentation"]["counts"], str if mode == "coco_rle" else list)
+    np.testing.assert_array_equal(decode_rle(record["segmentation"]), mask)
+
+
+def test_small_regions_are_removed_and_measured_afterwards() -> None:
+    dirty = MASKS[1] & ~rect((24, 24, 26, 26))
+    dirty[50:53, 50:53] = True
+    record = SamAutomaticMaskGenerator(core(dirty[None], [0.9]), min_mask_region_area=10).generate(PHOTO)[0]
+    np.testing.assert_array_equal(record["segmentation"], MASKS[1])
+    assert record["area"] == 400
+    assert record["bbox"] == [14, 14, 20, 20]
+
+
+def test_masks_without_a_pixel_are_left_out() -> None:
+    assert SamAutomaticMaskGenerator(core(NOTHING)).generate(PHOTO) == []
+    assert SamAutomaticMaskGenerator(core(np.zeros((1, *SIZE)), [0.9])).generate(PHOTO) == []
+
+
+def test_thresholds_filter() -> None:
+    assert len(SamAutomaticMaskGenerator(core(), pred_iou_thresh=0.75).generate(PHOTO)) == 2
+
+
+def test_arguments_without_effect_are_named_in_one_warning() -> None:
+    with pytest.warns(UserWarning, match="no effect of points_per_side, crop_n_points_down") as caught:
+        SamAutomaticMaskGenerator(core(), 32, crop_n_points_downscale_factor=2, min_mask_region_area=100)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"output_mode": "png"},
+        {"stability_score_thresh": 1.5},
+        {"stability_score_offset": 0},
+        {"min_mask_region_area": -1},
+        {"pred_iou_thresh": 3},
+        {"box_nms_thresh": -1},
+        {"crop_n_layers": -1},
+        {"crop_nms_thresh": 2},
+        {"crop_overlap_ratio": 1.5},
+    ],
+)
+def test_bad_options_are_explained(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        SamAutomaticMaskGenerator(core(), **options)
+
+
+class CropFinder:
+    """Finds what is bright in the view that it is given, and remembers the views' sizes."""
+
+    def __init__(self) -> None:
+        self.times_ms: dict[str, float] = {"network": 1.0}
+        self.sizes: list[tuple[int, int]] = []
+
+    def segment(self, frame: Frame, config: Any) -> MaskSet:
+        self.sizes.append(frame.size_hw)
+        count, labels = cv2.connectedComponents((frame.rgb[..., 0] > 128).astype(np.uint8))
+        return MaskSet.from_dense(np.stack([labels == k for k in range(count)])[1:], np.full(count - 1, 0.9))
+
+
+def spotted() -> np.ndarray:
+    photo = np.zeros((150, 200, 3), np.uint8)
+    for x, y in ((12, 12), (40, 60), (110, 90), (180, 130)):
+        cv2.circle(photo, (x, y), 6, (255, 255, 255), cv2.FILLED)
+    return photo
+
+
+def test_crop_layers_are_sams() -> None:
+    finder = CropFinder()
+    generator = SamAutomaticMaskGenerator(
+        fastsam.FastSAM(segmenter=finder), crop_n_layers=1, crop_overlap_ratio=0.2
+    )
+    records = generator.generate(spotted())
+    # SAM: overlap int(0.2 * 150 * 2 / 2) = 30, sides ceil((30 + 200) / 2) and ceil((30 + 150) / 2)
+    assert finder.sizes == [(150, 200)] + [(90, 115)] * 4
+    assert len(records) == 4
+    boxes = {tuple(r["point_coords"][0]): r["crop_box"] for r in records}
+    assert boxes[12.0, 12.0] == [0, 0, 115, 90]
+    assert boxes[180.0, 130.0] == [85, 60, 115, 90]
+    np.testing.assert_array_equal(
+        np.any([r["segmentation"] for r in records], axis=0), spotted()[..., 0] > 128
+    )
+    whole = SamAutomaticMaskGenerator(fastsam.FastSAM(segmenter=CropFinder())).generate(spotted())
+    assert {r["area"] for r in whole} == {r["area"] for r in records}
+    assert all(r["crop_box"] == [0, 0, 200, 150] for r in whole)
+
+
+def test_records_have_sams_types() -> None:
+    record = SamAutomaticMaskGenerator(core(), output_mode="coco_rle").generate(PHOTO)[0]
+    assert isinstance(record["area"], int)
+    assert [type(v) for v in (*record["bbox"], *record["crop_box"])] == [int] * 8
+    assert [type(v) for v in record["point_coords"][0]] == [float, float]
+    assert [type(record[name]) for name in ("predicted_iou", "stability_score")] == [float, float]
+    json.dumps(record)
+
+
+def test_what_cleaning_made_the_same_is_dropped_once() -> None:
+    dirty = MASKS[1].copy()
+    dirty[50:53, 50:53] = True  # an island: its box is another one
+    masks, scores = np.stack([dirty, MASKS[1], MASKS[2]]), (0.9, 0.8, 0.7)
+    plain = SamAutomaticMaskGenerator(core(masks, scores)).generate(PHOTO)
+    assert [r["predicted_iou"] for r in plain] == pytest.approx([0.9, 0.8, 0.7])
+    cleaned = SamAutomaticMaskGenerator(core(masks, scores), min_mask_region_area=10).generate(PHOTO)
+    assert [r["predicted_iou"] for r in cleaned] == pytest.approx([0.8, 0.7])  # SAM keeps the unchanged one
+
+
+@pytest.mark.parametrize("area", [0, 1, 9, 40, 700])
+def test_cleaning_a_crop_is_cleaning_the_image(area: int) -> None:
+    mask = rect((0, 0, 30, 58)) & ~rect((0, 0, 3, 2)) & ~rect((10, 10, 14, 12)) | rect((70, 50, 73, 52))
+    record = SamAutomaticMaskGenerator(core(mask[None], [0.9]), min_mask_region_area=area).generate(PHOTO)[0]
+    np.testing.assert_array_equal(record["segmentation"], clean(mask, area))
+
+
+# ---- stability -----------------------------------------------------------------------------------------
+
+
+def grid_masks(seed: int, count: int = 4) -> tuple[MaskSet, np.ndarray]:
+    """Random smooth masks on a 16 x 24 grid of a 64 x 96 image, and their logits at image size."""
+    random = np.random.default_rng(seed)
+    prototypes = np.stack([cv2.GaussianBlur(p, (5, 5), 0) for p in random.normal(size=(6, 16, 24))])
+    prototypes = (prototypes * 4).astype(np.float32)
+    coefficients = random.normal(size=(count, 6)).astype(np.float32)
+    low = random.integers(0, [40, 25], size=(count, 2))
+    boxes = np.concatenate([low, low + random.integers(10, [56, 39], size=(count, 2))], axis=1)
+    store = GridStore(
+        coefficients, prototypes, boxes.astype(np.float32), GridMap(Letterbox((64, 96), (64, 96)), (16, 24))
+    )
+    logits = np.tensordot(coefficients, prototypes, axes=1)
+    full = np.stack([cv2.resize(one, (96, 64), interpolation=cv2.INTER_LINEAR) for one in logits])
+    for values, (x0, y0, x1, y1) in zip(full, boxes, strict=True):
+        values[~rect((x0, y0, x1, y1), (64, 96))] = -np.inf
+    return MaskSet.from_grid(store, np.linspace(0.9, 0.5, count).astype(np.float32)), full
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("offset", [0.1, 1.0, 3.0])
+def test_stability_equals_the_iou_of_two_thresholds(seed: int, offset: float) -> None:
+    masks, logits = grid_masks(seed)
+    higher, lower = logits > offset, logits > -offset
+    wanted = (higher & lower).sum(axis=(1, 2)) / np.maximum((higher | lower).sum(axis=(1, 2)), 1)
+    found = masks.stability_scores(offset)
+    assert found.dtype == np.float32
+    assert (found < 1).any()
+    np.testing.assert_allclose(found, wanted, atol=0.01)  # the two upsamplings round differently
+
+
+def test_stability_of_masks_without_logits_or_pixels() -> None:
+    dense = np.concatenate([MASKS, np.zeros((1, *SIZE), bool)])
+    assert MaskSet.from_dense(dense).stability_scores().tolist() == [1, 1, 1, 0]
+    assert MaskSet.none(SIZE).stability_scores().shape == (0,)
+    masks, _ = grid_masks(0)
+    flat = GridStore(np.zeros((1, 6), np.float32), masks.store.prototypes, np.ones((1, 4)), masks.store.grid)
+    assert MaskSet.from_grid(flat, np.ones(1, np.float32)).stability_scores().tolist() == [0]
+    with pytest.raises(RecordError, match="above 0"):
+        masks.stability_scores(0)
+
+
+class GridSegmenter:
+    """Finds the masks of :func:`grid_masks`."""
+
+    times_ms: dict[str, float] = {}  # noqa: RUF012 - as the protocol has it
+
+    def segment(self, frame: Frame, config: Any) -> MaskSet:
+        return grid_masks(1)[0]
+
+
+def test_generator_keeps_stable_masks() -> None:
+    model = fastsam.FastSAM(segmenter=GridSegmenter())
+    image = np.zeros((64, 96, 3), np.uint8)
+    everything = SamAutomaticMaskGenerator(model).generate(image)
+    scores = sorted(record["stability_score"] for record in everything)
+    assert scores[0] < scores[-1]
+    threshold = (scores[0] + scores[-1]) / 2
+    kept = SamAutomaticMaskGenerator(model, stability_score_thresh=threshold).generate(image)
+    assert [r["stability_score"] for r in kept] == [
+        r["stability_score"] for r in everything if r["stability_score"] >= threshold
+    ]
+
+
+def test_generator_and_predictor_agree_with_the_core() -> None:
+    session = core().open(PHOTO)
+    click = session.select(Points((24, 24)))
+    masks, scores, _ = predictor().predict(np.array([[24, 24]]), multimask_output=False)
+    np.testing.assert_array_equal(masks, np.asarray(click.masks))
+    np.testing.assert_allclose(scores, click.scores)
+
+
+# ---- CASIA: text ---------------------------------------------------------------------------------------
+
+
+def test_text_prompt_gives_the_best_mask_as_casia_does() -> None:
+    photo = np.full((*SIZE, 3), 255, np.uint8)
+    photo[MASKS[0]], photo[MASKS[1]], photo[MASKS[2]] = (20, 20, 220), (220, 20, 20), (20, 200, 20)
+    model = fastsam.FastSAM(segmenter=FixedSegmenter(MASKS, (0.9, 0.8, 0.7)), text_model=ColourWordEncoder())
+    process = FastSAMPrompt(photo, FastSAM(model)(photo))
+    for number, text in enumerate(["a blue sea", "a red brick", "the green bar"]):
+        found = process.text_prompt(text)
+        assert (found.shape, found.dtype) == ((1, *SIZE), bool)
+        np.testing.assert_array_equal(found[0], MASKS[number])
+    assert process.text_prompt(text="a magenta hat").shape == (1, *SIZE)  # however badly it fits
+    with pytest.raises(PromptError, match="expected words"):
+        process.text_prompt("")
+    with pytest.raises(PromptError, match="expected a text such as"):
+        process.text_prompt(["a dog"])  # type: ignore[arg-type]
+
+
+def test_text_prompt_without_masks() -> None:
+    model = fastsam.FastSAM(segmenter=FixedSegmenter(NOTHING), text_model=ColourWordEncoder())
+    assert FastSAMPrompt(PHOTO, FastSAM(model)(PHOTO)).text_prompt("a dog").shape == (0, *SIZE)
+    with pytest.raises(ConfigError, match="text_model"):
+        FastSAM(core(), text_model=ColourWordEncoder())
