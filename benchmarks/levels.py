@@ -23,9 +23,10 @@ from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.evaluation.prompting import mask_iou
 from fastsam.evaluation.runner import first_images, read_listed
-from fastsam.masks.dense import decode_rle, farthest_point, rle_iou_matrix
+from fastsam.masks.dense import farthest_point
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
+from fastsam.masks.rle import decode_rle, rle_iou_matrix
 
 COLUMNS = ("auto", "whole", "part", "subpart", "best of three", "oracle")
 
@@ -124,7 +125,7 @@ def main() -> None:
         for image in first_images(data, options.limit):
             frame = read_listed(image)
             masks = model.segmenter.segment(frame, config.select)
-            handed_out = refine(masks, frame, config.select)
+            handed_out = refine(masks, frame.rgb, config.select)
             rles = [rle for rle in image.rles() if decode_rle(rle).sum() >= config.min_area_px]
             ious = rle_iou_matrix([handed_out.rle(i) for i in range(len(masks))], rles)
             found.append(click_ious(masks, [decode_rle(rle) for rle in rles], ious))

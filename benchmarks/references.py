@@ -32,8 +32,10 @@ from fastsam import FastSAM, MaskLike, Reference, read_frame
 from fastsam.config import EvalConfig
 from fastsam.datasets import read_coco
 from fastsam.errors import PromptError
-from fastsam.images.reading import list_images, read_mask
-from fastsam.masks.dense import box_from_mask, encode_rle, rle_iou_matrix
+from fastsam.images.listing import list_images
+from fastsam.images.reading import read_mask
+from fastsam.masks.dense import box_from_mask
+from fastsam.masks.rle import encode_rle, rle_iou_matrix
 from fastsam.prompts import Example, Look
 from fastsam.prompts.appearance import Looks, looks_of
 from fastsam.prompts.reference import look_at, probabilities

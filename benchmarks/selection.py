@@ -32,9 +32,11 @@ from fastsam.datasets import read_coco
 from fastsam.errors import FastSAMError
 from fastsam.evaluation.prompting import mask_iou
 from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.dense import box_from_mask, decode_rle, farthest_point, iou_matrix
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.dense import box_from_mask, farthest_point, iou_matrix
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import decode_rle
 from fastsam.prompts import Box, Points, select
 
 BoolArray = NDArray[np.bool_]

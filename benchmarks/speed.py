@@ -34,11 +34,12 @@ import fastsam
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, FastSAMError
 from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
 from fastsam.masks.dense import farthest_point
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.model import Session
+from fastsam.masks.maskset import MaskSet
 from fastsam.prompts import Box, Points
+from fastsam.session import Session
 
 Times = dict[str, float]
 _PROMPTS = 5  # boxes and points a round, of masks of different sizes

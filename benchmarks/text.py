@@ -39,8 +39,9 @@ from ultralytics.utils import ASSETS
 
 from fastsam.errors import FastSAMError
 from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.model import FastSAM
 from fastsam.prompts import ImageFeatures, Text, select
 from fastsam.prompts.text.matching import Embedder

@@ -40,8 +40,9 @@ from fastsam.errors import FastSAMError
 from fastsam.evaluation.metrics import AREAS, best_ious, match_image, recall_and_precision
 from fastsam.everything.tiling import TiledSegmenter
 from fastsam.images.reading import read_frame
-from fastsam.masks.dense import iou_matrix, rle_iou_matrix
+from fastsam.masks.dense import iou_matrix
 from fastsam.masks.refine import refine
+from fastsam.masks.rle import rle_iou_matrix
 
 WHO = ("ours", "ours, tiles", "peer")
 _SMALL_SHARE = 0.005  # of the image: the other meaning of a small object
@@ -225,7 +226,7 @@ def recall_of(model: FastSAM, images: Any, config: Any) -> dict[str, Any]:
 
 def refine_all(masks: MaskSet, frame: Frame, config: Any) -> MaskSet:
     """Return the masks as they are handed out, decoded once."""
-    refined = refine(masks, frame, config)
+    refined = refine(masks, frame.rgb, config)
     return MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
 
 

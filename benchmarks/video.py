@@ -33,7 +33,7 @@ from fastsam.everything.network_input import network_input
 from fastsam.masks.letterbox import Letterbox
 from fastsam.video.read.reader import open_video
 from fastsam.video.write.sinks import open_sinks
-from fastsam.weights.table import resolve
+from fastsam.weights.resolve import resolve
 
 
 def network(model: FastSAM, frames: list[Any], imgsz: int) -> float:

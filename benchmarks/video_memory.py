@@ -31,8 +31,9 @@ import numpy as np  # noqa: E402
 
 from fastsam import FastSAM  # noqa: E402
 from fastsam.config import SegmentConfig, VideoConfig  # noqa: E402
+from fastsam.images.frame import Frame  # noqa: E402
 from fastsam.masks.letterbox import Letterbox  # noqa: E402
-from fastsam.masks.maskset import Frame, MaskSet  # noqa: E402
+from fastsam.masks.maskset import MaskSet  # noqa: E402
 from fastsam.masks.pyramid import Pyramid  # noqa: E402
 from fastsam.prompts import Box, Points, Text  # noqa: E402
 from fastsam.testing import ColourWordEncoder  # noqa: E402

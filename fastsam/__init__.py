@@ -24,7 +24,7 @@ _OWNERS = {
     "ButNot": "fastsam.prompts",
     "FastSAM": "fastsam.model",
     "FastSAMError": "fastsam.errors",
-    "Frame": "fastsam.masks.maskset",
+    "Frame": "fastsam.images.frame",
     "Levels": "fastsam.masks.levels",
     "MaskLike": "fastsam.prompts",
     "MaskSet": "fastsam.masks.maskset",
@@ -33,10 +33,10 @@ _OWNERS = {
     "Position": "fastsam.prompts",
     "Reference": "fastsam.prompts",
     "RenderConfig": "fastsam.config",
-    "Result": "fastsam.model",
+    "Result": "fastsam.result",
     "SegmentConfig": "fastsam.config",
-    "Selection": "fastsam.masks.maskset",
-    "Session": "fastsam.model",
+    "Selection": "fastsam.masks.selection",
+    "Session": "fastsam.session",
     "Stream": "fastsam.video.stream",
     "Text": "fastsam.prompts",
     "Tracked": "fastsam.video.track.tracked",
@@ -54,10 +54,12 @@ _OWNERS = {
 if TYPE_CHECKING:
     from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, TrainConfig, VideoConfig
     from fastsam.errors import FastSAMError
+    from fastsam.images.frame import Frame
     from fastsam.images.reading import read_frame
     from fastsam.masks.levels import Levels, containment_tree
-    from fastsam.masks.maskset import Frame, MaskSet, Selection
-    from fastsam.model import FastSAM, Result, Session
+    from fastsam.masks.maskset import MaskSet
+    from fastsam.masks.selection import Selection
+    from fastsam.model import FastSAM
     from fastsam.prompts import (
         AllOf,
         AnyOf,
@@ -74,6 +76,8 @@ if TYPE_CHECKING:
         prompt_from_json,
         select,
     )
+    from fastsam.result import Result
+    from fastsam.session import Session
     from fastsam.video.stream import Stream
     from fastsam.video.track.tracked import Tracked
 

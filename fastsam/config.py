@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -318,3 +318,16 @@ class OutputConfig(CheckedConfig):
     segment_s: float = option(
         4.0, "a run that breaks off loses at most so many seconds of video", min=0.1, max=600.0, step=0.5
     )
+
+
+_Config = TypeVar("_Config", SegmentConfig, RenderConfig, VideoConfig)
+
+
+def override(config: _Config, options: dict[str, Any]) -> _Config:
+    """Return a config with the options that are not None; unknown names are an error."""
+    known = {spec.name for spec in fields(config)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(sorted(known))}")
+    given = {name: value for name, value in options.items() if value is not None}
+    return replace(config, **given)

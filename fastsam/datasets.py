@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from fastsam.errors import DatasetError, InputError
-from fastsam.masks.dense import Rle, decode_rle, encode_rle, fill_polygons
+from fastsam.masks.polygons import fill_polygons
+from fastsam.masks.rle import Rle, decode_rle, encode_rle
 from fastsam.needed import require
 
 __all__ = [

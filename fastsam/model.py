@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial
+from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastsam.config import RenderConfig, SegmentConfig, VideoConfig
-from fastsam.errors import ConfigError, PromptError
+from fastsam.config import SegmentConfig, VideoConfig
+from fastsam.errors import ConfigError
 from fastsam.everything.backends.choose import open_network
 from fastsam.everything.segmenter import Segmenter
 from fastsam.everything.tiling import TiledSegmenter
-from fastsam.export import write
-from fastsam.images.drawing import cutout, overlay, save_image
-from fastsam.images.reading import open_frames, read_frame
-from fastsam.masks.levels import Level, Levels, containment_tree
-from fastsam.masks.maskset import Frame, MaskSet, Selection
-from fastsam.masks.refine import containment_nms, drop_duplicates, grid_cell_px, partition, refine
-from fastsam.prompts import Box, Example, ImageFeatures, Look, Points, Prompt, Reference, Text, select
-from fastsam.prompts.reference import look_at, resolve, resolve_reference
+from fastsam.images.frame import Frame
+from fastsam.images.listing import open_frames
+from fastsam.images.reading import read_frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.refine import containment_nms, drop_duplicates
+from fastsam.prompts import Example, ImageFeatures, Look, Prompt, Reference
+from fastsam.prompts.reference import look_at, resolve
 from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.text.encoder import Encoder
-from fastsam.prompts.text.labels import UNKNOWN, Labels, label
 from fastsam.prompts.text.matching import Embedder
 from fastsam.prompts.text.models import open_text_model
 from fastsam.weights.table import Progress
@@ -37,270 +31,12 @@ from fastsam.weights.table import Progress
 if TYPE_CHECKING:
     from fastsam.video.stream import Stream
 
-__all__ = ["FastSAM", "Result", "Session"]
+from fastsam.config import override
+from fastsam.session import Session
 
-_Config = TypeVar("_Config", SegmentConfig, RenderConfig, VideoConfig)
+__all__ = ["FastSAM"]
+
 _READER_OPTIONS = ("policy", "queue_size", "max_pixels", "reconnect_s", "start", "fps", "wanted")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Result(Selection):
-    """A selection together with the image it is of: it can draw, save and export itself.
-
-    Attributes:
-        frame: the image.
-        prompt: what was asked; None for everything.
-        known: the labels of everything, where the session has them.
-    """
-
-    frame: Frame = field(kw_only=True)
-    prompt: Prompt | None = field(default=None, kw_only=True)
-    known: Labels | None = field(default=None, kw_only=True)
-
-    @property
-    def labels(self) -> tuple[str, ...] | None:
-        """What each mask is: by the session's labels, else by the text that it answers; else None."""
-        if self.known is not None:
-            return tuple(self.known.names[i] if i >= 0 else UNKNOWN for i in self.indices)
-        if isinstance(self.prompt, Text):
-            return tuple(self.prompt.texts[number] for number in self.groups)
-        return None
-
-    def plot(self, **options: Any) -> NDArray[np.uint8]:
-        """Return the (H, W, 3) uint8 RGB photo with the masks and the prompt drawn over it.
-
-        Args:
-            options: fields of :class:`fastsam.config.RenderConfig`, such as ``alpha=0.3``.
-        """
-        points, point_labels, boxes = _drawn(self.prompt)
-        config = _override(RenderConfig(), options)
-        return overlay(
-            self.frame,
-            self.masks,
-            config,
-            points=points,
-            point_labels=point_labels,
-            boxes=boxes,
-            labels=self.labels,
-            # A mask keeps the colour that it has among everything.
-            rows=np.maximum(self.indices, 0).tolist(),
-        )
-
-    def save(self, path: str | Path, **options: Any) -> Path:
-        """Write :meth:`plot` as an image file (by its suffix) and return the path."""
-        target = _path(path, "path")
-        return save_image(self.plot(**options), target)
-
-    def export(self, folder: str | Path, format: str = "png", **options: Any) -> list[Path]:
-        """Write the masks into a folder and return the files.
-
-        Args:
-            folder: made when absent.
-            format: a name of ``fastsam.export.FORMATS``, such as ``"png"``, ``"coco"``, ``"yolo"``.
-            options: what the format takes beside the masks: ``labels`` (by default :attr:`labels`),
-                ``stability_scores``, ``points_xy``, ``file_name``.
-
-        Raises:
-            ExportError: unknown format, or the folder cannot be written.
-            ConfigError: unknown option.
-        """
-        known = ("labels", "levels", "stability_scores", "points_xy", "file_name")
-        for name in options:
-            if name not in known:
-                raise ConfigError(f"option {name!r}: expected one of {', '.join(known)}")
-        about = {
-            "source": self.frame.source,
-            "levels": self.level_names,
-            "labels": self.labels,
-            **options,
-        }
-        return write(self.masks, _path(folder, "folder"), str(format), name=self.frame.name, **about)
-
-    def cutouts(self) -> list[NDArray[np.uint8]]:
-        """Return each mask's part of the photo as (h, w, 4) RGBA, transparent outside the mask."""
-        return [cutout(self.frame, self.masks, i) for i in range(len(self))]
-
-
-def _path(value: Any, what: str) -> Path:
-    """Return a path, or say what was given instead."""
-    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
-        raise ConfigError(f"{what}: expected a path, got {value!r}")
-    return Path(value)
-
-
-def _drawn(prompt: Prompt | None) -> tuple[Any, Any, Any]:
-    """Return what of a prompt is drawn: points, their labels, boxes."""
-    if isinstance(prompt, Points):
-        clicks = [(p, 1) for o in prompt.objects for p in o.foreground]
-        clicks += [(p, 0) for o in prompt.objects for p in o.background]
-        return [p for p, _ in clicks], [label for _, label in clicks], None
-    return None, None, list(prompt.xyxy) if isinstance(prompt, Box) else None
-
-
-def _override(config: _Config, options: dict[str, Any]) -> _Config:
-    """Return a config with the options that are not None; unknown names are an error."""
-    known = {spec.name for spec in fields(config)}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(sorted(known))}")
-    given = {name: value for name, value in options.items() if value is not None}
-    return replace(config, **given)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Session:
-    """One image with all its masks; a value that never changes.
-
-    Attributes:
-        frame: the image.
-        masks: everything that stage one found, best score first, as prompts choose among them. What is
-            handed out is refined first, where ``config`` asks for it.
-        config: the options it was found with.
-        times_ms: how long reading and the steps of stage one took.
-        features: the masks as the text-image model sees them, encoded at the first text and then kept.
-        labels: a name for each mask, after :meth:`label`.
-        look: looks at a region of another image with the model that this session is of, for references.
-    """
-
-    frame: Frame
-    masks: MaskSet
-    config: SegmentConfig
-    times_ms: dict[str, float]
-    features: ImageFeatures | None = None
-    labels: Labels | None = None
-    look: Callable[[Example], Sequence[Look]] | None = None
-
-    def __repr__(self) -> str:
-        """Return the image and how many masks it has."""
-        return f"Session({self.frame!r}, {len(self.masks)} masks)"
-
-    @cached_property
-    def levels(self) -> Levels:
-        """How the masks nest: the parent, the children and the level of each, found when first asked for."""
-        return containment_tree(self.masks)
-
-    def everything(self, level: Level | None = None, *, disjoint: bool = False) -> Result:
-        """Return all masks, or those of one level, or a partition of the image.
-
-        Args:
-            level: only the ``"whole"`` things (that lie in no other mask), their ``"part"`` or ``"subpart"``
-                masks; :attr:`levels` says how they nest.
-            disjoint: cut the masks so that each pixel has one at most: smaller ones are in front, so a part
-                stays and its whole becomes the rest of it; of masks of the same thing the best stays.
-                ``result.label_map()`` is the partition as one picture.
-
-        The result's ``levels`` are filled in where either is asked for.
-
-        Raises:
-            PromptError: no such level.
-        """
-        rows = np.arange(len(self.masks)) if level is None else self.levels.at(level)
-        if disjoint:
-            rows = rows[self.levels.twin[rows] == rows]
-        what = "masks" if level is None else f"masks of level {level}"
-        reason = f"everything: {len(rows)} {what} above confidence {self.config.conf:g}"
-        found = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
-        if level is None and not disjoint:
-            return found
-        named = replace(found, levels=tuple(self.levels.names[i] for i in rows))
-        return _disjoint(named) if disjoint else named
-
-    def only(self, rows: Any) -> Session:
-        """Return the same image with some of its masks only: prompts choose among these.
-
-        Args:
-            rows: which, as an array is indexed.
-        """
-        masks = self.masks[rows]
-        features = None if self.features is None else ImageFeatures(self.frame, masks, self.features.embedder)
-        return replace(self, masks=masks, features=features, labels=None)
-
-    def select(self, prompt: Prompt) -> Result:
-        """Return what the prompt means; the network does not run again on this image.
-
-        The image of a reference that no model has looked at yet is segmented first, once for a reference.
-
-        Raises:
-            PromptError: the prompt does not fit the image.
-            ImageError: the image of a reference cannot be read.
-            WeightsError: that model cannot be had.
-        """
-        looked = resolve(prompt, self._look_at)
-        return self._result(select(self.masks, looked, self.features), prompt)
-
-    def reference(
-        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
-    ) -> Reference:
-        """Return a region of this image as a prompt for others of the same model.
-
-        Args:
-            region: ``Box``, ``Points`` or ``MaskLike`` (an earlier answer, for one).
-            negatives: what it must not be taken for: regions of this image, or other references.
-            mode: ``"all"`` that look like it, or only the ``"best"``.
-            threshold: least score of an answer.
-
-        Raises:
-            PromptError: a region selects nothing here, or is wanted and unwanted at once.
-        """
-        made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
-        return resolve_reference(made, self._look_at)
-
-    def _look_at(self, example: Example) -> Sequence[Look]:
-        if example.image is self.frame:
-            return look_at(self.masks, self.features, example)
-        if self.look is None:
-            raise PromptError(
-                f"{example!r}: this session cannot open other images; expected one of FastSAM().open(...), "
-                "or a reference that has been looked at (Session.reference)"
-            )
-        return self.look(example)
-
-    def label(
-        self,
-        vocabulary: str | Path | Sequence[str] = "everyday",
-        threshold: float = 0.3,
-        *,
-        templates: bool = True,
-    ) -> Session:
-        """Return the same session with a name for each mask; its results draw and write the names.
-
-        Args:
-            vocabulary: ``"coco"``, ``"everyday"``, ``"stuff"``, the path of a file with a name a line, or the
-                names.
-            threshold: a mask whose best name is less probable is ``"unknown"``.
-            templates: average each name over sentences such as ``"a photo of {}."``.
-
-        Raises:
-            PromptError: no such vocabulary.
-            WeightsError: that model cannot be had.
-        """
-        return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
-
-    def select_many(self, prompts: Sequence[Prompt]) -> list[Result]:
-        """Return one result a prompt, in order."""
-        if not isinstance(prompts, Sequence):
-            raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
-        return [self.select(prompt) for prompt in prompts]
-
-    def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
-        values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
-        if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
-            cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
-            values["masks"] = refine(selection.masks, self.frame, self.config, cell_px)
-        return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
-
-
-def _is_iterated(prompt: Prompt | None) -> bool:
-    """Tell whether a prompt changes an earlier answer."""
-    return isinstance(prompt, Points) and prompt.previous is not None
-
-
-def _disjoint(result: Result) -> Result:
-    """Return the result cut so that no masks overlap."""
-    masks, rows, cut = partition(result.masks)
-    return replace(
-        result[rows], masks=masks, edited=cut, reason=f"{result.reason}; {len(rows)} of them apart"
-    )
 
 
 class FastSAM:
@@ -370,7 +106,7 @@ class FastSAM:
         Raises:
             ConfigError: an option is unknown or outside its range.
         """
-        return _override(self.defaults, options)
+        return override(self.defaults, options)
 
     @property
     def embedder(self) -> Embedder:
@@ -394,14 +130,14 @@ class FastSAM:
             ImageError: the image cannot be read.
             ConfigError: an option is unknown or outside its range.
         """
-        config = _override(self.defaults, options)
+        config = override(self.defaults, options)
         start = time.perf_counter()
         frame = read_frame(source)
         return self._session(frame, config, 1e3 * (time.perf_counter() - start))
 
     def open_many(self, source: Any, **options: Any) -> Iterator[Session]:
         """Yield a session an image of a folder, glob, list or video file."""
-        config = _override(self.defaults, options)
+        config = override(self.defaults, options)
         start = time.perf_counter()
         for frame in open_frames(source):
             yield self._session(frame, config, 1e3 * (time.perf_counter() - start))
@@ -435,8 +171,8 @@ class FastSAM:
             raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(known)}")
         for_video = {name: options.pop(name) for name in list(options) if name in ours}
         for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
-        video = _override(config or VideoConfig(), for_video)
-        segment = _override(self.defaults, options)
+        video = override(config or VideoConfig(), for_video)
+        segment = override(self.defaults, options)
         segment = replace(segment, conf=min(segment.conf, video.candidates))
 
         def opened(
@@ -504,7 +240,7 @@ class FastSAM:
         Raises:
             ImageError, PromptError, ConfigError: as :meth:`reference`.
         """
-        return resolve(prompt, partial(self._look, config=_override(self.defaults, options)))
+        return resolve(prompt, partial(self._look, config=override(self.defaults, options)))
 
     def _look(self, example: Example, config: SegmentConfig) -> Sequence[Look]:
         """Look at an example once; what was seen is kept for as long as somebody holds the example."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import RecordError
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 
 __all__ = ["ColourWordEncoder", "FixedSegmenter"]
 

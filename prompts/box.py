@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.masks.letterbox import Region, check_boxes
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.coordinates import check_boxes
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import best_row
 from fastsam.prompts.spec import Box
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.masks.letterbox import Region
+from fastsam.masks.crop import Crop
 from fastsam.masks.levels import SAME_IOU
-from fastsam.masks.maskset import MaskSet, Selection
-from fastsam.masks.stores.grid import Crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.selection import Selection
 from fastsam.prompts.mask import rasterise
 from fastsam.prompts.point import answer_object, checked, click_prior, erase
 from fastsam.prompts.ranking import best_row, ranked_rows

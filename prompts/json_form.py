@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastsam.errors import PromptError
-from fastsam.masks.letterbox import as_floats
+from fastsam.masks.coordinates import as_floats
 from fastsam.prompts.reference_spec import Example, Reference
 from fastsam.prompts.spec import Box, MaskLike, Points, Position, Prompt, Text, all_of, any_of, but_not
 

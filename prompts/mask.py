@@ -14,10 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import InputError, PromptError
-from fastsam.masks.dense import decode_rle, fill_polygons
-from fastsam.masks.letterbox import Region, check_points
+from fastsam.masks.coordinates import check_points
 from fastsam.masks.levels import SAME_IOU
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.polygons import fill_polygons
+from fastsam.masks.region import Region
+from fastsam.masks.rle import decode_rle
+from fastsam.masks.selection import Selection
 from fastsam.prompts.group import MARGIN, STROKE_SHARE, masks_inside
 from fastsam.prompts.point import click_prior
 from fastsam.prompts.ranking import best_row

@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.masks.letterbox import Region, check_points
+from fastsam.masks.coordinates import check_points
+from fastsam.masks.crop import Crop
 from fastsam.masks.levels import LEVELS, SAME_IOU, Level
-from fastsam.masks.maskset import MaskSet, Selection
-from fastsam.masks.stores.grid import Crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import ranked_rows
 from fastsam.prompts.spec import ObjectPoints, Points
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import ranked_rows
 from fastsam.prompts.spec import Position
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts import box, mask, point
 from fastsam.prompts.appearance import Looks, looks_among, looks_of
 from fastsam.prompts.ranking import best_row, ranked_rows

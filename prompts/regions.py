@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.masks.letterbox import as_floats, as_text, check_box_order
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.coordinates import as_floats, as_text, check_box_order
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 
 __all__ = ["Box", "ClickLevel", "MaskLike", "ObjectPoints", "Points", "as_share"]
 

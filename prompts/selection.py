@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts import box, iterate, mask, point, position, reference
 from fastsam.prompts.ranking import best_row, ranked_rows
 from fastsam.prompts.spec import (

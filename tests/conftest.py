@@ -41,7 +41,7 @@ def embedded_weights() -> Path:
     from fastsam.errors import WeightsError
 
     try:
-        from fastsam.weights.table import resolve
+        from fastsam.weights.resolve import resolve
 
         return Path(resolve(None).path)
     except (ImportError, WeightsError) as error:

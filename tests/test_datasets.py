@@ -11,7 +11,7 @@ import pytest
 
 from fastsam.datasets import annotation_mask, annotation_rle, read_coco
 from fastsam.errors import DatasetError, InputError
-from fastsam.masks.dense import decode_rle, encode_rle
+from fastsam.masks.rle import decode_rle, encode_rle
 from tests.drawing import ellipse, rectangle, runs
 
 SIZE = (30, 40)

@@ -7,7 +7,7 @@ import pytest
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import RecordError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from tests.drawing import ellipse, rectangle
 

@@ -154,7 +154,7 @@ def load_text_models(names: list[str], device: str) -> dict[str, Any]:
 
 def fetched(weights: str) -> Path:
     """Return the local file of a name or path, downloaded if need be."""
-    from fastsam.weights.table import resolve
+    from fastsam.weights.resolve import resolve
 
     return resolve(weights, progress=_downloads).path
 

@@ -220,7 +220,7 @@ def train(
 ) -> None:
     """Fine-tune a network to find every mask (one class, images in heldout.txt left out)."""
     from fastsam.training.trainer import train as run
-    from fastsam.weights.table import resolve
+    from fastsam.weights.resolve import resolve
 
     start = resolve(weights).path
     written = run(

@@ -17,13 +17,13 @@ from fastsam.config import RenderConfig
 from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError
 from fastsam.images.drawing import overlay, save_image
 from fastsam.images.reading import FrameSource, read_frame
+from fastsam.masks.crop import Crop
 from fastsam.masks.dense import clean
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import Crop
 from fastsam.model import FastSAM as Model
-from fastsam.model import Session
 from fastsam.prompts import Box, Points, Text
 from fastsam.prompts.text.encoder import Encoder
+from fastsam.session import Session
 
 __all__ = ["Boxes", "FastSAM", "FastSAMPrompt", "Masks", "Results"]
 

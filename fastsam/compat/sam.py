@@ -14,16 +14,18 @@ from fastsam.compat.arguments import boxes_inside, model_of, warn_ignored
 from fastsam.errors import ConfigError, ImageError, PromptError
 from fastsam.everything.decode import nms
 from fastsam.images.reading import FrameSource
-from fastsam.masks.dense import clean, encode_crop, farthest_point
-from fastsam.masks.letterbox import Region
-from fastsam.masks.maskset import MaskSet, Selection
-from fastsam.masks.stores.grid import Crop
+from fastsam.masks.crop import Crop
+from fastsam.masks.dense import clean, farthest_point
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.rle import encode_crop
+from fastsam.masks.selection import Selection
 from fastsam.masks.stores.joined import JoinedStore
 from fastsam.model import FastSAM as Model
-from fastsam.model import Session
 from fastsam.prompts import Box, MaskLike, Points, Prompt, all_of, select
 from fastsam.prompts.box import score as box_ious
 from fastsam.prompts.mask import score as mask_ious
+from fastsam.session import Session
 
 __all__ = ["SamAutomaticMaskGenerator", "SamPredictor"]
 

@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 
 from fastsam.errors import InputError
 from fastsam.evaluation.lines import LineMatcher, thin_lines
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 
 __all__ = [
     "MAX_DISTANCE",

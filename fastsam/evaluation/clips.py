@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import DatasetError, ImageError
+from fastsam.images.frame import Frame
 from fastsam.images.reading import opened_image, read_frame
-from fastsam.masks.maskset import Frame
 
 __all__ = ["Clip", "read_clips"]
 

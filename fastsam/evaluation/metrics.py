@@ -20,7 +20,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from fastsam.errors import RecordError
-from fastsam.masks.dense import Rle
+from fastsam.masks.rle import Rle
 
 __all__ = [
     "AREAS",

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fastsam.config import EvalConfig
 from fastsam.errors import InputError
 from fastsam.masks.dense import box_from_mask, farthest_point
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, Points, Prompt, select
 
 __all__ = ["FIGURES", "NOC_IOUS", "clicks_needed", "jittered_box", "mask_iou", "next_click", "prompt_objects"]

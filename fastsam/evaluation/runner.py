@@ -35,10 +35,11 @@ from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, model_identity
 from fastsam.evaluation.worst import save_worst
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.dense import Rle, decode_rle, rle_iou_matrix
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
+from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     masks = segmenter.segment(frame, config.segment)
     passed = time.perf_counter()
     # Each mask is decoded once; what needs all pixels works on these packed copies.
-    refined = refine(masks, frame, config.segment)
+    refined = refine(masks, frame.rgb, config.segment)
     pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
     rles, objects = [pixels.rle(i) for i in range(len(pixels))], image.rles()
@@ -212,7 +213,7 @@ def _add_prompts(
 ) -> float:
     """Prompt for every object; add the figures and return the time of a prompt."""
     targets = [decode_rle(rle) for rle in objects]
-    handed_out = refine(chosen, frame, config.select)
+    handed_out = refine(chosen, frame.rgb, config.select)
     selectable = rle_iou_matrix([handed_out.rle(i) for i in range(len(chosen))], list(objects))
     seed = (config.seed, zlib.crc32(name.encode()))
     prompted = prompt_objects(chosen, targets, selectable, config, seed)

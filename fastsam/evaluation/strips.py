@@ -13,7 +13,8 @@ from fastsam.config import RenderConfig
 from fastsam.evaluation.clips import Clip
 from fastsam.evaluation.vos_metrics import region_similarity
 from fastsam.images.drawing import overlay, save_image
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 
 __all__ = ["save_strip"]
 

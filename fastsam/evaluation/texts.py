@@ -30,8 +30,9 @@ from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.runner import first_images, read_listed
 from fastsam.evaluation.shards import Arrays, Shards, model_identity
-from fastsam.masks.dense import Rle, decode_rle, rle_iou_matrix
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.prompts.spec import CropStyle, Text
 from fastsam.prompts.text.matching import Embedder, ImageFeatures, probabilities, score
 from fastsam.prompts.text.models import open_text_model, vectors_identity

@@ -35,7 +35,7 @@ from fastsam.evaluation.vos_metrics import (
     region_similarity,
     sequence_statistics,
 )
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 
 if TYPE_CHECKING:
     from fastsam.model import FastSAM

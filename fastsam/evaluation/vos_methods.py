@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError
 from fastsam.evaluation.clips import Clip
+from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.needed import require
 from fastsam.prompts import Box, MaskLike
 from fastsam.video.track.tracking import Tracking
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastsam.everything.segmenter import Segmenter
-    from fastsam.model import FastSAM, Session
+    from fastsam.model import FastSAM
+    from fastsam.session import Session
 
 __all__ = [
     "DEFAULT_METHODS",

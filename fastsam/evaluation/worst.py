@@ -10,10 +10,11 @@ import numpy as np
 from fastsam.config import EvalConfig, RenderConfig
 from fastsam.datasets import CocoImage
 from fastsam.images.drawing import overlay, save_image
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.dense import decode_rle, rle_iou_matrix
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
+from fastsam.masks.rle import decode_rle, rle_iou_matrix
 
 if TYPE_CHECKING:
     from fastsam.everything.segmenter import Segmenter
@@ -44,7 +45,7 @@ def save_worst(
     for number, (figure, image) in enumerate(images, start=1):
         frame = read_frame(image.path)
         found = segmenter.segment(frame, config.segment)
-        found = refine(found, frame, config.segment)
+        found = refine(found, frame.rgb, config.segment)
         picture = _side_by_side(frame, found, image)
         files.append(save_image(picture, folder / f"{number:02d}-{figure:.3f}-{frame.name}.jpg"))
     return files

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.masks.stores.grid import Crop
+from fastsam.masks.crop import Crop
 from fastsam.masks.stores.joined import JoinedStore
 
 __all__ = ["Pieces", "View", "distinct", "join_halves", "margin_px"]

@@ -16,8 +16,9 @@ from fastsam.config import SegmentConfig
 from fastsam.everything.decode import decode
 from fastsam.everything.network_input import network_input
 from fastsam.everything.quality import QualityModel
+from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
 
 __all__ = ["NetworkBackend", "Outputs", "Segmenter", "part_window", "placed"]

@@ -20,10 +20,16 @@ from fastsam.config import SegmentConfig
 from fastsam.everything.network_input import PADDING_GREY
 from fastsam.everything.seams import Pieces, View, distinct, join_halves, margin_px
 from fastsam.everything.segmenter import Segmenter
-from fastsam.masks.letterbox import GridMap, Region
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.masks.stores.grid import Crop, CropStore, GridStore, MaskStore
-from fastsam.masks.stores.joined import JoinedStore, LogitStore
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
+from fastsam.masks.letterbox import GridMap
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.stores.crops import CropStore
+from fastsam.masks.stores.grid import GridStore
+from fastsam.masks.stores.joined import JoinedStore
+from fastsam.masks.stores.logits import LogitStore
+from fastsam.masks.stores.store import MaskStore
 
 __all__ = ["TiledSegmenter", "crop_views", "tile_views", "views_of"]
 

@@ -22,7 +22,8 @@ from fastsam.export.annotations import DEFAULT_LABEL, Annotations
 from fastsam.export.load import load_npz, load_sam_json
 from fastsam.export.sinks import FORMATS, Format, Sink
 from fastsam.files import safe_name, unique_names, writable_folder
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 
 __all__ = [
     "DEFAULT_LABEL",

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
-from fastsam.masks.dense import Rle, encode_crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import CropStore
+from fastsam.masks.rle import Rle, encode_crop
+from fastsam.masks.stores.crops import CropStore
 
 __all__ = ["DEFAULT_LABEL", "Annotations", "Row"]
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations, Row
-from fastsam.masks.dense import edge_polygons, join_rings, polygon_parts
+from fastsam.masks.polygons import edge_polygons, join_rings, polygon_parts
 
 __all__ = [
     "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelmap", "encode_labelme", "encode_npz",

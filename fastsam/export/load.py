@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from fastsam.errors import FastSAMError, InputError
-from fastsam.masks.dense import decode_crop
+from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import Crop, CropStore
+from fastsam.masks.rle import decode_crop
+from fastsam.masks.stores.crops import CropStore
 
 __all__ = ["load_npz", "load_sam_json"]
 

@@ -27,7 +27,7 @@ from fastsam.export.encoders import (
     to_json,
 )
 from fastsam.files import replacing, replacing_folder, write_bytes
-from fastsam.masks.dense import yolo_polygon
+from fastsam.masks.polygons import yolo_polygon
 
 __all__ = ["FORMATS", "Format", "Sink"]
 

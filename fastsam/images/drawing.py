@@ -21,9 +21,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fastsam.config import RenderConfig
 from fastsam.errors import ExportError, PromptError, RecordError
-from fastsam.masks.letterbox import Region, check_boxes, check_points
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.masks.stores.grid import Crop
+from fastsam.images.frame import Frame
+from fastsam.masks.coordinates import check_boxes, check_points
+from fastsam.masks.crop import Crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
 
 __all__ = ["colours", "colours_of", "cutout", "overlay", "save_image"]
 

@@ -13,35 +13,23 @@ Arrays are RGB. An array from ``cv2.imread`` is BGR and has to be turned: ``arra
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.errors import ConfigError, ImageError
-from fastsam.images.video_file import video_frames
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
+from fastsam.images.pixels import rgb_from_array, rgb_of, upright
 from fastsam.needed import require
 
-__all__ = [
-    "DEFAULT_MAX_PIXELS",
-    "IMAGE_EXTENSIONS",
-    "VIDEO_EXTENSIONS",
-    "FrameSource",
-    "list_images",
-    "open_frames",
-    "opened_image",
-    "read_frame",
-    "read_mask",
-]
+__all__ = ["DEFAULT_MAX_PIXELS", "FrameSource", "opened_image", "read_frame", "read_mask"]
 
 FrameSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Frame"
@@ -50,32 +38,13 @@ FrameSource: TypeAlias = (
 DEFAULT_MAX_PIXELS = 178_956_970
 """The most pixels that an encoded image may have: PIL's own limit, half a GiB of RGB."""
 
-IMAGE_EXTENSIONS = frozenset({
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff",
-    ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".ico",
-})  # fmt: skip
-VIDEO_EXTENSIONS = frozenset({
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts",
-    ".ogv",
-})  # fmt: skip
 
 # Raster formats only: PIL would hand EPS to a Ghostscript process, and takes random bytes for TGA.
 _PIL_FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "ICO", "HEIF",
 )  # fmt: skip
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _URL = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]+://|data:)")
-_FLOAT_SLACK = 1e-4  # what rounding in a resize or a colour conversion leaves outside 0..1
 _KINDS = "a path, bytes of an image file, an open binary file, a PIL image, a numpy array or a Frame"
 
 
@@ -107,10 +76,10 @@ def read_frame(
     label = name or "image"
     what = f"image {label!r}"
     if isinstance(source, np.ndarray):
-        return Frame(_rgb_from_array(source, what), label)
+        return Frame(rgb_from_array(source, what), label)
     if isinstance(source, Image.Image):
         origin = str(getattr(source, "filename", ""))
-        return Frame(_convert(source, what), name or Path(origin).stem or "image", origin)
+        return Frame(rgb_of(source, what), name or Path(origin).stem or "image", origin)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return Frame(_decode(BytesIO(source), what, max_pixels), label)
     if hasattr(source, "read"):
@@ -135,8 +104,8 @@ def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIX
     _check_not_url(text)
     try:
         with open(text, "rb") as stream, opened_image(stream, what, max_pixels) as image:
-            rgb = _convert(image, what)
-            clear = image.has_transparency_data and np.asarray(_upright(image).convert("RGBA"))[..., 3] == 0
+            rgb = rgb_of(image, what)
+            clear = image.has_transparency_data and np.asarray(upright(image).convert("RGBA"))[..., 3] == 0
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
@@ -148,67 +117,10 @@ def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIX
     return marked
 
 
-def open_frames(
-    source: FrameSource | Iterable[Any], *, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Iterator[Frame]:
-    """Yield the frames of a file, a folder, a pattern, a video file, or of several of these in order.
-
-    Missing paths are reported by this call; files are opened one by one while iterating. The frames of
-    a video are called ``STEM_000012`` and carry ``t_ms``; ``index`` counts through everything.
-
-    Args:
-        source: what :func:`read_frame` takes; a folder (its images in natural order, subfolders left
-            out); a pattern such as ``"photos/**/*.jpg"``; a video file; or an iterable of any of these.
-        max_pixels: as in :func:`read_frame`.
-
-    Raises:
-        ImageError: nothing matches, or (while iterating) an image or video cannot be read.
-    """
-    if isinstance(source, (list, tuple)):
-        return _numbered([item for part in source for item in _parts(part)], max_pixels)
-    if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image, Frame)):
-        return _numbered(_parts(source), max_pixels)
-    if hasattr(source, "read") or not isinstance(source, Iterable):
-        return _numbered([source], max_pixels)
-    return _numbered((item for part in source for item in _parts(part)), max_pixels)
-
-
-def list_images(
-    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-) -> list[Path]:
-    """Return the image files that paths, folders and patterns stand for, without repeats.
-
-    Folders and patterns give files with an image's extension in natural order (``img2`` before
-    ``img10``); subfolders are left out unless the pattern holds ``**``. A file named outright is taken
-    whatever its extension.
-
-    Raises:
-        ImageError: a path does not exist, is a video or a URL, or a folder or pattern holds no image.
-    """
-    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    if not given:
-        raise ImageError("images: expected at least one file, folder or pattern, got an empty list")
-    found: dict[str, Path] = {}
-    for source in given:
-        for path in _expand(os.fspath(source), IMAGE_EXTENSIONS):
-            if path.suffix.lower() in VIDEO_EXTENSIONS:
-                raise ImageError(f"{_shown(path)} is a video, not an image; read its frames with open_frames")
-            found.setdefault(os.path.abspath(path), path)
-    return list(found.values())
-
-
 def _shown(source: Any) -> str:
     """Return a path for a message; what is too long to be one is cut."""
     text = os.fspath(source)
     return repr(text if len(text) <= 200 else text[:60] + "..." + text[-20:])
-
-
-def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
-    """Sort key: numbers by value, letters whatever their case."""
-    parts = re.split(r"([0-9]+)", str(path).casefold())
-    # A number's digits without leading zeros, ordered by length first, compare by value at any size.
-    key = [(len(s.lstrip("0")), s.lstrip("0")) if k % 2 else (0, s) for k, s in enumerate(parts)]
-    return key, str(path)
 
 
 def _check_not_url(text: str) -> None:
@@ -225,62 +137,6 @@ def _missing(text: str) -> ImageError:
         return ImageError("image: expected the path of a file, got an empty string")
     where = "" if os.path.isabs(text) else f" (relative paths start at {os.getcwd()})"
     return ImageError(f"image {_shown(text)}: no such file or folder{where}; check the path")
-
-
-def _expand(text: str, extensions: frozenset[str]) -> list[Path]:
-    """Return the files that one path, folder or pattern stands for."""
-    _check_not_url(text)
-    if os.path.isdir(text) and text:
-        return _images_in(Path(text))
-    if os.path.exists(text):
-        return [Path(text)]
-    if not glob.has_magic(text):
-        raise _missing(text)
-    matches = [Path(match) for match in glob.glob(text, recursive=True) if os.path.isfile(match)]
-    found = sorted((path for path in matches if path.suffix.lower() in extensions), key=_natural_key)
-    if not found:
-        got = f"{len(matches)} files without an image's extension" if matches else "nothing"
-        raise ImageError(f"pattern {_shown(text)}: expected at least one image, it matches {got}")
-    return found
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Return a folder's images in natural order; hidden files are left out."""
-    try:
-        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise ImageError(f"folder {_shown(folder)}: cannot be listed ({error.strerror})") from error
-    files = [path for path in entries if path.is_file()]
-    found = sorted((path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS), key=_natural_key)
-    if not found:
-        inner = len(entries) - len(files)
-        hint = f"; for its {inner} subfolders use the pattern {str(folder / '**' / '*')!r}" if inner else ""
-        raise ImageError(
-            f"folder {_shown(folder)}: expected at least one image (.jpg, .png, .tif, .webp, ...), "
-            f"found none among its {len(files)} files{hint}"
-        )
-    return found
-
-
-def _parts(source: Any) -> list[Any]:
-    """Return what one entry of a source stands for: files, or the entry itself."""
-    if isinstance(source, (str, os.PathLike)):
-        return list(_expand(os.fspath(source), IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
-    return [source]
-
-
-def _numbered(parts: Iterable[Any], max_pixels: int) -> Iterator[Frame]:
-    """Yield the frames of each part, counted through."""
-    index = 0
-    for part in parts:
-        if isinstance(part, Path) and part.suffix.lower() in VIDEO_EXTENSIONS:
-            for frame in video_frames(part, max_pixels):
-                yield replace(frame, index=index)
-                index += 1
-        else:
-            frame = read_frame(part, max_pixels=max_pixels)
-            yield frame if isinstance(part, Frame) else replace(frame, index=index)
-            index += 1
 
 
 def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
@@ -323,7 +179,7 @@ def _read_file(source: Any, name: str | None, max_pixels: int) -> Frame:
 def _decode(stream: BinaryIO, what: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode a seekable stream that stands at its beginning."""
     with opened_image(stream, what, max_pixels) as image:
-        return _convert(image, what)
+        return rgb_of(image, what)
 
 
 def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -385,97 +241,3 @@ def _not_an_image(head: bytes) -> str:
     if head.lstrip()[:1] in (b"<", b"{"):
         return f"is text, not an image (begins with {head!r}); a download may have saved an error page"
     return f"is not an image that PIL can read (begins with {head!r}); expected JPEG, PNG, TIFF, WebP, ..."
-
-
-def _convert(image: Image.Image, what: str) -> NDArray[np.uint8]:
-    """Return the first frame of a PIL image, upright, as RGB."""
-    if 0 in image.size:
-        raise ImageError(f"{what}: expected at least 1x1 pixel, got {image.width}x{image.height}")
-    try:
-        image.load()
-        return _rgb_from_pil(_upright(image), what)
-    except ImageError:
-        raise
-    except Exception as error:  # decoders fail in their own ways
-        raise ImageError(
-            f"{what}: is damaged or cut off: it begins as {image.format or 'a PIL image'}, but cannot be "
-            f"decoded ({type(error).__name__}: {error}); copy or download it again"
-        ) from error
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF rotation."""
-    try:
-        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # a broken EXIF block is no reason to refuse the photo; it has no rotation then
-        return image
-    return image if method is None else image.transpose(method)
-
-
-def _rgb_from_pil(image: Image.Image, what: str) -> NDArray[np.uint8]:
-    if image.mode == "F" or image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.dtype.itemsize == 4 and values.dtype.kind in "iu":  # 32-bit integers: grey TIFF, PGM
-            if values.min() < 0 or values.max() > 65535:
-                raise ImageError(
-                    f"{what}: expected grey values in 0..65535, got {values.min()}..{values.max()}; "
-                    "scale them to 8 bits first"
-                )
-            values = values.astype(np.uint16)
-        return _rgb_from_array(values, what)
-    if image.has_transparency_data:
-        return _on_white(image.convert("RGBA"))
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _on_white(rgba: Image.Image) -> NDArray[np.uint8]:
-    page = Image.new("RGBA", rgba.size, "white")
-    return np.asarray(Image.alpha_composite(page, rgba).convert("RGB"))
-
-
-def _rgb_from_array(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
-    """Return a checked copy of an array as (H, W, 3) uint8 RGB."""
-    wanted = "an RGB array of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        hint = ""
-        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
-            hint = "; channels come last: use array.transpose(1, 2, 0)"
-        elif array.ndim == 4:
-            hint = "; pass the images of a batch one at a time"
-        raise ImageError(f"{what}: expected {wanted}, got shape {array.shape}{hint}")
-    if array.size == 0:
-        raise ImageError(f"{what}: expected at least 1x1 pixel, got shape {array.shape}")
-    levels = _to_uint8(array, what)
-    if levels.ndim == 2 or levels.shape[2] == 1:
-        return np.repeat(levels.reshape(*levels.shape[:2], 1), 3, axis=2)
-    if levels.shape[2] == 4:
-        return _on_white(Image.fromarray(np.ascontiguousarray(levels)))
-    return np.array(levels, order="C")
-
-
-def _to_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
-    """Scale the values of an array to 0..255."""
-    if array.dtype == np.uint8:
-        return cast(NDArray[np.uint8], array)
-    if array.dtype == bool:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        full = float(2 ** max(int(array.max()).bit_length(), 8) - 1)
-        return np.rint(array * np.float32(255 / full)).astype(np.uint8)
-    if array.dtype.kind != "f":
-        raise ImageError(
-            f"{what}: expected dtype uint8, uint16, bool or float, got {array.dtype}; "
-            "for values in 0..255 use array.astype(np.uint8)"
-        )
-    low, high = array.min(), array.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ImageError(
-            f"{what}: expected finite numbers, got NaN or infinity; replace them with np.nan_to_num first"
-        )
-    if low < -_FLOAT_SLACK or high > 1 + _FLOAT_SLACK:
-        raise ImageError(
-            f"{what}: expected floats in 0..1, got {low:g}..{high:g}; divide by 255 if they are 0..255, "
-            "otherwise scale with (array - array.min()) / (array.max() - array.min())"
-        )
-    levels: NDArray[np.float32] = np.clip(array, 0, 1).astype(np.float32) * np.float32(255)
-    return np.rint(levels).astype(np.uint8)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import VideoError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.needed import require
 
 __all__ = ["Picture", "VideoFile", "video_frames"]

@@ -15,11 +15,13 @@ from typing import Any
 
 from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
 from fastsam.export import FORMATS, Exporter, unique_names
-from fastsam.images.reading import list_images, read_frame
+from fastsam.images.listing import list_images
+from fastsam.images.reading import read_frame
 from fastsam.masks.levels import Level, check_level
-from fastsam.model import FastSAM, Result
+from fastsam.model import FastSAM
 from fastsam.prompts import Points, Prompt
 from fastsam.prompts.text.vocabulary import read_vocabulary
+from fastsam.result import Result
 
 __all__ = ["BatchDone", "BatchJob", "run_batch"]
 

@@ -25,8 +25,8 @@ import numpy as np
 from fastsam.config import OutputConfig, RenderConfig, VideoConfig
 from fastsam.errors import ConfigError, ExportError, PromptError, VideoError
 from fastsam.files import as_export_errors
-from fastsam.images.reading import VIDEO_EXTENSIONS
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
+from fastsam.images.listing import VIDEO_EXTENSIONS
 from fastsam.prompts import Prompt
 from fastsam.video.read.reader import open_video
 from fastsam.video.track.persistent import stands

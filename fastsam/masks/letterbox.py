@@ -10,116 +10,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import InputError, PromptError
+from fastsam.errors import InputError
+from fastsam.masks.coordinates import clip_boxes
 
-__all__ = [
-    "GridMap",
-    "Letterbox",
-    "Region",
-    "as_floats",
-    "as_text",
-    "check_box_order",
-    "check_boxes",
-    "check_points",
-    "clip_boxes",
-]
+__all__ = ["GridMap", "Letterbox"]
 
 FloatArray = NDArray[np.float32]
-
-
-def as_floats(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
-    """Return values as float64.
-
-    Raises:
-        PromptError: they are no numbers; ``what`` and ``wanted`` say what they should have been.
-    """
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise PromptError(f"{what}: expected {wanted}, got {str(values)[:80]}") from error
-
-
-def as_text(coordinates: NDArray[np.float64]) -> str:
-    """Return coordinates as messages show them.
-
-    >>> as_text(np.array([1.0, 2.5]))
-    '(1, 2.5)'
-    """
-    return "(" + ", ".join(f"{value:g}" for value in coordinates) + ")"
-
-
-def _rows(values: Any, what: str, wanted: str, width: int) -> NDArray[np.float64]:
-    """Return values as an (n, width) array; a single row may come without its outer list."""
-    array = as_floats(values, what, wanted)
-    array = array.reshape(0, width) if array.size == 0 else array
-    array = array[None] if array.shape == (width,) else array
-    if array.ndim != 2 or array.shape[1] != width:
-        raise PromptError(f"{what}: expected {wanted}, got shape {array.shape}")
-    return array
-
-
-def check_box_order(boxes_xyxy: NDArray[np.float64]) -> None:
-    """Raise PromptError unless all (n, 4) boxes are finite, with x1 < x2 and y1 < y2."""
-    for box in boxes_xyxy:
-        if not np.isfinite(box).all():
-            raise PromptError(f"box {as_text(box)}: coordinates must be finite numbers")
-        if box[2] <= box[0] or box[3] <= box[1]:
-            raise PromptError(f"box {as_text(box)}: expected x1 < x2 and y1 < y2 (xyxy, not xywh)")
-
-
-def check_points(points: Any, size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """Return points as a (P, 2) float array of (x, y) image pixels, checked.
-
-    Raises:
-        PromptError: the shape is wrong, a coordinate is not a number, or lies outside the image.
-
-    >>> check_points([3, 4], (10, 10)).tolist()
-    [[3.0, 4.0]]
-    """
-    array = _rows(points, "points", "(x, y) pairs, shape (P, 2)", 2)
-    height, width = size_hw
-    inside = ((array >= 0) & (array < np.array([width, height]))).all(axis=1)
-    for x, y in array[~inside][:1]:
-        if not (math.isfinite(x) and math.isfinite(y)):
-            raise PromptError(f"point ({x:g}, {y:g}): coordinates must be finite numbers")
-        raise PromptError(
-            f"point ({x:g}, {y:g}) is outside the {width}x{height} image; "
-            f"points are (x, y) in image pixels, 0 <= x < {width}, 0 <= y < {height}"
-        )
-    return array
-
-
-def check_boxes(boxes: Any, size_hw: tuple[int, int]) -> NDArray[np.float64]:
-    """Return boxes as an (n, 4) float xyxy array in image pixels, checked.
-
-    Raises:
-        PromptError: the shape is wrong, a number is not finite, x2 <= x1 or y2 <= y1, or the box
-            leaves the image.
-
-    >>> check_boxes([0, 0, 5, 5], (10, 10)).shape
-    (1, 4)
-    """
-    array = _rows(boxes, "boxes", "xyxy boxes, shape (n, 4)", 4)
-    check_box_order(array)
-    height, width = size_hw
-    for box in array[((array < 0) | (array > np.array([width, height, width, height]))).any(axis=1)][:1]:
-        raise PromptError(
-            f"box {as_text(box)} leaves the {width}x{height} image; boxes are xyxy in image pixels, "
-            f"0 <= x <= {width}, 0 <= y <= {height}"
-        )
-    return array
-
-
-def clip_boxes(boxes_xyxy: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
-    """Return a copy of (N, 4) xyxy boxes cut to the image."""
-    height, width = size_hw
-    limits = np.array([width, height, width, height], np.float32)
-    return np.clip(boxes_xyxy, np.float32(0), limits)
 
 
 @dataclass(frozen=True)
@@ -281,57 +181,3 @@ def _spans(matrix: FloatArray) -> NDArray[np.int64]:
     first = used.argmax(axis=1)
     last = matrix.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
     return np.stack([first, last], axis=1)
-
-
-@dataclass(frozen=True)
-class Region:
-    """A set of image pixels: a rectangle, or a bitmap inside one.
-
-    ``x0, y0, x1, y1`` are whole pixel edges; ``bitmap`` is (y1 - y0, x1 - x0), or None for all of it.
-    """
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-    bitmap: NDArray[np.bool_] | None = None
-
-    @classmethod
-    def from_box(cls, box_xyxy: NDArray[Any], size_hw: tuple[int, int]) -> Region:
-        """Return the pixels whose centres a box covers; where it covers none, the ones it lies in.
-
-        >>> Region.from_box(np.array([0.4, 0.0, 2.6, 1.0]), (4, 4)).area_px
-        3
-        """
-        left, top, right, bottom = (float(value) for value in box_xyxy)
-        x0, x1 = _centres(left, right, size_hw[1])
-        y0, y1 = _centres(top, bottom, size_hw[0])
-        return cls(x0, y0, x1, y1)
-
-    @classmethod
-    def from_mask(cls, mask: NDArray[np.bool_]) -> Region:
-        """Return the pixels of an (H, W) mask, cut to their box; an empty mask gives an empty region."""
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if rows.size == 0:
-            return cls(0, 0, 0, 0, np.zeros((0, 0), bool))
-        y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-        return cls(x0, y0, x1, y1, np.ascontiguousarray(mask[y0:y1, x0:x1]))
-
-    @cached_property
-    def area_px(self) -> int:
-        """Number of pixels."""
-        if self.bitmap is None:
-            return (self.x1 - self.x0) * (self.y1 - self.y0)
-        return int(np.count_nonzero(self.bitmap))
-
-    def shared_px(self, x0: int, y0: int, patch: NDArray[np.bool_]) -> int:
-        """Return how many pixels of a mask, given as a patch at (x0, y0), lie in the region."""
-        left, top = max(self.x0, x0), max(self.y0, y0)
-        right, bottom = min(self.x1, x0 + patch.shape[1]), min(self.y1, y0 + patch.shape[0])
-        if right <= left or bottom <= top:
-            return 0
-        part = patch[top - y0 : bottom - y0, left - x0 : right - x0]
-        if self.bitmap is None:
-            return int(np.count_nonzero(part))
-        mine = self.bitmap[top - self.y0 : bottom - self.y0, left - self.x0 : right - self.x0]
-        return int(np.count_nonzero(part & mine))

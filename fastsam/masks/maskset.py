@@ -2,114 +2,34 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import ImageError, RecordError
-from fastsam.masks.dense import Rle, box_from_mask, encode_crop
-from fastsam.masks.letterbox import Region, check_points
+from fastsam.arrays import checked_array, read_only, row_index
+from fastsam.errors import RecordError
+from fastsam.masks.coordinates import check_points
+from fastsam.masks.crop import Crop
+from fastsam.masks.dense import box_from_mask
 from fastsam.masks.pyramid import Pyramid, coarser, coverage, pool
-from fastsam.masks.stores.grid import Crop, CropStore, GridStore, MaskStore
+from fastsam.masks.region import Region
+from fastsam.masks.rle import Rle, encode_crop
+from fastsam.masks.stores.crops import CropStore
+from fastsam.masks.stores.grid import GridStore
+from fastsam.masks.stores.store import MaskStore
 
-__all__ = ["Frame", "MaskSet", "Selection"]
+__all__ = ["MaskSet"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 _DEPTH_SAMPLES = 96  # samples along the longer side of a mask, when only depth is asked for
 _BOUNDS_AT_ONCE = 8  # masks whose grid bounds are taken before asking whether the rest can still win
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a view that refuses writing."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _index(key: Any, count: int) -> IntArray:
-    """Turn an int, slice, boolean mask or list of ints into row numbers."""
-    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-        if not -count <= key < count:
-            raise IndexError(f"row {int(key)} of {count}")
-        return np.array([key % count], np.int64)
-    if isinstance(key, slice):
-        return np.arange(count, dtype=np.int64)[key]
-    array = np.asarray(key)
-    if array.dtype == bool:
-        if array.shape != (count,):
-            raise RecordError(f"index: expected a boolean array of shape ({count},), got {array.shape}")
-        return np.flatnonzero(array).astype(np.int64)
-    if array.size and array.dtype.kind not in "iu":
-        raise RecordError(f"index: expected rows as an int, a slice, ints or {count} booleans, got {key!r}")
-    return np.arange(count, dtype=np.int64)[array.astype(np.int64)].reshape(-1)
-
-
-def _array(values: Any, dtype: Any, name: str) -> NDArray[Any]:
-    """Return ``values`` as an array, or say which of the record's arrays it cannot be."""
-    try:
-        return np.asarray(values, dtype)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise RecordError(
-            f"{name}: expected {np.dtype(dtype).name} numbers, got {str(values)[:80]}"
-        ) from error
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Frame:
-    """One image.
-
-    Attributes:
-        rgb: (H, W, 3) uint8, RGB, as a viewer sees it (after EXIF rotation); read-only.
-        name: what to call it in messages and output files (a file's stem, ``"frame_000012"``).
-        source: where it came from, as the caller wrote it; empty for arrays.
-        index: its position in a stream.
-        t_ms: its time in a video, milliseconds; None for photos.
-        origin_xy: where its top left pixel lies in a larger picture that it was cut from. Tiles are laid on a
-            grid that begins at that picture's corner, so that any cut of it gives the same masks.
-    """
-
-    rgb: NDArray[np.uint8]
-    name: str = "image"
-    source: str = ""
-    index: int = 0
-    t_ms: float | None = None
-    origin_xy: tuple[int, int] = (0, 0)
-
-    def __post_init__(self) -> None:
-        """Check the array and make it read-only."""
-        rgb = self.rgb
-        if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
-            found = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
-            raise ImageError(f"frame {self.name!r}: expected uint8 (H, W, 3) RGB, got {found}")
-        if 0 in rgb.shape:
-            raise ImageError(
-                f"frame {self.name!r}: expected at least 1x1 pixel, got {rgb.shape[1]}x{rgb.shape[0]}"
-            )
-        object.__setattr__(self, "rgb", _read_only(rgb))
-        try:
-            x, y = (operator.index(value) for value in self.origin_xy)
-        except (TypeError, ValueError) as error:
-            raise ImageError(
-                f"frame {self.name!r}: expected origin_xy as two whole numbers, got {self.origin_xy!r}"
-            ) from error
-        object.__setattr__(self, "origin_xy", (x, y))
-
-    def __repr__(self) -> str:
-        """Return name and size, not the pixels."""
-        return f"Frame({self.name!r}, {self.size_hw[1]}x{self.size_hw[0]})"
-
-    @property
-    def size_hw(self) -> tuple[int, int]:
-        """Height and width, pixels."""
-        return int(self.rgb.shape[0]), int(self.rgb.shape[1])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,12 +64,12 @@ class MaskSet:
         """Check that the parallel arrays fit together."""
         count = len(self.store)
         for name, wanted in (("boxes_xyxy", (count, 4)), ("scores", (count,))):
-            array = _array(getattr(self, name), np.float32, name)
+            array = checked_array(getattr(self, name), np.float32, name)
             if array.shape != wanted:
                 raise RecordError(f"{name}: expected {wanted} for {count} masks, got {array.shape}")
             if not np.isfinite(array).all():
                 raise RecordError(f"{name}: expected finite numbers, got NaN or infinity")
-            object.__setattr__(self, name, _read_only(array))
+            object.__setattr__(self, name, read_only(array))
         object.__setattr__(self, "size_hw", (int(self.size_hw[0]), int(self.size_hw[1])))
 
     @classmethod
@@ -228,11 +148,11 @@ class MaskSet:
 
     def __getitem__(self, key: Any) -> MaskSet:
         """Return the chosen masks as a new set; an int gives a set of one."""
-        index = _index(key, len(self))
+        index = row_index(key, len(self))
         store = self.store.take(index)
         chosen = MaskSet(self.size_hw, self.boxes_xyxy[index], self.scores[index], store, self.pyramid)
         if "areas_px" in self.__dict__:  # known areas travel along
-            chosen.__dict__["areas_px"] = _read_only(self.areas_px[index])
+            chosen.__dict__["areas_px"] = read_only(self.areas_px[index])
         return chosen
 
     def __iter__(self) -> Iterator[BoolArray]:
@@ -301,7 +221,7 @@ class MaskSet:
     def areas_px(self) -> IntArray:
         """(N,) int64 exact areas; decodes every mask once."""
         counted = [np.count_nonzero(self.crop(i).patch) for i in range(len(self))]
-        return np.asarray(_read_only(np.array(counted, np.int64)))
+        return np.asarray(read_only(np.array(counted, np.int64)))
 
     def tight_boxes(self) -> FloatArray:
         """Return the (N, 4) tight boxes of the pixels; zeros for a mask without any."""
@@ -435,105 +355,3 @@ class MaskSet:
 def _iou(shared: IntArray, union: IntArray) -> NDArray[np.float64]:
     """Return shared / union, 0 where the union is empty."""
     return np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Selection:
-    """The answer to a prompt: K masks in order, and why.
-
-    Attributes:
-        masks: the K chosen masks.
-        scores: (K,) float32, how well each fits the prompt (IoU, point score, probability).
-        indices: (K,) int64, the row of the everything set that each came from; -1 for none of them.
-        groups: (K,) int64, which box, object or text of the prompt each answers.
-        levels: K names: ``"whole"``, ``"part"``, ``"subpart"``, or ``""`` where levels make no sense.
-        edited: (K,) bool: the mask was cut or joined, so it is no longer row ``indices`` as it was.
-        reason: one line: what was chosen, or why nothing was.
-
-    Index it as an array: ``selection[0]``, ``selection[selection.scores > 0.5]``.
-    """
-
-    masks: MaskSet
-    scores: FloatArray
-    indices: IntArray
-    groups: IntArray
-    levels: tuple[str, ...]
-    edited: BoolArray
-    reason: str = field(default="")
-
-    def __post_init__(self) -> None:
-        """Check that the parallel arrays fit together."""
-        count = len(self.masks)
-        for name, dtype in (
-            ("scores", np.float32),
-            ("indices", np.int64),
-            ("groups", np.int64),
-            ("edited", bool),
-        ):
-            array = _array(getattr(self, name), dtype, name)
-            if array.shape != (count,):
-                raise RecordError(f"{name}: expected ({count},) for {count} masks, got {array.shape}")
-            object.__setattr__(self, name, _read_only(array))
-        if len(self.levels) != count:
-            raise RecordError(f"levels: expected {count} names for {count} masks, got {len(self.levels)}")
-
-    @classmethod
-    def of(cls, masks: MaskSet, index: Any, scores: Any, reason: str, groups: Any = None) -> Selection:
-        """Return rows ``index`` of ``masks``, as they are."""
-        rows = np.asarray(index, np.int64).reshape(-1)
-        count = len(rows)
-        return cls(
-            masks=masks[rows],
-            scores=np.asarray(scores, np.float32).reshape(-1),
-            indices=rows,
-            groups=np.zeros(count, np.int64) if groups is None else np.asarray(groups, np.int64),
-            levels=("",) * count,
-            edited=np.zeros(count, bool),
-            reason=reason,
-        )
-
-    def __repr__(self) -> str:
-        """Return how many masks and why."""
-        return f"{type(self).__name__}({len(self)} masks, {self.reason!r})"
-
-    def __len__(self) -> int:
-        """Return the number of chosen masks."""
-        return len(self.masks)
-
-    def __getitem__(self, key: Any) -> Self:
-        """Return the chosen rows as a new selection."""
-        index = _index(key, len(self))
-        return replace(
-            self,
-            masks=self.masks[index],
-            scores=self.scores[index],
-            indices=self.indices[index],
-            groups=self.groups[index],
-            levels=tuple(self.levels[i] for i in index),
-            edited=self.edited[index],
-        )
-
-    @property
-    def boxes_xyxy(self) -> FloatArray:
-        """(K, 4) float32 boxes of the chosen masks, image frame."""
-        return self.masks.boxes_xyxy
-
-    @property
-    def level_names(self) -> tuple[str, ...] | None:
-        """The levels, or None where they make no sense for any of the masks."""
-        return self.levels if any(self.levels) else None
-
-    def label_map(self) -> NDArray[np.int32]:
-        """Return the answers as one picture, as :meth:`MaskSet.label_map`."""
-        return self.masks.label_map()
-
-    def stability_scores(self, offset: float = 1.0) -> FloatArray:
-        """Return (K,) how little each answer hangs on the threshold of its logits, as SAM defines it.
-
-        As :meth:`MaskSet.stability_scores`; with ``scores`` it is what SAM gives with its three masks.
-        """
-        return self.masks.stability_scores(offset)
-
-    def group(self, number: int) -> Self:
-        """Return the answers to one box, object or text of the prompt."""
-        return self[self.groups == number]

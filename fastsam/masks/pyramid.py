@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.stores.grid import GridStore, MaskStore
+from fastsam.masks.stores.grid import GridStore
+from fastsam.masks.stores.store import MaskStore
 
 __all__ = ["Pyramid", "coarser", "coverage", "pool"]
 

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import InputError
-from fastsam.masks.dense import clean, rle_iou_matrix
-from fastsam.masks.letterbox import Region
+from fastsam.masks.crop import Crop, lookup
+from fastsam.masks.dense import clean
 from fastsam.masks.levels import overlaps
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.masks.stores.grid import Bounds, Crop, CropStore, MaskStore, exact_bounds, lookup
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.rle import rle_iou_matrix
+from fastsam.masks.stores.crops import CropStore
+from fastsam.masks.stores.store import Bounds, MaskStore, exact_bounds
 
 __all__ = [
     "RefinedStore",
@@ -41,31 +44,31 @@ _WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
 
 def refine(
-    masks: MaskSet, frame: Frame, config: SegmentConfig, cell_px: float | FloatArray | None = None
+    masks: MaskSet, rgb: NDArray[np.uint8], config: SegmentConfig, cell_px: float | FloatArray | None = None
 ) -> MaskSet:
     """Return the same masks with the edges and regions that ``config`` asks for; decoded when asked for.
 
     Rows, boxes and scores stay: a refined mask never leaves the box of the mask it came from.
 
     Args:
-        masks: of the frame.
-        frame: the photo.
+        masks: of the photo.
+        rgb: the photo, (H, W, 3).
         config: what to do; with nothing turned on, ``masks`` comes back as it is.
         cell_px: side of a cell of the grid that the masks came from, image pixels, one for all or (N,); by
             default that of their own (:func:`grid_cell_px`).
 
     Raises:
-        InputError: masks and frame are of different sizes.
+        InputError: masks and photo are of different sizes.
     """
-    if masks.size_hw != frame.size_hw:
-        raise InputError(f"refine: expected masks of the frame's size {frame.size_hw}, got {masks.size_hw}")
+    if masks.size_hw != rgb.shape[:2]:
+        raise InputError(f"refine: expected masks of the photo's size {rgb.shape[:2]}, got {masks.size_hw}")
     if len(masks) == 0 or (config.edge_radius == 0 and config.min_region_share == 0):
         return masks
     radii = np.zeros(len(masks), np.int64)
     if config.edge_radius > 0:
         cells = np.broadcast_to(grid_cell_px(masks) if cell_px is None else cell_px, len(masks))
         radii = np.maximum(np.rint(config.edge_radius * cells.astype(np.float64)), 1).astype(np.int64)
-    grey = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     return replace(masks, store=RefinedStore(masks.store, grey, radii, config.min_region_share))
 
 

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, FastSAMError, PromptError, WeightsError
 from fastsam.files import writable_folder
-from fastsam.images.reading import list_images
-from fastsam.masks.dense import Rle, decode_rle, encode_crop
-from fastsam.model import FastSAM, Session
+from fastsam.images.listing import list_images
+from fastsam.masks.rle import Rle, decode_rle, encode_crop
+from fastsam.model import FastSAM
 from fastsam.prompts import Prompt, Reference, Text
 from fastsam.prompts.appearance import Looks, apart, middle, seen_of
 from fastsam.prompts.reference import probabilities
 from fastsam.prompts.text.crops import LEAST_PX
 from fastsam.prompts.text.matching import shown
 from fastsam.search.store import HEADER, Entry, Header, Store
+from fastsam.session import Session
 
 __all__ = ["Hit", "Indexed", "MaskIndex"]
 

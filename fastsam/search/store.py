@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, ExportError
 from fastsam.files import replacing, write_bytes
-from fastsam.masks.dense import Rle
+from fastsam.masks.rle import Rle
 
 __all__ = ["HEADER", "Entry", "Header", "Store"]
 

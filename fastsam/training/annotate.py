@@ -22,8 +22,9 @@ from fastsam.config import AnnotateConfig, SegmentConfig
 from fastsam.datasets import CocoImage, heldout_names, read_coco
 from fastsam.errors import DatasetError
 from fastsam.files import write_bytes
-from fastsam.images.reading import list_images, read_frame
-from fastsam.masks.dense import Rle, rle_iou_matrix
+from fastsam.images.listing import list_images
+from fastsam.images.reading import read_frame
+from fastsam.masks.rle import Rle, rle_iou_matrix
 
 if TYPE_CHECKING:
     from fastsam.everything.segmenter import Segmenter

@@ -21,7 +21,7 @@ from fastsam.errors import DatasetError
 from fastsam.everything.backends.torch_network import TorchBackend
 from fastsam.everything.quality import FEATURES, QualityModel, mask_features
 from fastsam.images.reading import read_frame
-from fastsam.masks.dense import rle_iou_matrix
+from fastsam.masks.rle import rle_iou_matrix
 from fastsam.masks.stores.grid import GridStore
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint
 

@@ -14,193 +14,26 @@ Everything else (augmentation, optimiser, schedule, resume, GPU) is ultralytics'
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from fastsam.config import TrainConfig
-from fastsam.datasets import CocoDataset, CocoImage, check_partial, read_coco
-from fastsam.errors import DatasetError, TrainingError
-from fastsam.everything.network_input import network_input
-from fastsam.masks.dense import yolo_polygon
-from fastsam.masks.letterbox import Letterbox
+from fastsam.datasets import CocoDataset, read_coco
+from fastsam.errors import TrainingError
 from fastsam.needed import require
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-__all__ = ["class_agnostic", "settle_batch_norm", "train", "write_yolo_dataset"]
+from fastsam.training.dataset import PARTIAL_FILE, network_sample, write_yolo_dataset
+from fastsam.training.surgery import class_agnostic, settle_batch_norm
 
-_PARTIAL_FILE = "partial.json"
-
-
-def _write_image(image: CocoImage, images: Path, labels: Path, stem: str) -> Path:
-    """Link one image under ``images`` and write its label file; returns the link."""
-    link = images / f"{stem}{image.path.suffix}"
-    if not image.path.is_file():
-        raise DatasetError(f"image {image.path}: instances.json lists it, but there is no such file")
-    if not link.exists():
-        link.symlink_to(image.path.resolve())
-    label = labels / f"{stem}.txt"
-    if not label.exists():
-        found = [yolo_polygon(mask) for mask in image.masks()]
-        partial = label.with_suffix(".part")
-        partial.write_text("\n".join(f"0 {line}" for line in found if line), encoding="utf-8")
-        os.replace(partial, label)
-    return link
-
-
-def write_yolo_dataset(datasets: Sequence[CocoDataset], out: str | Path, partial: Sequence[str] = ()) -> Path:
-    """Write COCO datasets as one class-agnostic YOLO segmentation dataset; returns its data.yaml.
-
-    Images are linked, not copied; a second call goes on where the first one stopped.
-
-    Args:
-        datasets: what to train on, each already cut to its training split.
-        out: folder to write into.
-        partial: names of datasets that label only some of their objects.
-
-    Raises:
-        DatasetError: no image at all, one that is missing, two that would share a label file, or a name
-            in ``partial`` that is no dataset's.
-    """
-    out = Path(out).resolve()
-    check_partial(partial, datasets)
-    images, labels = out / "images", out / "labels"
-    images.mkdir(parents=True, exist_ok=True)
-    labels.mkdir(parents=True, exist_ok=True)
-    listed: list[str] = []
-    partly: list[str] = []
-    owners: dict[str, Path] = {}
-    for dataset in datasets:
-        for image in dataset.images:
-            stem = f"{dataset.name}__{image.path.stem}"
-            if owners.setdefault(stem, image.path) != image.path:
-                raise DatasetError(
-                    f"image {image.path}: its label file would be that of {owners[stem]}; "
-                    "rename one of the images, or one of the dataset folders"
-                )
-            link = _write_image(image, images, labels, stem)
-            listed.append(str(link))
-            if dataset.name in partial:
-                partly.append(link.name)
-    if not listed:
-        raise DatasetError(f"datasets {[d.name for d in datasets]}: expected at least one training image")
-    (out / "train.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
-    (out / _PARTIAL_FILE).write_text(json.dumps(partly), encoding="utf-8")
-    description = out / "data.yaml"
-    # ultralytics wants a validation set; quality is measured by `fastsam eval`, so this one stays tiny.
-    (out / "val.txt").write_text("\n".join(listed[:2]) + "\n", encoding="utf-8")
-    description.write_text(
-        f"path: {json.dumps(str(out))}\ntrain: train.txt\nval: val.txt\nnames:\n  0: object\n",
-        encoding="utf-8",
-    )
-    return description
-
-
-def _sample(path: str, imgsz: int) -> NDArray[np.float32]:
-    """Return an image as a (3, imgsz, imgsz) array in 0..1, letterboxed."""
-    bgr = cv2.imread(path)
-    if bgr is None:
-        raise DatasetError(f"image {path}: cannot be read")
-    rgb = np.ascontiguousarray(bgr[..., ::-1], np.uint8)
-    letterbox = Letterbox.fit((rgb.shape[0], rgb.shape[1]), imgsz, square=True)
-    return np.asarray(network_input(rgb, letterbox)[0])
-
-
-def class_agnostic(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
-    """Give a many-class YOLO segmentation network the single class ``object``, in place.
-
-    The new objectness row of each scale is the ridge regression, on the sample images, of the old
-    classes' highest logit on the features below it: the network starts as good as it was.
-
-    Args:
-        model: network as :func:`fastsam.weights.checkpoint.segmentation_model` returns it.
-        samples: (N, 3, H, W) images in 0..1.
-    """
-    torch = require("torch", "train")
-    head: Any = model.model[-1]  # type: ignore[index]
-    if head.nc == 1:
-        model.names = {0: "object"}  # type: ignore[assignment]
-        return model
-    seen: list[list[Tensor]] = [[] for _ in head.cv3]
-    hooks = [
-        branch[-1].register_forward_hook(lambda _m, args, _out, rows=rows: rows.append(args[0]))
-        for branch, rows in zip(head.cv3, seen, strict=True)
-    ]
-    with torch.no_grad():
-        for sample in samples:
-            model(torch.from_numpy(sample)[None])
-        for hook in hooks:
-            hook.remove()
-        for branch, rows in zip(head.cv3, seen, strict=True):
-            old = branch[-1]
-            features = torch.cat([row.flatten(2)[0].T for row in rows]).double()
-            target = (features @ old.weight.flatten(1).T.double() + old.bias.double()).amax(1)
-            weight = target.sigmoid().clamp_min(1e-3)[:, None]  # objects are rare: do not drown them
-            design = torch.cat([features, torch.ones_like(features[:, :1])], 1)
-            gram = design.T @ (design * weight) + 1e-3 * torch.eye(design.shape[1], dtype=torch.double)
-            solution = torch.linalg.solve(gram, design.T @ (target[:, None] * weight)).float()[:, 0]
-            new = torch.nn.Conv2d(old.in_channels, 1, 1)
-            new.weight.copy_(solution[:-1].view(1, -1, 1, 1))
-            new.bias.copy_(solution[-1:])
-            branch[-1] = new
-    head.nc, head.no = 1, 1 + head.reg_max * 4
-    model.names, model.nc = {0: "object"}, 1  # type: ignore[assignment]
-    model.yaml = {**model.yaml, "nc": 1}  # type: ignore[dict-item,assignment]
-    return model
-
-
-def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
-    """Measure the statistics of batch norms that were folded to an identity, in place.
-
-    Such a layer keeps its function (mean and variance move from the weights into the statistics), so
-    that switching to training mode, where batches are normalised by themselves, changes little.
-    Layers that carry statistics already are left alone.
-    """
-    torch = require("torch", "train")
-    layers = [
-        m
-        for m in model.modules()
-        if isinstance(m, torch.nn.BatchNorm2d)
-        and bool((m.running_mean == 0).all())
-        and float(m.running_var.std(correction=0)) < 1e-3
-    ]
-    sums = {id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers}
-
-    def measure(layer: Any, args: tuple[Tensor, ...], _out: Tensor) -> None:
-        values = args[0].transpose(0, 1).flatten(1).double()
-        total = sums[id(layer)]
-        total[0] += values.sum(1)
-        total[1] += values.square().sum(1)
-        total[2] += values.shape[1]
-
-    hooks = [layer.register_forward_hook(measure) for layer in layers]
-    with torch.no_grad():
-        for sample in samples:
-            model(torch.from_numpy(sample)[None])
-        for hook in hooks:
-            hook.remove()
-        for layer in layers:
-            first, second, count = sums[id(layer)]
-            mean, var = (
-                (first / count).float(),
-                (second / count - (first / count) ** 2).clamp_min(1e-8).float(),
-            )
-            gain = layer.weight / (layer.running_var + layer.eps).sqrt()
-            shift = layer.bias - layer.running_mean * gain
-            layer.weight.copy_(gain * (var + layer.eps).sqrt())
-            layer.bias.copy_(shift + mean * gain)
-            layer.running_mean.copy_(mean)
-            layer.running_var.copy_(var)
-    return model
+__all__ = ["train"]
 
 
 def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
@@ -300,7 +133,7 @@ def train(
     datasets = [read_coco(folder, split="train") for folder in data]
     description = write_yolo_dataset(datasets, out / "dataset", partial)
     listed = (out / "dataset" / "train.txt").read_text(encoding="utf-8").splitlines()
-    partly = frozenset(json.loads((out / "dataset" / _PARTIAL_FILE).read_text(encoding="utf-8")))
+    partly = frozenset(json.loads((out / "dataset" / PARTIAL_FILE).read_text(encoding="utf-8")))
     if resume:
         if not last.is_file():
             raise TrainingError(
@@ -332,7 +165,7 @@ def _prepare(weights: str | Path, listed: Sequence[str], config: TrainConfig, ou
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     chosen = rng.choice(np.array(listed), size=min(64, len(listed)), replace=False)
-    samples = np.stack([_sample(str(path), config.imgsz) for path in chosen])
+    samples = np.stack([network_sample(str(path), config.imgsz) for path in chosen])
     model = settle_batch_norm(class_agnostic(segmentation_model(weights), samples), samples)
     model.args = dict(vars(model.args)) if not isinstance(model.args, dict) else model.args  # type: ignore
     start = out / "start.pt"

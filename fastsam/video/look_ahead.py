@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.video.read.reader import VideoReader
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.needed import require
 from fastsam.prompts import Prompt
 from fastsam.video.look_ahead import LookAhead

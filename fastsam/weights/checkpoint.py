@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError
-from fastsam.everything.quality import QualityModel
 from fastsam.needed import require
 from fastsam.weights.allowed_names import TORCH_LAYERS, layer_classes
 from fastsam.weights.unpickle import DamagedPickleError, UnsafePickleError, unpickle
@@ -26,7 +25,7 @@ from fastsam.weights.unpickle import DamagedPickleError, UnsafePickleError, unpi
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["load_checkpoint", "network_of", "quality_of", "save_checkpoint", "segmentation_model"]
+__all__ = ["load_checkpoint", "network_of", "save_checkpoint", "segmentation_model"]
 
 _MAX_PICKLE_BYTES = 64 << 20  # the largest YOLO checkpoints have less than 2 MiB
 # What people hand over by mistake, by its first bytes.
@@ -172,24 +171,6 @@ def segmentation_model(path: str | Path) -> nn.Module:
         CheckpointError: as :func:`load_checkpoint`, or the file holds no YOLO segmentation network.
     """
     return network_of(load_checkpoint(path), Path(path))
-
-
-def quality_of(content: Mapping[str, Any], path: Path) -> QualityModel | None:
-    """Return the calibration that ``fastsam calibrate`` put into a checkpoint, None where there is none.
-
-    Raises:
-        CheckpointError: it is damaged or of another version.
-    """
-    ours = content.get("fastsam")
-    found = ours.get("quality") if isinstance(ours, dict) else None
-    if found is None:
-        return None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"checkpoint {path}: expected its quality as a mapping, got {type(found)}")
-    try:
-        return QualityModel.from_dict(found)
-    except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {path}: {error}") from error
 
 
 def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
 from fastsam.masks.dense import box_from_mask
-from fastsam.masks.maskset import Frame
-from fastsam.masks.stores.grid import Crop
 from fastsam.prompts.spec import CropStyle
 
 __all__ = ["FILL_RGB", "LEAST_PX", "MOST_PX", "crop_picture"]

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, PromptError
-from fastsam.masks.maskset import Frame, MaskSet, Selection
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import ranked_rows
 from fastsam.prompts.spec import CropStyle, Prompt, Text, asks
 from fastsam.prompts.text.crops import MOST_PX, crop_picture

@@ -34,15 +34,8 @@ from fastsam.prompts.text.encoder import (
 )
 from fastsam.prompts.text.matching import Embedder
 from fastsam.weights.download import file_sha256
-from fastsam.weights.table import (
-    Progress,
-    WeightsEntry,
-    cache_folder,
-    download,
-    embedded_path,
-    local_path,
-    text_model,
-)
+from fastsam.weights.resolve import download
+from fastsam.weights.table import Progress, WeightsEntry, cache_folder, embedded_path, local_path, text_model
 
 __all__ = ["NamedEncoder", "open_text_model", "vectors_identity"]
 

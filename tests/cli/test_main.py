@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from fastsam.cli import main as cli
 from fastsam.cli.demo import demo_photo
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
-from fastsam.masks.dense import decode_rle
+from fastsam.masks.rle import decode_rle
 from tests.text_models import tiny_folder
 
 CLICK = "150,600"

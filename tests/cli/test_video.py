@@ -25,9 +25,10 @@ from fastsam.cli import video as cli_video
 from fastsam.cli.prompt_flags import prompts_by_frame
 from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, VideoConfig
 from fastsam.errors import ExportError, PromptError
+from fastsam.images.frame import Frame
 from fastsam.jobs.video import VideoJob, VideoRun
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
 from fastsam.prompts import Box, Points, Text
 from fastsam.testing import ColourWordEncoder

@@ -18,9 +18,11 @@ import fastsam
 from fastsam.compat import FastSAM, FastSAMPrompt, SamAutomaticMaskGenerator, SamPredictor
 from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError, RecordError
 from fastsam.images.drawing import colours
-from fastsam.masks.dense import box_from_mask, clean, decode_rle, farthest_point
+from fastsam.images.frame import Frame
+from fastsam.masks.dense import box_from_mask, clean, farthest_point
 from fastsam.masks.letterbox import GridMap, Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import decode_rle
 from fastsam.masks.stores.grid import GridStore
 from fastsam.prompts import Points
 from fastsam.testing import ColourWordEncoder, FixedSegmenter

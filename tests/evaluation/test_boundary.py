@@ -20,7 +20,8 @@ from fastsam.evaluation.boundary import (
     even_thresholds,
     soft_boundaries,
 )
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 
 SIZE = (160, 240)  # diagonal 288 px: pairs are up to 2.16 px apart
 HALF = np.array([0.5])

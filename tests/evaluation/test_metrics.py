@@ -21,8 +21,9 @@ from fastsam.evaluation.prompting import (
     next_click,
     prompt_objects,
 )
-from fastsam.masks.dense import Rle, boxes_from_masks, encode_rle, iou_matrix
+from fastsam.masks.dense import boxes_from_masks, iou_matrix
 from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import Rle, encode_rle
 
 SIZE = (200, 240)
 

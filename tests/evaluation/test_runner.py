@@ -18,7 +18,8 @@ from fastsam.errors import ConfigError, DatasetError, ExportError, FastSAMError,
 from fastsam.evaluation import runner
 from fastsam.evaluation.report import LABELS, save_json, table
 from fastsam.evaluation.runner import evaluate
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.testing import FixedSegmenter
 
 SIZE = (120, 160)

@@ -7,8 +7,9 @@ import pytest
 from skimage import data
 
 from benchmarks.selection import SELECTORS, CasiaStyle, Ultralytics, measure
+from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask, farthest_point
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 
 SIZE = (90, 120)
 

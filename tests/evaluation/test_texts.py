@@ -20,7 +20,7 @@ from fastsam.evaluation import texts as module
 from fastsam.evaluation.category_names import asked_texts, read_names
 from fastsam.evaluation.report import TEXT_LABELS, table
 from fastsam.evaluation.texts import evaluate_texts
-from fastsam.masks.dense import encode_rle
+from fastsam.masks.rle import encode_rle
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from tests.drawing import rectangle
 from tests.text_models import PAINT, SIZE, scene, shapes

@@ -28,7 +28,8 @@ from fastsam.evaluation.report import VOS_LABELS, clip_table, table
 from fastsam.evaluation.shards import Shards
 from fastsam.evaluation.vos import evaluate_vos, stored_masks
 from fastsam.evaluation.vos_methods import lapjv, with_shared_stage_one
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.model import FastSAM
 from tests import oracles
 

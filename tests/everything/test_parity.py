@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.everything.backends.torch_network import TorchBackend
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.prompts import Points, select
 
 PHOTOGRAPHS = [

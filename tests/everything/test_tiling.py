@@ -16,10 +16,13 @@ from fastsam import FastSAM, Frame, MaskSet, Points, SegmentConfig
 from fastsam.errors import ConfigError, ImageError
 from fastsam.everything.seams import margin_px
 from fastsam.everything.tiling import TiledSegmenter, crop_views, tile_views, views_of
-from fastsam.masks.dense import iou_matrix, rle_iou_matrix
+from fastsam.masks.crop import Crop
+from fastsam.masks.dense import iou_matrix
 from fastsam.masks.letterbox import GridMap, Letterbox
-from fastsam.masks.stores.grid import Crop, GridStore
-from fastsam.masks.stores.joined import JoinedStore, LogitStore
+from fastsam.masks.rle import rle_iou_matrix
+from fastsam.masks.stores.grid import GridStore
+from fastsam.masks.stores.joined import JoinedStore
+from fastsam.masks.stores.logits import LogitStore
 from fastsam.testing import FixedSegmenter
 
 TILE, OVERLAP = 96, 0.25

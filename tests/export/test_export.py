@@ -26,19 +26,12 @@ from pycocotools.coco import COCO
 from fastsam.datasets import read_coco
 from fastsam.errors import ExportError, InputError, RecordError
 from fastsam.export import FORMATS, Exporter, load_npz, load_sam_json, safe_name, unique_names, write
-from fastsam.masks.dense import (
-    box_from_mask,
-    decode_rle,
-    edge_polygons,
-    encode_crop,
-    encode_rle,
-    fill_polygons,
-    join_rings,
-    polygon_parts,
-    yolo_polygon,
-)
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.masks.stores.grid import Crop
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
+from fastsam.masks.dense import box_from_mask
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.polygons import edge_polygons, fill_polygons, join_rings, polygon_parts, yolo_polygon
+from fastsam.masks.rle import decode_rle, encode_crop, encode_rle
 from fastsam.prompts import Box, Points, select
 
 SIZE = (90, 120)

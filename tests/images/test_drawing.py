@@ -16,9 +16,11 @@ from ultralytics.utils import ASSETS
 from fastsam.config import RenderConfig
 from fastsam.errors import ExportError, PromptError, RecordError
 from fastsam.images.drawing import colours, cutout, overlay, save_image
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.masks.stores.grid import Crop, CropStore
+from fastsam.masks.crop import Crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.stores.crops import CropStore
 
 PLAIN = RenderConfig(contours=False)
 GREEN, RED, WHITE = (40, 200, 80), (235, 60, 60), (255, 255, 255)

@@ -17,8 +17,9 @@ from PIL import Image
 from ultralytics.utils import ASSETS
 
 from fastsam.errors import ConfigError, ImageError, MissingPackageError
-from fastsam.images.reading import DEFAULT_MAX_PIXELS, list_images, open_frames, read_frame, read_mask
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
+from fastsam.images.listing import list_images, open_frames
+from fastsam.images.reading import DEFAULT_MAX_PIXELS, read_frame, read_mask
 
 BUS = Path(ASSETS) / "bus.jpg"
 RED, WHITE, GREY = [255, 0, 0], [255, 255, 255], [128, 128, 128]

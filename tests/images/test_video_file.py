@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fastsam.errors import ImageError, VideoError
-from fastsam.images.reading import DEFAULT_MAX_PIXELS, open_frames
+from fastsam.images.listing import open_frames
+from fastsam.images.reading import DEFAULT_MAX_PIXELS
 from fastsam.images.video_file import VideoFile, video_frames
 from tests.video.clips import number_of, panned_clip, panned_frames, write_clip
 

@@ -21,16 +21,11 @@ from fastsam.masks.dense import (
     boxes_from_masks,
     clean,
     containment_matrix,
-    decode_crop,
-    decode_rle,
-    encode_rle,
     farthest_point,
-    fill_polygons,
     iou_matrix,
-    join_rings,
-    polygons,
-    rle_iou_matrix,
 )
+from fastsam.masks.polygons import fill_polygons, join_rings, polygons
+from fastsam.masks.rle import decode_crop, decode_rle, encode_rle, rle_iou_matrix
 from tests import oracles
 from tests.drawing import blob, ellipse, rectangle, runs, scenes
 

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import InputError, PromptError
-from fastsam.masks.letterbox import GridMap, Letterbox, Region, check_boxes, check_points, clip_boxes
+from fastsam.masks.coordinates import check_boxes, check_points, clip_boxes
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.region import Region
 from tests.drawing import blob, rectangle
 from tests.oracles import box_pixels
 

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import ImageError, PromptError, RecordError
-from fastsam.masks.dense import decode_rle
-from fastsam.masks.letterbox import Region
-from fastsam.masks.maskset import Frame, MaskSet, Selection
-from fastsam.masks.stores.grid import Crop
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
+from fastsam.masks.rle import decode_rle
+from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, Points, select
 from tests import oracles
 from tests.drawing import blob, ellipse, mask_set, random_grid, rectangle, scenes

@@ -10,9 +10,11 @@ from hypothesis import given
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, InputError
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
 from fastsam.masks.dense import iou_matrix
-from fastsam.masks.letterbox import GridMap, Letterbox, Region
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import (
     RefinedStore,
     containment_nms,
@@ -23,7 +25,8 @@ from fastsam.masks.refine import (
     partition,
     refine,
 )
-from fastsam.masks.stores.grid import Crop, GridStore
+from fastsam.masks.region import Region
+from fastsam.masks.stores.grid import GridStore
 from tests.drawing import ellipse, mask_set, rectangle, scenes
 from tests.oracles import Scene
 
@@ -43,7 +46,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_nothing_is_on_by_default() -> None:
     masks = MaskSet.from_dense(np.stack([DISC, DISC]), [0.4, 0.5])
-    assert refine(masks, frame_of(DISC), SegmentConfig()) is masks
+    assert refine(masks, PHOTO, SegmentConfig()) is masks
 
 
 def test_the_better_of_two_duplicates_stays() -> None:
@@ -114,6 +117,9 @@ def test_a_part_in_the_same_box_is_no_duplicate() -> None:
     assert len(drop_duplicates(masks, 0.7)) == 2
 
 
+PHOTO = frame_of(DISC).rgb
+
+
 def grey_of(frame: Frame) -> np.ndarray:
     return cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
 
@@ -164,7 +170,7 @@ def drawn(*masks: np.ndarray) -> MaskSet:
 def test_refining_keeps_rows_boxes_and_scores() -> None:
     off = np.roll(DISC, 3, axis=0)
     masks = drawn(off, rectangle(SIZE, 60, 50, 90, 75))
-    refined = refine(masks, frame_of(DISC), SegmentConfig(edge_radius=2, min_region_share=0.05), cell_px=3)
+    refined = refine(masks, PHOTO, SegmentConfig(edge_radius=2, min_region_share=0.05), cell_px=3)
     assert refined.boxes_xyxy.tolist() == masks.boxes_xyxy.tolist()
     assert refined.scores.tolist() == masks.scores.tolist()
     assert iou(refined.mask(0), DISC) > iou(off, DISC)
@@ -175,7 +181,7 @@ def test_refining_keeps_rows_boxes_and_scores() -> None:
 
 def test_every_question_is_about_the_refined_pixels() -> None:
     masks = drawn(np.roll(DISC, 3, axis=0), np.roll(DISC, -3, axis=1))
-    refined = refine(masks, frame_of(DISC), SegmentConfig(edge_radius=2), cell_px=3)
+    refined = refine(masks, PHOTO, SegmentConfig(edge_radius=2), cell_px=3)
     dense = MaskSet.from_dense(np.asarray(refined), refined.scores)
     assert refined.areas_px.tolist() == dense.areas_px.tolist() != masks.areas_px.tolist()
     points = np.array([[x, y] for x in range(2, 100, 9) for y in range(2, 80, 7)], np.float64)
@@ -199,12 +205,10 @@ def test_the_radius_is_in_cells_of_the_networks_grid() -> None:
     )
     assert grid_cell_px(MaskSet.from_grid(store, np.zeros(2, np.float32))) == pytest.approx([8, 8])
     assert grid_cell_px(drawn(DISC)).tolist() == [1]
-    refined = refine(drawn(DISC), frame_of(DISC), SegmentConfig(edge_radius=1.5), cell_px=8)
+    refined = refine(drawn(DISC), PHOTO, SegmentConfig(edge_radius=1.5), cell_px=8)
     assert isinstance(refined.store, RefinedStore)
     assert refined.store.radii.tolist() == [12]
-    several = refine(
-        drawn(DISC, DISC), frame_of(DISC), SegmentConfig(edge_radius=1.5), np.array([2, 8], np.float32)
-    )
+    several = refine(drawn(DISC, DISC), PHOTO, SegmentConfig(edge_radius=1.5), np.array([2, 8], np.float32))
     assert several[[1, 0, 1]].store.radii.tolist() == [12, 3, 12]
 
 
@@ -220,14 +224,14 @@ def test_a_mask_that_goes_in_bands_moves_as_in_one(radius: int, monkeypatch: pyt
 
 def test_no_masks_and_empty_masks() -> None:
     config = SegmentConfig(duplicate_iou=0.5, edge_radius=2, min_region_share=0.1)
-    assert len(refine(MaskSet.none(SIZE), frame_of(DISC), config)) == 0
+    assert len(refine(MaskSet.none(SIZE), PHOTO, config)) == 0
     assert len(drop_duplicates(MaskSet.none(SIZE), 0.5)) == 0
-    assert refine(drawn(np.zeros(SIZE, bool)), frame_of(DISC), config).areas_px.tolist() == [0]
+    assert refine(drawn(np.zeros(SIZE, bool)), PHOTO, config).areas_px.tolist() == [0]
 
 
 def test_sizes_must_agree() -> None:
-    with pytest.raises(InputError, match=r"expected masks of the frame's size \(80, 100\), got \(8, 9\)"):
-        refine(MaskSet.none((8, 9)), frame_of(DISC), SegmentConfig())
+    with pytest.raises(InputError, match=r"expected masks of the photo's size \(80, 100\), got \(8, 9\)"):
+        refine(MaskSet.none((8, 9)), PHOTO, SegmentConfig())
 
 
 def test_ranges_are_checked() -> None:

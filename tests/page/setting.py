@@ -9,7 +9,7 @@ import numpy as np
 import skimage.data
 
 import fastsam
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
 from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
 from fastsam.testing import ColourWordEncoder, FixedSegmenter

@@ -17,7 +17,7 @@ from PIL import Image
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import ImageError
-from fastsam.masks.dense import decode_rle
+from fastsam.masks.rle import decode_rle
 from fastsam.page.shared.canvas import example_photos
 from tests.page.server import ROOT, RefusedError, Visitor, served
 from tests.page.setting import MASKS, OTHER, PART, PHOTO, WHOLE, painted

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import reject
 
-from fastsam.masks.maskset import Selection
+from fastsam.masks.selection import Selection
 from fastsam.prompts import select
 from tests import oracles
 from tests.drawing import mask_set

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.masks.dense import encode_rle
-from fastsam.masks.maskset import MaskSet, Selection
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import encode_rle
+from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, MaskLike, Points, Position, but_not, select
 from tests.drawing import blob, clicks, ellipse, mask_set, rectangle, scenes
 from tests.oracles import BoolArray, Scene

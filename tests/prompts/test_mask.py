@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.masks.dense import encode_rle
 from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import encode_rle
 from fastsam.prompts import Box, MaskLike, Points, select
 from fastsam.prompts.mask import rasterise, score
 from tests.drawing import ellipse, mask_prompts, mask_set, rectangle, scenes

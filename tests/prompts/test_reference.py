@@ -27,7 +27,8 @@ from fastsam import (
     select,
 )
 from fastsam.errors import ImageError, PromptError
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.prompts import Example, ImageFeatures, Look, prompt_from_json
 from fastsam.prompts.appearance import apart, looks_of, middle
 from fastsam.prompts.reference import asks_reference, look_at, probabilities, resolve

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
-from fastsam.masks.letterbox import Region
 from fastsam.masks.maskset import MaskSet
+from fastsam.masks.region import Region
 from fastsam.prompts import Box, MaskLike, Points, all_of, any_of, but_not, select
 from tests.drawing import ellipse, mask_set, random_grid, rectangle, scenes, simple_prompts
 from tests.oracles import Scene

@@ -14,8 +14,9 @@ from PIL import Image
 from fastsam.config import AnnotateConfig, SegmentConfig
 from fastsam.datasets import read_coco
 from fastsam.errors import DatasetError
-from fastsam.masks.dense import decode_rle, encode_rle
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import decode_rle, encode_rle
 from fastsam.testing import FixedSegmenter
 from fastsam.training import annotate as engine
 from fastsam.training.annotate import annotate, new_objects

@@ -13,12 +13,12 @@ from PIL import Image
 from fastsam.config import SegmentConfig
 from fastsam.errors import DatasetError
 from fastsam.everything.backends.torch_network import TorchBackend
-from fastsam.everything.quality import FEATURES
+from fastsam.everything.quality import FEATURES, quality_of
 from fastsam.images.reading import read_frame
-from fastsam.masks.dense import encode_rle
+from fastsam.masks.rle import encode_rle
 from fastsam.training.calibrate import calibrate, fit_quality
-from fastsam.weights.checkpoint import load_checkpoint, quality_of
-from fastsam.weights.table import resolve
+from fastsam.weights.checkpoint import load_checkpoint
+from fastsam.weights.resolve import resolve
 
 COUNT = len(FEATURES)
 

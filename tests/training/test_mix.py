@@ -9,7 +9,7 @@ import pytest
 from fastsam.errors import CheckpointError, ConfigError
 from fastsam.training.mix import mix
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
-from fastsam.weights.table import resolve
+from fastsam.weights.resolve import resolve
 
 torch = pytest.importorskip("torch")
 

@@ -20,10 +20,12 @@ from fastsam.config import SegmentConfig, TrainConfig
 from fastsam.datasets import CocoDataset, read_coco
 from fastsam.errors import CheckpointError, DatasetError, TrainingError
 from fastsam.everything.backends.torch_network import TorchBackend
-from fastsam.masks.dense import encode_rle
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
+from fastsam.masks.rle import encode_rle
 from fastsam.training import trainer as training
-from fastsam.training.trainer import class_agnostic, settle_batch_norm, train, write_yolo_dataset
+from fastsam.training.dataset import write_yolo_dataset
+from fastsam.training.surgery import class_agnostic, settle_batch_norm
+from fastsam.training.trainer import train
 from fastsam.weights.checkpoint import segmentation_model
 from tests import oracles
 from tests.drawing import ellipse, rectangle

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from fastsam import FastSAM
 from fastsam.config import SegmentConfig, VideoConfig
+from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
 from fastsam.testing import ColourWordEncoder
 from fastsam.video.stream import Stream

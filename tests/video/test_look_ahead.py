@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastsam import FastSAM
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.video.look_ahead import LookAhead
 from fastsam.video.read.reader import open_video
 from tests.video.clips import panned_frames

@@ -24,7 +24,8 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, WeightsError
 from fastsam.weights import download
 from fastsam.weights import table as weights
-from fastsam.weights.table import ResolvedWeights, WeightsEntry, cache_folder, local_path, resolve, table
+from fastsam.weights.resolve import ResolvedWeights, resolve
+from fastsam.weights.table import WeightsEntry, cache_folder, local_path, table
 
 FILE = "FastSAM-s.pt"
 

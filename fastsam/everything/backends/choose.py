@@ -22,7 +22,8 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError
 from fastsam.needed import require
 from fastsam.weights.download import Progress, exclusive, file_sha256
-from fastsam.weights.table import ResolvedWeights, cache_folder, resolve
+from fastsam.weights.resolve import ResolvedWeights, resolve
+from fastsam.weights.table import cache_folder
 
 if TYPE_CHECKING:
     from fastsam.everything.backends.converted import ConvertedBackend
@@ -62,7 +63,7 @@ def open_network(
     """Load a network.
 
     Args:
-        weights: as :func:`fastsam.weights.table.resolve` takes them; or an ``.onnx`` file, an ``.xml`` file
+        weights: as :func:`fastsam.weights.resolve.resolve` takes them; or an ``.onnx`` file, an ``.xml`` file
             with its ``.bin``, or a folder with one such pair, as :func:`export_network` writes them.
         backend: ``"torch"``, ``"onnx"`` (ONNX Runtime) or ``"openvino"``; ``"auto"`` is torch for checkpoints
             and the format's own runtime for converted networks. OpenVINO runs ``.onnx`` files too.
@@ -193,7 +194,7 @@ def export_network(weights: str | Path | None, out: str | Path, to: str, *, imgs
     """Write a checkpoint as a network of another runtime, for machines without torch.
 
     Args:
-        weights: as :func:`fastsam.weights.table.resolve` takes them.
+        weights: as :func:`fastsam.weights.resolve.resolve` takes them.
         out: an ``.onnx`` file, or an ``.xml`` file that gets its ``.bin`` beside it.
         to: ``"onnx"`` or ``"openvino"``.
         imgsz: the network input size that the file asks for by default; if not given, the weights' own.

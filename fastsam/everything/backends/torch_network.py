@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError
-from fastsam.everything.quality import QualityModel
+from fastsam.everything.quality import QualityModel, quality_of
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 from fastsam.needed import require
-from fastsam.weights.checkpoint import load_checkpoint, network_of, quality_of
+from fastsam.weights.checkpoint import load_checkpoint, network_of
 from fastsam.weights.download import file_sha256
 
 __all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]

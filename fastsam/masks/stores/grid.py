@@ -8,78 +8,24 @@ Those of an image that was segmented in parts are in :mod:`fastsam.masks.stores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
-from fastsam.masks.letterbox import GridMap, Region
+from fastsam.masks.crop import Crop
+from fastsam.masks.letterbox import GridMap
+from fastsam.masks.region import Region
+from fastsam.masks.stores.store import Bounds, MaskStore, lattice_axes, within
 
-__all__ = [
-    "Bounds",
-    "Crop",
-    "CropStore",
-    "GridStore",
-    "MaskStore",
-    "Upsampled",
-    "exact_bounds",
-    "hits_in_windows",
-    "lattice",
-    "lookup",
-    "span",
-]
+__all__ = ["GridStore", "Upsampled", "span"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 _MASKS_AT_ONCE = 16  # bounds the sign maps in memory: masks x grid cells
 _ROWS_AT_ONCE = 1024  # bounds the float buffer of one decode: rows x box width x 4 bytes
-
-
-class Crop(NamedTuple):
-    """A mask inside a rectangle: ``patch`` is (h, w), its top left pixel is (x0, y0) in the image."""
-
-    x0: int
-    y0: int
-    patch: BoolArray
-
-
-class Bounds(NamedTuple):
-    """Per mask, pixel counts between which the truth lies; equal where it is known. Shape (N,)."""
-
-    area_low: NDArray[np.int64]
-    area_high: NDArray[np.int64]
-    shared_low: NDArray[np.int64]
-    shared_high: NDArray[np.int64]
-
-
-class MaskStore(Protocol):
-    """Pixels of N masks of one image."""
-
-    def __len__(self) -> int:
-        """Return N."""
-
-    def take(self, index: NDArray[np.int64]) -> MaskStore:
-        """Return the masks at ``index``, in that order."""
-
-    def crop(self, i: int, step: int = 1) -> Crop:
-        """Return the pixels of mask ``i``; with ``step``, every step-th pixel of each axis."""
-
-    def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
-        """Return (N, P): whether each mask holds each (x, y) pixel."""
-
-    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
-        """Return bounds on the area of the masks at ``index`` and on what each shares with a region."""
-
-    def stability(self, i: int, offset: float) -> float:
-        """Return the IoU of mask ``i`` cut at the logits ``+offset`` and ``-offset``; 0 for no pixels."""
-
-    @property
-    def cells_px(self) -> FloatArray:
-        """(N,) side of a cell of the grid that each mask was decoded from, image pixels; 1 without one."""
 
 
 class Upsampled:
@@ -222,13 +168,13 @@ class GridStore(Upsampled):
 
     def lattice(self, step: int) -> BoolArray:
         """Evaluate every mask at every step-th pixel: the prototypes are resampled once for all of them."""
-        rows, columns = _lattice_axes(self.grid.letterbox.image_hw, step)
+        rows, columns = lattice_axes(self.grid.letterbox.image_hw, step)
         across = self.grid.columns[columns]
         down = np.tensordot(self.grid.rows[rows], self.prototypes, axes=(1, 1))  # (rows, C, grid width)
         cells = np.ascontiguousarray((down @ across.T).transpose(0, 2, 1))  # (rows, columns, C)
         found = np.zeros((len(self), len(rows), len(columns)), bool)
         for i, (x0, y0, x1, y1) in enumerate(self._windows):
-            y, x = _between(rows, y0, y1), _between(columns, x0, x1)
+            y, x = within(rows, y0, y1), within(columns, x0, x1)
             np.greater(cells[y, x] @ self.coefficients[i], 0, out=found[i, y, x])
         return found
 
@@ -362,134 +308,20 @@ def _tally(
     return full
 
 
-@dataclass(frozen=True, eq=False)
-class CropStore:
-    """Masks from elsewhere, each packed to bits inside its box.
-
-    Attributes:
-        size_hw: image size.
-        packed: per mask, ``np.packbits`` of its flattened patch.
-        windows: (N, 4) int64 x0, y0, x1, y1 of each patch.
-        cell_px: side of a cell of the grid that the masks were decoded from; 1 for others.
-    """
-
-    size_hw: tuple[int, int]
-    packed: tuple[NDArray[np.uint8], ...]
-    windows: NDArray[np.int64]
-    cell_px: float = 1.0
-
-    @classmethod
-    def from_crops(cls, crops: Iterable[Crop], size_hw: tuple[int, int], cell_px: float = 1.0) -> CropStore:
-        """Pack crops; each is first cut to its own tight box.
-
-        Raises:
-            RecordError: a crop's pixels leave the image.
-        """
-        packed: list[NDArray[np.uint8]] = []
-        windows: list[tuple[int, int, int, int]] = []
-        for x0, y0, patch in crops:
-            tight = Region.from_mask(patch)
-            window = (x0 + tight.x0, y0 + tight.y0, x0 + tight.x1, y0 + tight.y1)
-            if min(window) < 0 or window[2] > size_hw[1] or window[3] > size_hw[0]:
-                raise RecordError(
-                    f"crop {len(packed)}: its pixels cover x {window[0]}..{window[2]}, "
-                    f"y {window[1]}..{window[3]}, "
-                    f"outside the {size_hw[1]}x{size_hw[0]} image"
-                )
-            packed.append(np.packbits(patch[tight.y0 : tight.y1, tight.x0 : tight.x1]))
-            windows.append(window)
-        return cls(size_hw, tuple(packed), np.array(windows, np.int64).reshape(-1, 4), cell_px)
-
-    def __len__(self) -> int:
-        """Return the number of masks."""
-        return len(self.packed)
-
-    def take(self, index: NDArray[np.int64]) -> CropStore:
-        """Return the masks at ``index``."""
-        return replace(self, packed=tuple(self.packed[i] for i in index), windows=self.windows[index])
-
-    @property
-    def cells_px(self) -> FloatArray:
-        """(N,) the same for all."""
-        return np.full(len(self), self.cell_px, np.float32)
-
-    def crop(self, i: int, step: int = 1) -> Crop:
-        """Unpack mask ``i``."""
-        x0, y0, x1, y1 = (int(value) for value in self.windows[i])
-        height, width = y1 - y0, x1 - x0
-        bits = np.unpackbits(self.packed[i], count=height * width)
-        return Crop(x0, y0, bits.astype(bool).reshape(height, width)[::step, ::step])
-
-    def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
-        """Look up each pixel in each mask."""
-        return hits_in_windows(self, self.windows, pixels_xy)
-
-    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
-        """Return exact counts: these masks have nothing cheaper."""
-        return exact_bounds([self.crop(int(i)) for i in index], region)
-
-    def stability(self, i: int, offset: float) -> float:
-        """Return 1 for a mask with pixels: without logits, no threshold can change it."""
-        return 1.0 if self.crop(i).patch.any() else 0.0
-
-
-def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
-    """Return (P,) whether each (x, y) pixel is in a mask.
-
-    >>> lookup(Crop(2, 1, np.ones((1, 1), bool)), np.array([[2, 1], [3, 1]])).tolist()
-    [True, False]
-    """
-    x, y = pixels_xy[:, 0] - crop.x0, pixels_xy[:, 1] - crop.y0
-    height, width = crop.patch.shape
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    found = np.zeros(len(pixels_xy), bool)
-    found[inside] = crop.patch[y[inside], x[inside]]
-    return found
-
-
-def _lattice_axes(size_hw: tuple[int, int], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows and columns of the pixels that :func:`lattice` looks at; never none of them."""
-    rows, columns = (np.arange(min(step // 2, side - 1), side, step) for side in size_hw)
-    return rows, columns
-
-
-def _between(positions: NDArray[np.int64], start: int, stop: int) -> slice:
-    """Return which of increasing positions lie in start <= position < stop."""
-    first, last = np.searchsorted(positions, (start, max(stop, start)))
-    return slice(int(first), int(last))
-
-
 def lattice(store: MaskStore, size_hw: tuple[int, int], step: int) -> BoolArray:
     """Return (N, rows, columns): each mask at every step-th pixel of the image, the same ones for all.
 
+    >>> from fastsam.masks.stores.crops import CropStore
     >>> store = CropStore.from_crops([Crop(2, 0, np.ones((2, 3), bool))], (2, 6))
     >>> lattice(store, (2, 6), 2).astype(int).tolist()  # columns 1, 3 and 5 of row 1
     [[[0, 1, 0]]]
     """
     if isinstance(store, GridStore):
         return store.lattice(step)
-    rows, columns = _lattice_axes(size_hw, step)
+    rows, columns = lattice_axes(size_hw, step)
     found = np.zeros((len(store), len(rows), len(columns)), bool)
     for i in range(len(store)):
         x0, y0, patch = store.crop(i)
-        y, x = _between(rows, y0, y0 + patch.shape[0]), _between(columns, x0, x0 + patch.shape[1])
+        y, x = within(rows, y0, y0 + patch.shape[0]), within(columns, x0, x0 + patch.shape[1])
         found[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
     return found
-
-
-def hits_in_windows(store: MaskStore, windows: NDArray[np.int64], pixels_xy: NDArray[np.int64]) -> BoolArray:
-    """Return (N, P) whether each mask holds each pixel; only masks whose (N, 4) window does are decoded."""
-    found = np.zeros((len(store), len(pixels_xy)), bool)
-    if found.size:
-        x, y = pixels_xy[:, 0], pixels_xy[:, 1]
-        x0, y0, x1, y1 = (windows[:, k, None] for k in range(4))
-        for i in np.flatnonzero(((x >= x0) & (y >= y0) & (x < x1) & (y < y1)).any(axis=1)):
-            found[i] = lookup(store.crop(int(i)), pixels_xy)
-    return found
-
-
-def exact_bounds(crops: Sequence[Crop], region: Region) -> Bounds:
-    """Return the counts of decoded masks."""
-    area = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64)
-    shared = np.array([region.shared_px(*crop) for crop in crops], np.int64)
-    return Bounds(area, area, shared, shared)

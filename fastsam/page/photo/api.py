@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastsam.errors import FastSAMError, PromptError
-from fastsam.model import Result
 from fastsam.page.photo.state import Visit
 from fastsam.page.photo.steps import read_photo
 from fastsam.page.shared.sessions import SharedModel, Visitor
 from fastsam.prompts import Box, Points, Prompt, Text
+from fastsam.result import Result
 
 __all__ = ["connect_api", "facts_of"]
 

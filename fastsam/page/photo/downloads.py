@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from fastsam.errors import PromptError
 from fastsam.export import FORMATS, safe_name
 from fastsam.images.drawing import overlay, save_image
-from fastsam.model import Result
 from fastsam.page.photo.messages import selected_picture
 from fastsam.page.photo.state import Visit, answer_of
+from fastsam.result import Result
 
 __all__ = ["CHOICES", "take_home"]
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.images.drawing import colours
+from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import Crop
-from fastsam.model import Session
 from fastsam.page.photo.effects import View, apply_view
 from fastsam.page.photo.state import Answer, Visit, brush_px
+from fastsam.session import Session
 
 __all__ = ["answer_message", "closed_message", "display_picture", "rings_of", "scene_message"]
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fastsam.config import RenderConfig
 from fastsam.errors import PromptError
-from fastsam.model import Result, Session
 from fastsam.page.photo.effects import View
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Reference, Text, all_of, any_of, but_not
+from fastsam.result import Result
+from fastsam.session import Session
 
 __all__ = ["Combine", "Mark", "MarkKind", "Sign", "Visit", "answer_of", "prompt_of"]
 

@@ -11,8 +11,8 @@ from typing import Any, get_args
 
 from fastsam.config import RenderConfig
 from fastsam.errors import ImageError, PromptError
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.maskset import Frame
 from fastsam.page.photo.effects import View
 from fastsam.page.photo.messages import answer_message, closed_message, scene_message
 from fastsam.page.photo.state import Answer, Combine, Mark, Sign, Visit, answer_of

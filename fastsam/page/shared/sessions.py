@@ -16,11 +16,12 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError
 from fastsam.everything.tiling import views_of
 from fastsam.images.reading import read_frame
-from fastsam.model import FastSAM, Session
+from fastsam.model import FastSAM
 from fastsam.page.photo.state import Visit
 from fastsam.prompts.text.models import open_text_model
+from fastsam.session import Session
 from fastsam.video.stream import Stream
-from fastsam.weights.table import resolve
+from fastsam.weights.resolve import resolve
 
 __all__ = ["MOST_PARTS", "SharedModel", "Shelf", "Visitor", "bytes_of"]
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from fastsam.errors import FastSAMError, VideoError
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.masks.maskset import Frame
 from fastsam.page.shared.canvas import example_photos
 from fastsam.video.read.reader import open_video
 from fastsam.video.track.tracked import Tracked

@@ -14,7 +14,7 @@ from uuid import uuid4
 from fastsam.config import RenderConfig, VideoConfig
 from fastsam.errors import PromptError
 from fastsam.export import safe_name
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.page.shared.sessions import SharedModel
 from fastsam.page.video.clip import MAX_PIXELS, Clip, Limits
 from fastsam.page.video.state import Run, VideoVisitor, Wish

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.errors import FastSAMError, PromptError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.page.photo.state import Visit, answer_of, prompt_of
 from fastsam.page.shared.sessions import Shelf, Visitor
 from fastsam.page.video.clip import Clip, Limits, new_folder, open_clip

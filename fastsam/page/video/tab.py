@@ -18,7 +18,7 @@ from PIL import Image
 
 from fastsam.config import RenderConfig, SegmentConfig, VideoConfig
 from fastsam.errors import FastSAMError, PromptError
-from fastsam.masks.dense import decode_rle
+from fastsam.masks.rle import decode_rle
 from fastsam.page.photo import steps
 from fastsam.page.photo.messages import display_picture
 from fastsam.page.shared.canvas import canvas_of

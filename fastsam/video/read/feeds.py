@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
 from fastsam.images.video_file import Picture, VideoFile
-from fastsam.masks.maskset import Frame
 
 __all__ = ["Counts", "Feed", "FileFeed", "FolderFeed", "IterableFeed", "Raw", "VideoInfo"]
 

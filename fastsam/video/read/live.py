@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, ImageError, VideoError
+from fastsam.images.frame import Frame
 from fastsam.images.video_file import VideoFile
-from fastsam.masks.maskset import Frame
 from fastsam.video.read.feeds import Counts, Feed, Raw, VideoInfo, file_raws, whole_pictures
 
 __all__ = ["SCHEMES", "CameraFeed", "LiveFeed", "UrlFeed", "shown_url"]

@@ -1,4 +1,4 @@
-"""Any moving source -> :class:`fastsam.masks.maskset.Frame`, read ahead by a thread.
+"""Any moving source -> :class:`fastsam.images.frame.Frame`, read ahead by a thread.
 
 >>> import numpy as np
 >>> with open_video(np.full((4, 2, 3), k, np.uint8) for k in range(3)) as reader:
@@ -24,8 +24,9 @@ import numpy as np
 from PIL import Image
 
 from fastsam.errors import ConfigError, ImageError, VideoError
-from fastsam.images.reading import DEFAULT_MAX_PIXELS, IMAGE_EXTENSIONS, list_images
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
+from fastsam.images.listing import IMAGE_EXTENSIONS, list_images
+from fastsam.images.reading import DEFAULT_MAX_PIXELS
 from fastsam.video.read.feeds import Counts, Feed, FileFeed, FolderFeed, IterableFeed, Raw, VideoInfo
 from fastsam.video.read.hand_over import Ended, HandOver, Policy
 from fastsam.video.read.live import ANSWER_S, SCHEMES, CameraFeed, UrlFeed, shown_url

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import Crop
 from fastsam.video.track.appearance import Projector, TargetModel
 from fastsam.video.track.grid_frame import FloatArray, Scene, follow_flow, shared_cells, to_size
 

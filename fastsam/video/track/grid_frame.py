@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid, coverage
 from fastsam.masks.stores.grid import GridStore
 

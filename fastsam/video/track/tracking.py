@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
-from fastsam.masks.maskset import Frame, MaskSet, Selection
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts import MaskLike, Points, Prompt
 from fastsam.video.track.appearance import Projector
 from fastsam.video.track.follow import Follower, Sight, pixels

@@ -18,7 +18,7 @@ import numpy as np
 from fastsam.export.annotations import DEFAULT_LABEL
 from fastsam.export.encoders import to_json
 from fastsam.files import replacing
-from fastsam.masks.dense import Rle, decode_rle, encode_rle
+from fastsam.masks.rle import Rle, decode_rle, encode_rle
 from fastsam.video.write.spool import SPOOL, SpooledFrame
 
 __all__ = ["FORMATS", "Format", "write_mot", "write_mots", "write_ytvis"]

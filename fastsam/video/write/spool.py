@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations
 from fastsam.files import as_export_errors
-from fastsam.masks.dense import Rle, decode_rle
+from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import Crop
+from fastsam.masks.rle import Rle, decode_rle
 from fastsam.video.track.tracked import Tracked
 
 __all__ = ["Spool", "SpooledFrame", "read_frames", "settled"]

@@ -20,7 +20,8 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError, MissingPackageError, UnknownWeightsError
 from fastsam.everything.backends import convert
 from fastsam.everything.backends.choose import BACKENDS, export_network, open_network
-from fastsam.weights.table import cache_folder, resolve
+from fastsam.weights.resolve import resolve
+from fastsam.weights.table import cache_folder
 
 for package in ("onnx", "onnxruntime", "openvino"):
     pytest.importorskip(package)

@@ -18,7 +18,7 @@ from fastsam.errors import CheckpointError, ConfigError, MissingPackageError
 from fastsam.everything.backends.converted import NetworkCard, output_names, wanted_threads
 from fastsam.everything.backends.onnx_network import OnnxBackend
 from fastsam.everything.backends.torch_network import TorchBackend
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from tests.everything.same_masks import PHOTOGRAPHS, assert_same_masks
 
 onnx = pytest.importorskip("onnx")

@@ -16,7 +16,7 @@ from fastsam.errors import CheckpointError, ConfigError, ExportError, MissingPac
 from fastsam.everything.backends.converted import output_names
 from fastsam.everything.backends.openvino_network import OpenVinoBackend, write_ir
 from fastsam.everything.backends.torch_network import TorchBackend
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from tests.everything.backends.test_onnx_network import WRONG_CARDS, network
 from tests.everything.same_masks import PHOTOGRAPHS, assert_same_masks
 

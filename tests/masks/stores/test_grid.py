@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
-from fastsam.masks.letterbox import GridMap, Region
-from fastsam.masks.stores.grid import Crop, CropStore, GridStore, MaskStore
+from fastsam.masks.crop import Crop
+from fastsam.masks.letterbox import GridMap
+from fastsam.masks.region import Region
+from fastsam.masks.stores.crops import CropStore
+from fastsam.masks.stores.grid import GridStore
+from fastsam.masks.stores.store import MaskStore
 from tests.drawing import blob, random_grid, rectangle, scenes
 
 # Image sizes, network sizes; the padding needs the grid refined by 1, 2 and 4; images larger and smaller

@@ -9,10 +9,15 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
-from fastsam.masks.letterbox import GridMap, Region
+from fastsam.masks.crop import Crop
+from fastsam.masks.letterbox import GridMap
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import Crop, CropStore, GridStore, MaskStore
-from fastsam.masks.stores.joined import JoinedStore, LogitStore, pixels_in
+from fastsam.masks.region import Region
+from fastsam.masks.stores.crops import CropStore
+from fastsam.masks.stores.grid import GridStore
+from fastsam.masks.stores.joined import JoinedStore, pixels_in
+from fastsam.masks.stores.logits import LogitStore
+from fastsam.masks.stores.store import MaskStore
 from tests.drawing import random_grid
 
 PART = (96, 128)  # H, W

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fastsam.errors import ExportError, PromptError
 from fastsam.export import FORMATS
-from fastsam.masks.dense import decode_rle
+from fastsam.masks.rle import decode_rle
 from fastsam.page.photo import steps
 from fastsam.page.photo.downloads import CHOICES, take_home
 from fastsam.page.photo.effects import View

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from fastsam.masks.maskset import Frame
-from fastsam.masks.stores.grid import Crop
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
 from fastsam.model import FastSAM
 from fastsam.page.photo import steps
 from fastsam.page.photo.messages import display_picture, rings_of

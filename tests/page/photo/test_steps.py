@@ -15,13 +15,13 @@ from PIL import Image
 
 from fastsam.config import RenderConfig
 from fastsam.errors import ImageError, PromptError
-from fastsam.masks.maskset import Frame
-from fastsam.model import Session
+from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
 from fastsam.page.photo.effects import View
 from fastsam.page.photo.state import Mark, Visit, answer_of, prompt_of
 from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
 from fastsam.prompts import AllOf, AnyOf, Box, ButNot, Points, Text
+from fastsam.session import Session
 from fastsam.testing import ColourWordEncoder
 from tests.page.setting import MASKS, OTHER, PART, PHOTO, WHOLE, Page, colour_words, fixed, painted
 

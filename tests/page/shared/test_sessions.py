@@ -14,7 +14,7 @@ import pytest
 
 import fastsam
 from fastsam.errors import ConfigError, PromptError, WeightsError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
 from fastsam.page.photo.effects import View
 from fastsam.page.shared import sessions as visitors

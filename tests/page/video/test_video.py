@@ -22,7 +22,8 @@ from PIL import Image
 import fastsam
 from fastsam.config import SegmentConfig
 from fastsam.errors import FastSAMError, PromptError, VideoError
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo import steps
 from fastsam.page.photo.state import Mark
 from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.prompts.spec import CropStyle
 from fastsam.prompts.text.crops import FILL_RGB, LEAST_PX, crop_picture
 from tests.drawing import ellipse, rectangle

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fastsam.errors import ConfigError, PromptError
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.prompts import Box, ImageFeatures, Points, Position, Text, all_of, any_of, but_not, select
 from fastsam.prompts.text.matching import Embedder, probabilities
 from fastsam.prompts.text.vocabulary import background, share_a_word

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastsam.errors import ConfigError, VideoError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.video.read import live, reader
 from fastsam.video.read.live import shown_url
 from fastsam.video.read.reader import VideoReader, open_video

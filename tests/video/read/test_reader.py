@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.errors import ConfigError, ImageError, VideoError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.video.read.reader import VideoReader, open_video
 from tests.video.clips import number_of, panned_clip, panned_frames, write_number
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.video.track.appearance import Basis, TargetModel
 from fastsam.video.track.grid_frame import Scene, to_size
 from tests.video.drawn import Drawn, Shape, model_of, still, walk

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.video.track.grid_frame import Scene, flow_between, follow_flow, grown, to_size
 from tests.drawing import rectangle
 from tests.video.clips import pan_offset, panned_frames

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
-from fastsam.masks.stores.grid import CropStore
+from fastsam.masks.stores.crops import CropStore
 from fastsam.video.track.grid_frame import Scene, flow_between
 from fastsam.video.track.ids import MaskTracker
 from tests.video.drawn import SIZE_HW, Drawn, DrawnSegmenter, Shape, names, still, stream_of, walk

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsam.masks.maskset import Frame, MaskSet
-from fastsam.masks.stores.grid import Crop
+from fastsam.images.frame import Frame
+from fastsam.masks.crop import Crop
+from fastsam.masks.maskset import MaskSet
 from fastsam.video.track import object_log as objects
 from fastsam.video.track.object_log import ObjectLog
 from fastsam.video.track.tracked import Tracked

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastsam.masks.maskset import Frame, MaskSet, Selection
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Reference, Text, all_of, any_of, but_not
 from fastsam.video.track import persistent as module
 from fastsam.video.track.grid_frame import Scene

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fastsam.errors import RecordError
-from fastsam.masks.maskset import Frame, MaskSet
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
 from fastsam.video.track.tracked import Tracked
 from tests.drawing import rectangle
 

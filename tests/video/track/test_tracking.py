@@ -9,7 +9,7 @@ import pytest
 
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Text, but_not
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.track.tracking import Tracking

@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from fastsam.config import OutputConfig
-from fastsam.masks.maskset import Frame
+from fastsam.images.frame import Frame
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.formats import FORMATS
 from fastsam.video.write.sinks import Sinks, open_sinks

@@ -1,0 +1,151 @@
+"""Which images a path, a pattern or a list names, and one frame after the other from them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastsam.errors import ImageError
+from fastsam.images.frame import Frame
+from fastsam.images.reading import DEFAULT_MAX_PIXELS, _check_not_url, _missing, _shown, read_frame
+from fastsam.images.video_file import video_frames
+
+__all__ = ["IMAGE_EXTENSIONS", "VIDEO_EXTENSIONS", "list_images", "open_frames"]
+
+FrameSource: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Frame"
+)
+
+
+IMAGE_EXTENSIONS = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".tif", ".tiff",
+    ".webp", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".ico",
+})  # fmt: skip
+
+
+VIDEO_EXTENSIONS = frozenset({
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts",
+    ".ogv",
+})  # fmt: skip
+
+
+def open_frames(
+    source: FrameSource | Iterable[Any], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> Iterator[Frame]:
+    """Yield the frames of a file, a folder, a pattern, a video file, or of several of these in order.
+
+    Missing paths are reported by this call; files are opened one by one while iterating. The frames of
+    a video are called ``STEM_000012`` and carry ``t_ms``; ``index`` counts through everything.
+
+    Args:
+        source: what :func:`read_frame` takes; a folder (its images in natural order, subfolders left
+            out); a pattern such as ``"photos/**/*.jpg"``; a video file; or an iterable of any of these.
+        max_pixels: as in :func:`read_frame`.
+
+    Raises:
+        ImageError: nothing matches, or (while iterating) an image or video cannot be read.
+    """
+    if isinstance(source, (list, tuple)):
+        return _numbered([item for part in source for item in _parts(part)], max_pixels)
+    if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image, Frame)):
+        return _numbered(_parts(source), max_pixels)
+    if hasattr(source, "read") or not isinstance(source, Iterable):
+        return _numbered([source], max_pixels)
+    return _numbered((item for part in source for item in _parts(part)), max_pixels)
+
+
+def list_images(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+) -> list[Path]:
+    """Return the image files that paths, folders and patterns stand for, without repeats.
+
+    Folders and patterns give files with an image's extension in natural order (``img2`` before
+    ``img10``); subfolders are left out unless the pattern holds ``**``. A file named outright is taken
+    whatever its extension.
+
+    Raises:
+        ImageError: a path does not exist, is a video or a URL, or a folder or pattern holds no image.
+    """
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    if not given:
+        raise ImageError("images: expected at least one file, folder or pattern, got an empty list")
+    found: dict[str, Path] = {}
+    for source in given:
+        for path in _expand(os.fspath(source), IMAGE_EXTENSIONS):
+            if path.suffix.lower() in VIDEO_EXTENSIONS:
+                raise ImageError(f"{_shown(path)} is a video, not an image; read its frames with open_frames")
+            found.setdefault(os.path.abspath(path), path)
+    return list(found.values())
+
+
+def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Sort key: numbers by value, letters whatever their case."""
+    parts = re.split(r"([0-9]+)", str(path).casefold())
+    # A number's digits without leading zeros, ordered by length first, compare by value at any size.
+    key = [(len(s.lstrip("0")), s.lstrip("0")) if k % 2 else (0, s) for k, s in enumerate(parts)]
+    return key, str(path)
+
+
+def _expand(text: str, extensions: frozenset[str]) -> list[Path]:
+    """Return the files that one path, folder or pattern stands for."""
+    _check_not_url(text)
+    if os.path.isdir(text) and text:
+        return _images_in(Path(text))
+    if os.path.exists(text):
+        return [Path(text)]
+    if not glob.has_magic(text):
+        raise _missing(text)
+    matches = [Path(match) for match in glob.glob(text, recursive=True) if os.path.isfile(match)]
+    found = sorted((path for path in matches if path.suffix.lower() in extensions), key=_natural_key)
+    if not found:
+        got = f"{len(matches)} files without an image's extension" if matches else "nothing"
+        raise ImageError(f"pattern {_shown(text)}: expected at least one image, it matches {got}")
+    return found
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """Return a folder's images in natural order; hidden files are left out."""
+    try:
+        entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise ImageError(f"folder {_shown(folder)}: cannot be listed ({error.strerror})") from error
+    files = [path for path in entries if path.is_file()]
+    found = sorted((path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS), key=_natural_key)
+    if not found:
+        inner = len(entries) - len(files)
+        hint = f"; for its {inner} subfolders use the pattern {str(folder / '**' / '*')!r}" if inner else ""
+        raise ImageError(
+            f"folder {_shown(folder)}: expected at least one image (.jpg, .png, .tif, .webp, ...), "
+            f"found none among its {len(files)} files{hint}"
+        )
+    return found
+
+
+def _parts(source: Any) -> list[Any]:
+    """Return what one entry of a source stands for: files, or the entry itself."""
+    if isinstance(source, (str, os.PathLike)):
+        return list(_expand(os.fspath(source), IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
+    return [source]
+
+
+def _numbered(parts: Iterable[Any], max_pixels: int) -> Iterator[Frame]:
+    """Yield the frames of each part, counted through."""
+    index = 0
+    for part in parts:
+        if isinstance(part, Path) and part.suffix.lower() in VIDEO_EXTENSIONS:
+            for frame in video_frames(part, max_pixels):
+                yield replace(frame, index=index)
+                index += 1
+        else:
+            frame = read_frame(part, max_pixels=max_pixels)
+            yield frame if isinstance(part, Frame) else replace(frame, index=index)
+            index += 1

@@ -1,0 +1,87 @@
+"""What every store of masks answers, and answers that need nothing but crops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.masks.crop import Crop, lookup
+from fastsam.masks.region import Region
+
+__all__ = [
+    "Bounds",
+    "MaskStore",
+    "exact_bounds",
+    "hits_in_windows",
+]
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float32]
+
+
+class Bounds(NamedTuple):
+    """Per mask, pixel counts between which the truth lies; equal where it is known. Shape (N,)."""
+
+    area_low: NDArray[np.int64]
+    area_high: NDArray[np.int64]
+    shared_low: NDArray[np.int64]
+    shared_high: NDArray[np.int64]
+
+
+class MaskStore(Protocol):
+    """Pixels of N masks of one image."""
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    def take(self, index: NDArray[np.int64]) -> MaskStore:
+        """Return the masks at ``index``, in that order."""
+
+    def crop(self, i: int, step: int = 1) -> Crop:
+        """Return the pixels of mask ``i``; with ``step``, every step-th pixel of each axis."""
+
+    def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
+        """Return (N, P): whether each mask holds each (x, y) pixel."""
+
+    def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
+        """Return bounds on the area of the masks at ``index`` and on what each shares with a region."""
+
+    def stability(self, i: int, offset: float) -> float:
+        """Return the IoU of mask ``i`` cut at the logits ``+offset`` and ``-offset``; 0 for no pixels."""
+
+    @property
+    def cells_px(self) -> FloatArray:
+        """(N,) side of a cell of the grid that each mask was decoded from, image pixels; 1 without one."""
+
+
+def lattice_axes(size_hw: tuple[int, int], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows and columns of the pixels that :func:`lattice` looks at; never none of them."""
+    rows, columns = (np.arange(min(step // 2, side - 1), side, step) for side in size_hw)
+    return rows, columns
+
+
+def within(positions: NDArray[np.int64], start: int, stop: int) -> slice:
+    """Return which of increasing positions lie in start <= position < stop."""
+    first, last = np.searchsorted(positions, (start, max(stop, start)))
+    return slice(int(first), int(last))
+
+
+def hits_in_windows(store: MaskStore, windows: NDArray[np.int64], pixels_xy: NDArray[np.int64]) -> BoolArray:
+    """Return (N, P) whether each mask holds each pixel; only masks whose (N, 4) window does are decoded."""
+    found = np.zeros((len(store), len(pixels_xy)), bool)
+    if found.size:
+        x, y = pixels_xy[:, 0], pixels_xy[:, 1]
+        x0, y0, x1, y1 = (windows[:, k, None] for k in range(4))
+        for i in np.flatnonzero(((x >= x0) & (y >= y0) & (x < x1) & (y < y1)).any(axis=1)):
+            found[i] = lookup(store.crop(int(i)), pixels_xy)
+    return found
+
+
+def exact_bounds(crops: Sequence[Crop], region: Region) -> Bounds:
+    """Return the counts of decoded masks."""
+    area = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64)
+    shared = np.array([region.shared_px(*crop) for crop in crops], np.int64)
+    return Bounds(area, area, shared, shared)

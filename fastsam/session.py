@@ -1,0 +1,182 @@
+"""One image with all its masks: opened once, asked as often as you like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastsam.config import SegmentConfig
+from fastsam.errors import PromptError
+from fastsam.images.frame import Frame
+from fastsam.masks.levels import Level, Levels, containment_tree
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.refine import grid_cell_px, partition, refine
+from fastsam.masks.selection import Selection
+from fastsam.prompts import Example, ImageFeatures, Look, Points, Prompt, Reference, select
+from fastsam.prompts.reference import look_at, resolve, resolve_reference
+from fastsam.prompts.reference_spec import Mode, Region
+from fastsam.prompts.text.labels import Labels, label
+from fastsam.result import Result
+
+__all__ = ["Session"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Session:
+    """One image with all its masks; a value that never changes.
+
+    Attributes:
+        frame: the image.
+        masks: everything that stage one found, best score first, as prompts choose among them. What is
+            handed out is refined first, where ``config`` asks for it.
+        config: the options it was found with.
+        times_ms: how long reading and the steps of stage one took.
+        features: the masks as the text-image model sees them, encoded at the first text and then kept.
+        labels: a name for each mask, after :meth:`label`.
+        look: looks at a region of another image with the model that this session is of, for references.
+    """
+
+    frame: Frame
+    masks: MaskSet
+    config: SegmentConfig
+    times_ms: dict[str, float]
+    features: ImageFeatures | None = None
+    labels: Labels | None = None
+    look: Callable[[Example], Sequence[Look]] | None = None
+
+    def __repr__(self) -> str:
+        """Return the image and how many masks it has."""
+        return f"Session({self.frame!r}, {len(self.masks)} masks)"
+
+    @cached_property
+    def levels(self) -> Levels:
+        """How the masks nest: the parent, the children and the level of each, found when first asked for."""
+        return containment_tree(self.masks)
+
+    def everything(self, level: Level | None = None, *, disjoint: bool = False) -> Result:
+        """Return all masks, or those of one level, or a partition of the image.
+
+        Args:
+            level: only the ``"whole"`` things (that lie in no other mask), their ``"part"`` or ``"subpart"``
+                masks; :attr:`levels` says how they nest.
+            disjoint: cut the masks so that each pixel has one at most: smaller ones are in front, so a part
+                stays and its whole becomes the rest of it; of masks of the same thing the best stays.
+                ``result.label_map()`` is the partition as one picture.
+
+        The result's ``levels`` are filled in where either is asked for.
+
+        Raises:
+            PromptError: no such level.
+        """
+        rows = np.arange(len(self.masks)) if level is None else self.levels.at(level)
+        if disjoint:
+            rows = rows[self.levels.twin[rows] == rows]
+        what = "masks" if level is None else f"masks of level {level}"
+        reason = f"everything: {len(rows)} {what} above confidence {self.config.conf:g}"
+        found = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
+        if level is None and not disjoint:
+            return found
+        named = replace(found, levels=tuple(self.levels.names[i] for i in rows))
+        return disjoint_result(named) if disjoint else named
+
+    def only(self, rows: Any) -> Session:
+        """Return the same image with some of its masks only: prompts choose among these.
+
+        Args:
+            rows: which, as an array is indexed.
+        """
+        masks = self.masks[rows]
+        features = None if self.features is None else ImageFeatures(self.frame, masks, self.features.embedder)
+        return replace(self, masks=masks, features=features, labels=None)
+
+    def select(self, prompt: Prompt) -> Result:
+        """Return what the prompt means; the network does not run again on this image.
+
+        The image of a reference that no model has looked at yet is segmented first, once for a reference.
+
+        Raises:
+            PromptError: the prompt does not fit the image.
+            ImageError: the image of a reference cannot be read.
+            WeightsError: that model cannot be had.
+        """
+        looked = resolve(prompt, self._look_at)
+        return self._result(select(self.masks, looked, self.features), prompt)
+
+    def reference(
+        self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
+    ) -> Reference:
+        """Return a region of this image as a prompt for others of the same model.
+
+        Args:
+            region: ``Box``, ``Points`` or ``MaskLike`` (an earlier answer, for one).
+            negatives: what it must not be taken for: regions of this image, or other references.
+            mode: ``"all"`` that look like it, or only the ``"best"``.
+            threshold: least score of an answer.
+
+        Raises:
+            PromptError: a region selects nothing here, or is wanted and unwanted at once.
+        """
+        made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
+        return resolve_reference(made, self._look_at)
+
+    def _look_at(self, example: Example) -> Sequence[Look]:
+        if example.image is self.frame:
+            return look_at(self.masks, self.features, example)
+        if self.look is None:
+            raise PromptError(
+                f"{example!r}: this session cannot open other images; expected one of FastSAM().open(...), "
+                "or a reference that has been looked at (Session.reference)"
+            )
+        return self.look(example)
+
+    def label(
+        self,
+        vocabulary: str | Path | Sequence[str] = "everyday",
+        threshold: float = 0.3,
+        *,
+        templates: bool = True,
+    ) -> Session:
+        """Return the same session with a name for each mask; its results draw and write the names.
+
+        Args:
+            vocabulary: ``"coco"``, ``"everyday"``, ``"stuff"``, the path of a file with a name a line, or the
+                names.
+            threshold: a mask whose best name is less probable is ``"unknown"``.
+            templates: average each name over sentences such as ``"a photo of {}."``.
+
+        Raises:
+            PromptError: no such vocabulary.
+            WeightsError: that model cannot be had.
+        """
+        return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
+
+    def select_many(self, prompts: Sequence[Prompt]) -> list[Result]:
+        """Return one result a prompt, in order."""
+        if not isinstance(prompts, Sequence):
+            raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
+        return [self.select(prompt) for prompt in prompts]
+
+    def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
+        values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
+        if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
+            cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
+            values["masks"] = refine(selection.masks, self.frame.rgb, self.config, cell_px)
+        return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
+
+
+def _is_iterated(prompt: Prompt | None) -> bool:
+    """Tell whether a prompt changes an earlier answer."""
+    return isinstance(prompt, Points) and prompt.previous is not None
+
+
+def disjoint_result(result: Result) -> Result:
+    """Return the result cut so that no masks overlap."""
+    masks, rows, cut = partition(result.masks)
+    return replace(
+        result[rows], masks=masks, edited=cut, reason=f"{result.reason}; {len(rows)} of them apart"
+    )
