@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -39,6 +40,49 @@ __all__ = ["FastSAM"]
 _READER_OPTIONS = ("policy", "queue_size", "max_pixels", "reconnect_s", "start", "fps", "wanted")
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """What a model is made from: what is sent in place of a model."""
+
+    kind: type[FastSAM]
+    weights: str | Path | None
+    backend: str
+    device: str
+    segmenter: Segmenter | None
+    text_model: str | Path | Encoder | None
+
+    def open(self) -> FastSAM:
+        """Return a model like the one that was sent."""
+        options = {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.name != "kind"}
+        return self.kind(**options)
+
+
+@lru_cache(maxsize=2)
+def _opened_here(recipe: _Recipe) -> FastSAM:
+    """Return this process's model for the sessions that other processes sent."""
+    return recipe.open()
+
+
+@dataclass(frozen=True, eq=False)
+class _Looker:
+    """Looks at examples for a session; where the session came from another process, the first look opens
+    the model.
+    """
+
+    model: FastSAM | _Recipe
+    config: SegmentConfig
+
+    def __call__(self, example: Example) -> Sequence[Look]:
+        """Look at a region of another image."""
+        model = _opened_here(self.model) if isinstance(self.model, _Recipe) else self.model
+        return model._look(example, self.config)
+
+    def __reduce__(self) -> Any:
+        """Send the recipe of the model, not the model."""
+        recipe = self.model if isinstance(self.model, _Recipe) else self.model._recipe
+        return _Looker, (recipe, self.config)
+
+
 class FastSAM:
     """A two-stage segmenter: everything first, then selection by prompt.
 
@@ -61,6 +105,9 @@ class FastSAM:
             (:func:`fastsam.prompts.text.models.open_text_model`), or an encoder; loaded at the first text.
         progress: is told of the bytes of a download.
 
+    One model serves any number of threads at once. Pickled, it is what it was made from: its weights by name
+    or path, and its options; whoever gets it loads them (docs/serving.md).
+
     Raises:
         WeightsError: the weights cannot be had or used.
         MissingPackageError: the backend's package is not installed.
@@ -81,6 +128,7 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._recipe = _Recipe(type(self), _lasting(weights), backend, device, segmenter, text_model)
         self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
@@ -99,6 +147,10 @@ class FastSAM:
         opened = open_network(weights, backend=backend, device=device, progress=progress)
         self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
         self.identity = opened.identity + named
+
+    def __reduce__(self) -> Any:
+        """Send what the model was made from, without ``on_tile`` and ``progress``."""
+        return self._recipe.open, ()
 
     def segment_config(self, **options: Any) -> SegmentConfig:
         """Return the weights' own options of segmenting with some of them changed.
@@ -204,7 +256,7 @@ class FastSAM:
         features = ImageFeatures(frame, masks, self._embedder)
         steps = segmenter.times_ms if look is None else self.segmenter.times_ms
         times = {"read": read_ms, **steps}
-        return Session(frame, masks, config, times, features, look=partial(self._look, config=config))
+        return Session(frame, masks, config, times, features, look=_Looker(self, config))
 
     def reference(
         self,
@@ -249,3 +301,10 @@ class FastSAM:
             session = self._session(read_frame(example.image), config, 0.0)
             known[config] = look_at(session.masks, session.features, example)
         return known[config]
+
+
+def _lasting(weights: str | Path | None) -> str | Path | None:
+    """Return weights so that they mean the same file in another folder; names stay as they are."""
+    if weights is None or not os.path.exists(path := os.path.expanduser(weights)):
+        return weights
+    return os.path.abspath(path)

@@ -19,6 +19,7 @@ from fastsam.weights.download import file_sha256
 __all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
 
 _BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
+_OF_ONE_SIZE = ("anchors", "strides", "shape")  # what a YOLO head keeps of the last input's size
 
 
 def pick_device(device: str = "auto") -> str:
@@ -61,6 +62,37 @@ def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     return network, quality
+
+
+class _OfThread:
+    """An attribute of which each thread has a value of its own, and which starts as the class has it."""
+
+    def __init__(self, name: str, start: Any) -> None:
+        self._name, self._start = name, start
+
+    def __get__(self, owner: Any, _: type | None = None) -> Any:
+        if owner is None:
+            return self._start
+        return owner.__dict__["_of_thread"].__dict__.get(self._name, self._start)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        owner.__dict__["_of_thread"].__dict__[self._name] = value
+
+
+def keep_sizes_apart(head: Any) -> None:
+    """Let threads share a YOLO head: it lays its anchors once for an input size and keeps them on itself.
+
+    Another thread's input of another size would replace them in the middle of a pass: boxes of another
+    picture, or an error. A lock would let passes wait for each other; values of each
+    thread's own cost nothing.
+    """
+    kind = type(head)
+    names = [name for name in _OF_ONE_SIZE if hasattr(kind, name)]
+    for name in names:
+        head.__dict__.pop(name, None)
+    values = {name: _OfThread(name, getattr(kind, name)) for name in names}
+    head.__dict__["_of_thread"] = threading.local()
+    head.__class__ = type(kind.__name__, (kind,), {**values, "__module__": kind.__module__})
 
 
 class Watch:
@@ -111,6 +143,7 @@ class TorchBackend(NetworkBackend):
         device = pick_device(device)
         network, quality = load_network(checkpoint)
         self._model = network.to(device)
+        keep_sizes_apart(self._model.model[-1])
         sha256 = file_sha256(Path(checkpoint))
         super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality, sha256)
         self._watch = Watch(self._model)
