@@ -31,7 +31,7 @@ from fastsam.mask_loss import grown_mask_loss
 from training.nano_seg.pack import read_filled, read_pack
 from training.nano_seg.views import CELL, Draw
 
-# Height and width of a step's views, and how often; what lies as photos do, mostly, so that nothing is padding.
+# Height and width of a step's views, and how often: mostly as photos lie, so that little is padding.
 SHAPES = (
     ((480, 640), 0.46),
     ((640, 480), 0.28),
@@ -113,6 +113,7 @@ class WeightedBce(nn.BCEWithLogitsLoss):
     weight_of_background: Tensor | None = None
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each anchor."""
         loss: Tensor = super().forward(logits, targets)
         if self.weight_of_background is None:
             return loss
@@ -125,7 +126,9 @@ class Network:
     def __init__(self, weights: Path, recipe: Recipe, device: str) -> None:
         self.model: Any = segmentation_model(weights).float().to(device)
         if self.model.model[-1].nc != 1:
-            raise SystemExit(f"{weights}: expected a one-class network; `fastsam train` writes start.pt for this")
+            raise SystemExit(
+                f"{weights}: expected a one-class network; `fastsam train` writes start.pt for this"
+            )
         self.freeze, self.device = recipe.freeze, device
         frozen = copy.deepcopy(self.model).eval().fuse(verbose=False)
         self.frozen = [layer.requires_grad_(False) for layer in frozen.model[: recipe.freeze]]
@@ -172,7 +175,9 @@ class Network:
             images = images.contiguous(memory_format=torch.channels_last)
         background = batch["background"].to(self.device)
         at_anchors = [
-            background[:, stride // CELL // 2 :: stride // CELL, stride // CELL // 2 :: stride // CELL].flatten(1)
+            background[
+                :, stride // CELL // 2 :: stride // CELL, stride // CELL // 2 :: stride // CELL
+            ].flatten(1)
             for stride in self.strides
         ]
         self.loss.bce.weight_of_background = torch.cat(at_anchors, dim=1)
@@ -354,7 +359,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--pack", type=Path)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--images", type=int, help="stop after so many (run), the length of the cool-down (cool)")
+    parser.add_argument(
+        "--images", type=int, help="stop after so many (run), the length of the cool-down (cool)"
+    )
     parser.add_argument("--minutes", type=float, help="stop after so many")
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--lr", type=float, default=Recipe.lr)

@@ -2,9 +2,9 @@
 
 python -m training.nano_seg.pack --data DATA --out PACK
 
-A part is a zip archive of less than 30 MB: the photos as they are, and ``labels.json``. Images that a folder's
-``heldout.txt`` lists never enter a part. Labels that teachers add come beside the parts, in ``filled.jsonl``
-(:mod:`training.nano_seg.teachers`).
+A part is a zip archive of less than 30 MB: the photos as they are, and ``labels.json``. Images that a
+folder's ``heldout.txt`` lists never enter a part. Labels that teachers add come beside the parts, in
+``filled.jsonl`` (:mod:`training.nano_seg.teachers`).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def new_masks(first: MaskSet, second: MaskSet, known: list[Rle]) -> list[Rle]:
 
 
 def in_turn(pictures: list[Picture]) -> list[Picture]:
-    """Return what teachers look at: first what has few labels of its own, then the rest, source beside source."""
+    """Return what teachers look at: first what has few labels of its own, source beside source."""
     wanted = {source.name for source in SOURCES if source.fill}
     placed: list[tuple[float, Picture]] = []
     for name in wanted:

@@ -155,7 +155,9 @@ def _visible(
     return masks[good], boxes[good]
 
 
-def _four(rng: np.random.Generator, photos: Photos, pictures: list[Picture], size_hw: tuple[int, int]) -> View:
+def _four(
+    rng: np.random.Generator, photos: Photos, pictures: list[Picture], size_hw: tuple[int, int]
+) -> View:
     """Return four pictures at about half the size, beside each other."""
     height, width = size_hw
     y, x = height // 8 * 4, width // 8 * 4
@@ -195,7 +197,9 @@ def _paste(rng: np.random.Generator, photos: Photos, cut_out: Picture, view: Vie
     target[:] = (soft * piece + (1 - soft) * target).astype(np.uint8)
     full = np.zeros((height, width), np.uint8)
     full[top : top + size[1], left : left + size[0]] = (soft[..., 0] > 0.5) * 255
-    mask = (cv2.resize(full, (width // CELL, height // CELL), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+    mask = (cv2.resize(full, (width // CELL, height // CELL), interpolation=cv2.INTER_AREA) > 127).astype(
+        np.uint8
+    )
     if mask.sum() < LEAST_CELLS:
         return
     left_cells = view.masks.reshape(len(view.masks), -1).sum(axis=1)

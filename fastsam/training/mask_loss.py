@@ -1,7 +1,7 @@
 """The mask loss of training: ultralytics' own looks inside the true box only, ours looks around it too.
 
-A mask is cut to the box that the network found. Where that box is too small, the cut shows as a straight edge,
-unless the logits beyond it are right, which they are only if the loss has looked there.
+A mask is cut to the box that the network found. Where that box is too small, the cut shows as a straight
+edge, unless the logits beyond it are right, which they are only if the loss has looked there.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from fastsam.optional import require
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LEAST_GROWTH_CELLS", "grown_mask_loss"]
+__all__ = ["LEAST_GROWTH_CELLS", "RING_WEIGHT", "grown_mask_loss"]
 
-LEAST_GROWTH_CELLS = 2.0  # a small box is grown by this much at least: a quarter of it would be no cell
+RING_WEIGHT = 0.5  # of a cell outside the true box; those inside count 1
+LEAST_GROWTH_CELLS = 2.0  # as in everything.grow: what was learnt is what is used
 
 
 def grown_mask_loss(base: type[Any], growth: float, ring_weight: float, at_most: int) -> type[Any]:
