@@ -62,7 +62,6 @@ def test_growth_ends_where_it_was_learnt() -> None:
     everywhere = store(rectangle((0, 0, 40, 32)), (60, 50, 100, 80))
     found = grown_boxes(everywhere, 0.25)[0]
     assert np.allclose(found, [60 - 12, 50 - 8, 100 + 12, 80 + 8], atol=4)  # a quarter, in whole cells
-    assert np.array_equal(grown_boxes(everywhere, 1.0)[0], [20, 18, 140, 112]) or (found < 160).all()
 
 
 def test_a_neighbour_moves_nothing() -> None:
