@@ -1,7 +1,7 @@
 """Boxes that end where masks end: the network's, moved out where its mask goes on beyond (numpy, cv2).
 
-A network that was trained on masks beyond their boxes (:mod:`fastsam.mask_loss`) knows what it sees there.
-Its checkpoint says how far; others are cut at their boxes, as YOLO does.
+A network that was trained on masks beyond their boxes (:mod:`fastsam.training.mask_loss`) knows what it sees
+there. Its checkpoint says how far; others are cut at their boxes, as YOLO does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.stores import GridStore
+from fastsam.masks.stores.grid import GridStore
 
 __all__ = ["LEAST_GROWTH_CELLS", "MOST_GROWTH", "grown_boxes"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastsam.optional import require
+from fastsam.needed import require
 
 if TYPE_CHECKING:
     from torch import Tensor

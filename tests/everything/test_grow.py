@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from fastsam.everything.grow import grown_boxes
-from fastsam.geometry import GridMap, Letterbox
-from fastsam.records import MaskSet
-from fastsam.stores import GridStore
+from fastsam.masks.letterbox import GridMap, Letterbox
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.stores.grid import GridStore
 
 GRID_HW = (32, 40)  # of an image of 128 x 160 pixels, which the network sees as it is
 

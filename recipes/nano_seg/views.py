@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.nano_seg.pack import CUT_OUTS, SOURCES, Photos, Picture, decoded
+from recipes.nano_seg.pack import CUT_OUTS, SOURCES, Photos, Picture, decoded
 
 CELL = 4  # pixels of the network's input per cell of its mask grid
 MOST_OBJECTS = 120

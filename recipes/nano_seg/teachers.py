@@ -1,6 +1,6 @@
 """Let two detectors label what the annotators left out, where the two agree.
 
-python -m training.nano_seg.teachers --pack PACK --weights yolov8n-seg-coco.pt yolo11n-seg-coco.pt
+python -m recipes.nano_seg.teachers --pack PACK --weights yolov8n-seg-coco.pt yolo11n-seg-coco.pt
 
 Writes one line a picture to ``PACK/filled.jsonl``; a run that was broken off goes on.
 """
@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from fastsam.config import SegmentConfig
-from fastsam.everything.torch_backend import TorchBackend
-from fastsam.masks import Rle, rle_iou_matrix
-from fastsam.records import MaskSet
-from fastsam.sources import read_frame
-from training.nano_seg.pack import FILLED, SOURCES, Photos, Picture, read_pack
+from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.images.reading import read_frame
+from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import Rle, rle_iou_matrix
+from recipes.nano_seg.pack import FILLED, SOURCES, Photos, Picture, read_pack
 
 CONF = 0.25  # least confidence of either teacher
 AGREE = 0.75  # least IoU of their masks: a mask that one of them cuts at its box finds no partner

@@ -1,7 +1,7 @@
 """Fit the segmentation network: a long run at a constant learning rate, and cool-downs from any point of it.
 
-python -m training.nano_seg.fit run --pack PACK --weights START.pt --out RUN
-python -m training.nano_seg.fit cool --out RUN --images 12000
+python -m recipes.nano_seg.fit run --pack PACK --weights START.pt --out RUN
+python -m recipes.nano_seg.fit cool --out RUN --images 12000
 
 ``run`` goes on from ``RUN/last.pt`` until it is stopped (warm-up, then constant: Hägele et al., arXiv
 2405.18392). ``cool`` lets the rate of a copy fall to zero and writes ``RUN/cooled-STEP.pt``, which
@@ -26,10 +26,10 @@ import torch
 from torch import Tensor, nn
 from ultralytics.utils.loss import v8SegmentationLoss
 
-from fastsam.everything.checkpoint import save_checkpoint, segmentation_model
-from fastsam.mask_loss import grown_mask_loss
-from training.nano_seg.pack import read_filled, read_pack
-from training.nano_seg.views import CELL, Draw
+from fastsam.training.mask_loss import grown_mask_loss
+from fastsam.weights.checkpoint import save_checkpoint, segmentation_model
+from recipes.nano_seg.pack import read_filled, read_pack
+from recipes.nano_seg.views import CELL, Draw
 
 # Height and width of a step's views, and how often: mostly as photos lie, so that little is padding.
 SHAPES = (

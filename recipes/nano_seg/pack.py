@@ -1,10 +1,10 @@
 """Pack the training images of COCO-format folders and their masks into a few files.
 
-python -m training.nano_seg.pack --data DATA --out PACK
+python -m recipes.nano_seg.pack --data DATA --out PACK
 
 A part is a zip archive of less than 30 MB: the photos as they are, and ``labels.json``. Images that a
 folder's ``heldout.txt`` lists never enter a part. Labels that teachers add come beside the parts, in
-``filled.jsonl`` (:mod:`training.nano_seg.teachers`).
+``filled.jsonl`` (:mod:`recipes.nano_seg.teachers`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from fastsam.datasets import annotation_rle, heldout_names, read_coco
-from fastsam.masks import Rle
+from fastsam.masks.rle import Rle
 
 PART_BYTES = 28_000_000
 FILLED = "filled.jsonl"
