@@ -197,6 +197,12 @@ class TrainConfig(CheckedConfig):
     negative_weight: float = option(
         0.25, "weight of background in the objectness loss of partly labelled sources", min=0.0, max=1.0
     )
+    box_growth: float | None = option(
+        None,
+        "look at masks beyond their boxes by this share of a side; if not given, as far as the start does",
+        min=0.0,
+        max=1.0,
+    )
     copy_paste: float = option(
         0.0, "share of an image's lone objects that are pasted mirrored", min=0.0, max=1.0
     )

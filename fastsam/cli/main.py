@@ -220,11 +220,9 @@ def train(
 ) -> None:
     """Fine-tune a network to find every mask (one class, images in heldout.txt left out)."""
     from fastsam.training.trainer import train as run
-    from fastsam.weights.resolve import resolve
 
-    start = resolve(weights).path
     written = run(
-        data, start, out, TrainConfig(**collect(TrainConfig, options)), partial=partial or (), resume=resume
+        data, weights, out, TrainConfig(**collect(TrainConfig, options)), partial=partial or (), resume=resume
     )
     typer.echo(written)
 

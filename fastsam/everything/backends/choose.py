@@ -35,7 +35,7 @@ BACKENDS = ("auto", "torch", "onnx", "openvino")
 _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _KEPT_FILES = 12  # converted networks; the oldest go
-_CONVERSION = 1  # counts up when what a conversion writes changes
+_CONVERSION = 2  # counts up when what a conversion writes changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +88,22 @@ def open_network(
                 f"{' or openvino' if own == 'onnx' else ''}, or a checkpoint"
             )
         network = _load(path, chosen, device)
-        return OpenedNetwork(network, _identity(path, chosen), network.card.defaults)
+        return OpenedNetwork(network, _identity(path, chosen), network.carried.defaults)
     found = resolve(weights, progress=progress)
     if backend in ("auto", "torch"):
         from fastsam.everything.backends.torch_network import (
             TorchBackend,  # torch loads only when it is needed
         )
 
-        return OpenedNetwork(TorchBackend(found.path, device), _identity(found.path), found.defaults)
+        segmenter: NetworkBackend = TorchBackend(found.path, device)
+        return OpenedNetwork(segmenter, _identity(found.path), _defaults(found, segmenter))
     segmenter = _load_cached(found, backend, device)
-    return OpenedNetwork(segmenter, _identity(found.path, backend), found.defaults)
+    return OpenedNetwork(segmenter, _identity(found.path, backend), _defaults(found, segmenter))
+
+
+def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, Any]:
+    """Return the options that go with weights: what the file carries, and what the table says of its name."""
+    return {**network.carried.defaults, **found.defaults}
 
 
 def _identity(path: Path, runtime: str = "") -> str:

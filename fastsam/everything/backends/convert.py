@@ -17,6 +17,7 @@ import uuid
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
     """
     require("onnx", "convert a network")  # torch would ask for it at the end
     checkpoint, target = Path(checkpoint), Path(target)
-    network, quality = load_network(checkpoint)
+    network, carried = load_network(checkpoint)
     head, watch = network.model[-1], Watch(network)
     card = NetworkCard(
         file_sha256(checkpoint),
@@ -60,8 +61,7 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
         int(head.nc),
         int(head.nl),
         watch.levels,
-        quality,
-        dict(defaults or {}),
+        replace(carried, defaults={**carried.defaults, **(defaults or {})}),
     )
     content = _exported(network, watch, card, checkpoint)
     partial = target.with_name(f".{uuid.uuid4().hex[:12]}.part")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError
-from fastsam.everything.quality import QualityModel, quality_of
+from fastsam.everything.carried import Carried, carried_by
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 from fastsam.needed import require
 from fastsam.weights.checkpoint import load_checkpoint, network_of
@@ -44,8 +44,8 @@ def pick_device(device: str = "auto") -> str:
     return name
 
 
-def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
-    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and its calibration, if any.
+def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
+    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and what it carries.
 
     The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
 
@@ -56,12 +56,12 @@ def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
     path = Path(checkpoint)
     content = load_checkpoint(path)
     model: Any = network_of(content, path)
-    quality = quality_of(content, path)
+    carried = carried_by(content, path)
     model.model[-1].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
     network = model.fuse(verbose=False)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return network, quality
+    return network, carried
 
 
 class _OfThread:
@@ -141,11 +141,11 @@ class TorchBackend(NetworkBackend):
     def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
         self._torch = require("torch", "run the network")
         device = pick_device(device)
-        network, quality = load_network(checkpoint)
+        network, carried = load_network(checkpoint)
         self._model = network.to(device)
         keep_sizes_apart(self._model.model[-1])
         sha256 = file_sha256(Path(checkpoint))
-        super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality, sha256)
+        super().__init__(Path(checkpoint), device, int(max(self._model.stride)), carried, sha256)
         self._watch = Watch(self._model)
         self._cores = self._torch.get_num_threads()
 
