@@ -19,7 +19,7 @@ from pycocotools import mask as coco_mask
 from fastsam.errors import DatasetError, InputError
 from fastsam.masks.polygons import fill_polygons
 from fastsam.masks.rle import Rle, decode_rle, encode_rle
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = [
     "CAPTIONS_NAME",
@@ -169,7 +169,8 @@ def read_boundaries(root: str | Path, image: CocoImage) -> list[NDArray[np.bool_
         MissingPackageError: scipy is not installed.
     """
     source = boundary_file(root, image)
-    reader = require("scipy.io", "read BSDS boundaries")
+    with needed("scipy", "read BSDS boundaries"):
+        from scipy import io as reader
     try:
         cells = reader.loadmat(source)["groundTruth"].reshape(-1)
         found = [np.asarray(cell["Boundaries"][0, 0]).astype(bool) for cell in cells]

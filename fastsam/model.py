@@ -32,7 +32,7 @@ from fastsam.weights.table import Progress
 if TYPE_CHECKING:
     from fastsam.video.stream import Stream
 
-from fastsam.config import override
+from fastsam.config import check_names, override
 from fastsam.session import Session
 
 __all__ = ["FastSAM"]
@@ -202,8 +202,9 @@ class FastSAM:
             source: a video file, a folder or pattern of frames, a camera's number, an RTSP or HTTP address,
                 or an iterable of RGB arrays.
             config: how masks are followed; its fields can also be given by name.
-            options: fields of :class:`fastsam.config.VideoConfig` (``every``, ``target_fps``, ...), of
-                :class:`fastsam.config.SegmentConfig` (``conf``, ``imgsz``, ...), and what
+            options: fields of :class:`fastsam.config.VideoConfig` (``conf``, the minimum confidence of a
+                new object, ``every``, ``target_fps``, ...), of
+                :class:`fastsam.config.SegmentConfig` (``imgsz``, ...), and what
                 :func:`fastsam.video.read.reader.open_video` takes (``policy``, ``start``, ...).
 
         Raises:
@@ -218,14 +219,12 @@ class FastSAM:
             raise ConfigError(
                 f"config: expected a VideoConfig, got {type(config).__name__}; options can be given by name"
             )
-        known = sorted({*ours, *_READER_OPTIONS, *(spec.name for spec in fields(SegmentConfig))})
-        if unknown := sorted(set(options) - set(known)):
-            raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(known)}")
+        check_names(options, [*ours, *_READER_OPTIONS, *(spec.name for spec in fields(SegmentConfig))])
         for_video = {name: options.pop(name) for name in list(options) if name in ours}
         for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
         video = override(config or VideoConfig(), for_video)
         segment = override(self.defaults, options)
-        segment = replace(segment, conf=min(segment.conf, video.candidates))
+        segment = replace(segment, conf=min(video.conf, video.follow_conf))
 
         def opened(
             frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None

@@ -19,7 +19,7 @@ pytest.importorskip("ultralytics")
 
 
 def sent(thing: Any) -> Any:
-    return pickle.loads(pickle.dumps(thing))  # noqa: S301  our own bytes
+    return pickle.loads(pickle.dumps(thing))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_model_is_sent_by_name_and_options(
     raw = pickle.dumps(model)
     assert len(raw) < 1_000
     monkeypatch.chdir("/")  # a path that was relative still means the same file
-    again: FastSAM = pickle.loads(raw)  # noqa: S301
+    again: FastSAM = pickle.loads(raw)
     assert again.identity == model.identity
     assert again.defaults == model.defaults
     before, after = (one.open(photo, imgsz=160).masks for one in (model, again))

@@ -64,7 +64,9 @@ def with_options(config: type[CheckedConfig], *, optional: bool = False) -> Call
         hints = get_type_hints(config)
         given = inspect.signature(command, eval_str=True).parameters.values()
         kept = [p for p in given if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        parameters = [*kept, *(_parameter(spec, hints[spec.name], optional) for spec in config.options())]
+        taken = {parameter.name for parameter in kept}  # an inner config's option of the same name counts
+        fresh = [spec for spec in config.options() if spec.name not in taken]
+        parameters = [*kept, *(_parameter(spec, hints[spec.name], optional) for spec in fresh)]
         # typer reads these two; the command itself still takes **options
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}

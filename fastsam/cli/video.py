@@ -245,11 +245,14 @@ def _prompts(
 
 def _configs(options: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a VideoJob that flags of options make."""
+    video = collect(VideoConfig, options)
     return {
-        "video": VideoConfig(**collect(VideoConfig, options)),
+        "video": VideoConfig(**video),
         "output": OutputConfig(**collect(OutputConfig, options)),
         "render": RenderConfig(**collect(RenderConfig, options)),
-        "segment": collect(SegmentConfig, options),
+        "segment": {
+            name: value for name, value in collect(SegmentConfig, options).items() if name not in video
+        },
     }
 
 

@@ -79,4 +79,4 @@ def carried_by(content: Mapping[str, Any], path: Path) -> Carried:
     try:
         return Carried.from_dict({**known, **ours})
     except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {path}: {error}") from error
+        raise error.about(f"checkpoint {path}", path) from error

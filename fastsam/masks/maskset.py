@@ -178,6 +178,14 @@ class MaskSet:
         full[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
         return full
 
+    def decoded(self) -> MaskSet:
+        """Return the same masks with their pixels decoded now, packed to bits inside tight boxes.
+
+        Boxes, scores and feature maps stay; what the masks were decoded from is let go, logits among it
+        (their stability is 1 then).
+        """
+        return replace(self, store=CropStore.of(self.store, self.size_hw))
+
     def union(self) -> BoolArray:
         """Return the (H, W) pixels that any of the masks holds.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastsam.needed import require
+from fastsam.needed import needed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +32,10 @@ def grown_mask_loss(base: type[Any], growth: float, ring_weight: float, at_most:
         at_most: of how many positive anchors an image's masks are compared, drawn at random; 0 takes all.
             A mean over a sample has the same expectation and costs less time.
     """
-    torch = require("torch", "train")
-    crop_mask = require("ultralytics.utils.ops", "train").crop_mask
+    with needed("torch", "train"):
+        import torch
+    with needed("ultralytics", "train"):
+        from ultralytics.utils.ops import crop_mask
 
     class GrownMaskLoss(base):  # type: ignore[misc,valid-type]
         def calculate_segmentation_loss(self, fg_mask: Tensor, *args: Any) -> Tensor:

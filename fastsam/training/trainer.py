@@ -26,7 +26,7 @@ from fastsam.config import TrainConfig
 from fastsam.datasets import CocoDataset, read_coco
 from fastsam.errors import TrainingError
 from fastsam.everything.carried import Carried, carried_by
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.training.mask_loss import RING_WEIGHT, grown_mask_loss
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
 from fastsam.weights.resolve import resolve
@@ -42,11 +42,12 @@ __all__ = ["train"]
 
 def _trainer_class(config: TrainConfig, partial: frozenset[str], growth: float) -> type[Any]:
     """Return ultralytics' segmentation trainer with our loss and without its validation."""
-    torch = require("torch", "train")
-    base = require("ultralytics.models.yolo.segment", "train").SegmentationTrainer
-    loss_base = grown_mask_loss(
-        require("ultralytics.utils.loss", "train").v8SegmentationLoss, growth, RING_WEIGHT, at_most=0
-    )
+    with needed("torch", "train"):
+        import torch
+    with needed("ultralytics", "train"):
+        from ultralytics.models.yolo.segment import SegmentationTrainer
+        from ultralytics.utils.loss import v8SegmentationLoss
+    loss_base = grown_mask_loss(v8SegmentationLoss, growth, RING_WEIGHT, at_most=0)
     threads = torch.get_num_threads()
 
     class PartialLabelBCE(torch.nn.BCEWithLogitsLoss):  # type: ignore[misc,name-defined]
@@ -73,7 +74,7 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str], growth: float) 
             self.bce.image_weight = torch.tensor(weights, device=self.device)
             return super().loss(preds, batch)
 
-    class Trainer(base):  # type: ignore[misc,valid-type]
+    class Trainer(SegmentationTrainer):  # type: ignore[misc,valid-type]
         def __init__(self, overrides: dict[str, Any]) -> None:
             super().__init__(overrides=overrides)
             # On a CPU ultralytics forces 0 workers and leaves one core idle.
@@ -180,7 +181,8 @@ def _carried(weights: str | Path, config: TrainConfig) -> Carried:
 
 def _prepare(weights: str | Path, listed: Sequence[str], config: TrainConfig, out: Path) -> Path:
     """Write the class-agnostic, settled starting checkpoint and return its path."""
-    torch = require("torch", "train")
+    with needed("torch", "train"):
+        import torch
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     chosen = rng.choice(np.array(listed), size=min(64, len(listed)), replace=False)

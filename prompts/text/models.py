@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import ConfigError, DownloadError, WeightsError
+from fastsam.errors import ConfigError, DownloadError, ExportError, WeightsError
 from fastsam.files import replacing
 from fastsam.prompts.text.encoder import (
     CONFIG_NAME,
@@ -254,7 +254,7 @@ def _downloaded(known: Pretrained, progress: Progress | None) -> Path:
             return download(entry, progress)
         except DownloadError as error:
             failures.append(error)
-            if "answered 404" not in str(error):  # only then is it worth asking for its other form
+            if error.status != 404:  # only then is it worth asking for its other form
                 break
     if not failures:
         raise DownloadError(f"text model {known.model}:{known.tag}: open_clip knows no address of it")
@@ -303,7 +303,7 @@ class _TextFiles:
         path = self._path(phrases, forms)
         if path is None:
             return
-        with suppress(OSError):  # a read-only home, a full disk: as if there were no cache
+        with suppress(OSError, ExportError):  # a read-only home, a full disk: as if there were no cache
             with replacing(path) as stream:
                 np.savez(stream, vectors=vectors)
             newest = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)

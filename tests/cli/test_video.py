@@ -294,7 +294,7 @@ def test_a_run_that_goes_on_gives_no_id_twice(tmp_path: Path) -> None:
     """The red disc has left before the run breaks off; the green one comes after."""
     clip = write_clip(tmp_path / "street.mp4", street(16, red_until=3, green_from=12))
     model = FastSAM(segmenter=ColourSegmenter())
-    job = VideoJob(str(clip), tmp_path / "out", ("jsonl",), video=VideoConfig(lost_after=2))
+    job = VideoJob(str(clip), tmp_path / "out", ("jsonl",), video=VideoConfig(forget_after_frames=2))
     broken(job, model, 9)
     with VideoRun(model, job) as going:
         assert [frame.index for frame, _ in going] == list(range(9, 16))

@@ -463,8 +463,8 @@ def test_a_source_that_fails_in_the_middle() -> None:
         ({"every": 1.5}, "every: .* got 1.5"),
         ({"target_fps": 0}, "target_fps: expected a number from 0.1 to 1000, got 0"),
         ({"target_fps": float("nan")}, "target_fps: "),
-        ({"history": -1}, "history: "),
-        ({"lost_after": "long"}, "lost_after: .* got 'long'"),
+        ({"trail_length": -1}, "trail_length: "),
+        ({"forget_after_frames": "long"}, "forget_after_frames: .* got 'long'"),
         ({"conf": 2}, "conf: "),
         ({"policy": "newest"}, "policy: expected 'auto', 'latest' or 'all', got 'newest'"),
         ({"start": -1}, "start: "),
@@ -483,8 +483,8 @@ def stream_of_options(**options: Any) -> Stream:
 
 
 def test_options_by_name_and_by_config() -> None:
-    with stream_of_options(config=VideoConfig(every=5, history=3), every=2) as stream:
-        assert (stream.config.every, stream.config.history) == (2, 3)
+    with stream_of_options(config=VideoConfig(every=5, trail_length=3), every=2) as stream:
+        assert (stream.config.every, stream.config.trail_length) == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,10 @@ class NetworkCard:
             content = json.loads(text)
             if content["format"] != _FORMAT:
                 raise CheckpointError(
-                    f"network {path}: expected format {_FORMAT}, got {content['format']!r}, of another "
-                    f"version of fastsam; {_AGAIN}"
+                    f"expected format {_FORMAT}, got {content['format']!r}, of another version of fastsam",
+                    subject=f"network {path}",
+                    advice=_AGAIN,
+                    path=path,
                 )
             numbers = {name: int(content[name]) for name in ("stride", "classes", "maps", "backbone")}
             card = cls(
@@ -85,11 +87,8 @@ class NetworkCard:
                 **numbers,
                 carried=Carried.from_dict(content),
             )
-        except CheckpointError as error:
-            said = str(error)
-            raise CheckpointError(
-                said if said.startswith("network ") else f"network {path}: {said}"
-            ) from error
+        except CheckpointError as error:  # of the calibration, which does not know the file
+            raise error if error.path else error.about(f"network {path}", path) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"network {path}: its metadata are damaged ({error}); {_AGAIN}") from error
         if min(numbers["stride"], numbers["classes"], numbers["maps"], numbers["backbone"] + 1) < 1:

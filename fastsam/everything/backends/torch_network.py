@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsam.errors import ConfigError
 from fastsam.everything.carried import Carried, carried_by
 from fastsam.everything.segmenter import NetworkBackend, Outputs
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.weights.checkpoint import load_checkpoint, network_of
 from fastsam.weights.download import file_sha256
 
@@ -28,7 +28,8 @@ def pick_device(device: str = "auto") -> str:
     Raises:
         ConfigError: torch does not know the device, or this machine lacks it.
     """
-    torch = require("torch", "run the network")
+    with needed("torch", "run the network"):
+        import torch
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -139,7 +140,9 @@ class TorchBackend(NetworkBackend):
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
-        self._torch = require("torch", "run the network")
+        with needed("torch", "run the network"):
+            import torch
+        self._torch = torch
         device = pick_device(device)
         network, carried = load_network(checkpoint)
         self._model = network.to(device)

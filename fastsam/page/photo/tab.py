@@ -15,7 +15,7 @@ from fastsam.config import RenderConfig, SegmentConfig
 from fastsam.errors import FastSAMError, ImageError
 from fastsam.images.reading import read_frame
 from fastsam.model import FastSAM
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.page.photo import steps
 from fastsam.page.photo.api import connect_api
 from fastsam.page.photo.downloads import CHOICES, take_home
@@ -73,7 +73,8 @@ def build(
     """
     shared = SharedModel(weights, device, text_model, model)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
-    gr = require("gradio", "show the page")
+    with needed("gradio", "show the page"):
+        import gradio as gr
     with gr.Blocks(
         title="FastSAM", analytics_enabled=False, fill_width=True, delete_cache=(_FORGET_S, _FORGET_S)
     ) as page:
@@ -240,7 +241,9 @@ def uploaded(event: Mapping[str, Any]) -> Path:
     Raises:
         ImageError: it was not uploaded; no other file of the server is opened.
     """
-    uploads = Path(require("gradio.utils", "show the page").get_upload_folder()).resolve()
+    with needed("gradio", "show the page"):
+        from gradio import utils
+    uploads = Path(utils.get_upload_folder()).resolve()
     path = Path(str(event.get("path", "")).replace("\0", "")).resolve()
     if not path.is_relative_to(uploads) or not path.is_file():  # gradio has looked, too
         raise ImageError("That photo was not sent to this page; open it again.")

@@ -7,7 +7,14 @@ from typing import Any
 
 __all__ = ["control"]
 
-_AT_MOST = {"imgsz": 2048, "max_det": 1000, "every": 30, "crops": 32, "lost_after": 500, "history": 500}
+_AT_MOST = {
+    "imgsz": 2048,
+    "max_det": 1000,
+    "every": 30,
+    "masks_per_text": 32,
+    "forget_after_frames": 500,
+    "trail_length": 500,
+}
 """No visitor may hold up the others for minutes."""
 
 

@@ -34,7 +34,7 @@ __all__ = ["video_tab"]
 
 _RUN = {"concurrency_id": "video", "concurrency_limit": 1}  # one video at a time; others see their place
 _SHOWN_EVERY_S = 0.4  # how often the browser is sent a frame of a run
-_SEGMENT = ("conf", "imgsz")  # of what to find; the rest is as the weights want it
+_SEGMENT = ("imgsz",)  # of what to find; the rest is as the weights want it
 _NEW = ("a new object", 0)
 
 

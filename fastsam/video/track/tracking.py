@@ -81,9 +81,9 @@ class Tracking:
 
     def __init__(self, config: VideoConfig | None = None) -> None:
         self.config = config or VideoConfig()
-        self.log = ObjectLog(self.config.history)
+        self.log = ObjectLog(self.config.trail_length)
         project = Projector()
-        self._tracker = MaskTracker(self.config.birth, self.config.lost_after, project)
+        self._tracker = MaskTracker(self.config.conf, self.config.forget_after_frames, project)
         self._follower = Follower(project)
         self._standing: list[Standing] = []
         self._labels: dict[int, str] = {}
@@ -111,7 +111,7 @@ class Tracking:
         tracked_ms = 1e3 * (time.perf_counter() - start)
         start = time.perf_counter()
         for standing in self._standing:
-            self._discover(standing, self.config.crops, sights)
+            self._discover(standing, self.config.masks_per_text, sights)
         times = {**view.times_ms, "track": tracked_ms}
         if self._standing:
             times["prompts"] = 1e3 * (time.perf_counter() - start)
@@ -325,11 +325,11 @@ class Tracking:
             return
         for object_id in sorted(standing.objects):
             known = self._follower.objects.get(object_id)
-            if known is None or known.missing > self.config.lost_after:
+            if known is None or known.missing > self.config.forget_after_frames:
                 standing.objects.discard(object_id)
                 self._follower.stop(object_id)
                 self._labels.pop(object_id, None)
-        found = standing.look(now.view, now.scene, now.ids, self.config.birth, limit)
+        found = standing.look(now.view, now.scene, now.ids, self.config.conf, limit)
         # The largest first: a part of it is then part of something that is followed.
         for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
             cells = now.scene.cells[row]

@@ -214,7 +214,7 @@ def test_the_labels_of_an_hour_are_forgotten() -> None:
     """A text finds another object every few frames; what it knew of those that left goes."""
     path = lambda k: lambda i: (20 + 10 * (k % 9), 20 + 7 * (k % 9)) if 4 * k <= i < 4 * k + 3 else None  # noqa: E731
     drawn = Drawn(*[Shape("red", path(k), (10 + 4 * (k % 2), 18 - 6 * (k % 2))) for k in range(12)])
-    clip = Clip(drawn, 0, lost_after=2)
+    clip = Clip(drawn, 0, forget_after_frames=2)
     clip.step()
     clip.tracking.select(Text("red"))
     clip.step(47)
