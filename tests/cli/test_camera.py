@@ -1,4 +1,4 @@
-"""``fastsam camera``, with a segmenter of colours, a server for a camera, and a window that follows a script."""
+"""``fastsam camera``, with a segmenter of colours, a server for a camera, and a scripted window."""
 
 from __future__ import annotations
 
