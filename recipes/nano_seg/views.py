@@ -143,7 +143,7 @@ def _visible(
     background: NDArray[np.float32],
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return the objects that can be seen; what is left of others counts as nothing in ``background``."""
-    cells = masks.reshape(len(masks), -1).sum(axis=1)
+    cells = masks.sum(axis=(1, 2))
     good = (cells >= LEAST_CELLS) & (cells >= LEAST_VISIBLE * areas)
     background[masks[~good].any(axis=0)] = 0
     for k in np.flatnonzero(good & (boxes != whole).any(axis=1)):
@@ -202,9 +202,8 @@ def _paste(rng: np.random.Generator, photos: Photos, cut_out: Picture, view: Vie
     )
     if mask.sum() < LEAST_CELLS:
         return
-    left_cells = view.masks.reshape(len(view.masks), -1).sum(axis=1)
-    rest = view.masks * (1 - mask)
-    kept = rest.reshape(len(rest), -1).sum(axis=1) >= np.maximum(0.3 * left_cells, LEAST_CELLS)
+    before, rest = view.masks.sum(axis=(1, 2)), view.masks * (1 - mask)
+    kept = rest.sum(axis=(1, 2)) >= np.maximum(0.3 * before, LEAST_CELLS)
     box = np.array([[left, top, left + size[0], top + size[1]]], np.float32)
     view.masks = np.concatenate([rest[kept], mask[None]])
     view.boxes_xyxy = np.concatenate([view.boxes_xyxy[kept], box])
