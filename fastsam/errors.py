@@ -7,6 +7,7 @@ The tree (each also is the built-in that callers would expect to catch)::
             ImageError                    an image cannot be read or has no pixels
                 VideoError (OSError)      a video has no frame, or a camera or stream is lost
             PromptError                   a prompt does not fit the image or contradicts itself
+                NoImageError (RuntimeError)   there is no image yet that a prompt could be about
             RecordError                   parallel arrays of a record do not fit together
             ConfigError                   an option is outside its range
             DatasetError                  a dataset folder is not what it should be
@@ -36,6 +37,7 @@ __all__ = [
     "ImageError",
     "InputError",
     "MissingPackageError",
+    "NoImageError",
     "PromptError",
     "RecordError",
     "TrainingError",
@@ -64,6 +66,10 @@ class VideoError(ImageError, OSError):
 
 class PromptError(InputError):
     """A prompt does not fit the image, or contradicts itself."""
+
+
+class NoImageError(PromptError, RuntimeError):
+    """There is no image yet that a prompt could be about."""
 
 
 class RecordError(InputError):
