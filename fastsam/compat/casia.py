@@ -16,11 +16,11 @@ from fastsam.compat.arguments import as_array, boxes_inside, check_keywords, poi
 from fastsam.compat.models import CalledModel
 from fastsam.compat.sources import shown_path
 from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError
-from fastsam.masks import clean
-from fastsam.render import overlay, save_image
-from fastsam.sources import FrameSource, read_frame
-from fastsam.stores import Crop
-from prompts.encoder import Encoder
+from fastsam.images.drawing import overlay, save_image
+from fastsam.images.reading import FrameSource, read_frame
+from fastsam.masks.crop import Crop
+from fastsam.masks.dense import clean
+from fastsam.prompts.text.encoder import Encoder
 
 if TYPE_CHECKING:
     from fastsam.compat.results import Results

@@ -12,8 +12,8 @@ from fastsam import FastSAM, Frame, Session
 from fastsam.compat.arguments import core_of, device_name
 from fastsam.compat.sources import frames_of
 from fastsam.errors import ConfigError
-from fastsam.optional import require
-from fastsam.weights import table
+from fastsam.needed import require
+from fastsam.weights.table import table
 
 __all__ = ["CalledModel", "imgsz_for"]
 
@@ -78,7 +78,7 @@ class CalledModel:
         """Return (layers, parameters, gradients, GFLOPs) of the network, and log it if ``verbose``."""
         from ultralytics.utils.torch_utils import model_info
 
-        from fastsam.everything.torch_backend import load_network
+        from fastsam.everything.backends.torch_network import load_network
 
         network, _ = load_network(self.checkpoint)
         return model_info(network, detailed=detailed, verbose=verbose)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ultralytics.engine import results as theirs
 
 from fastsam import MaskSet, Session
-from fastsam.geometry import Letterbox
-from prompts import ImageFeatures
+from fastsam.masks.letterbox import Letterbox
+from fastsam.prompts import ImageFeatures
 
 __all__ = ["MaskKind", "Results"]
 

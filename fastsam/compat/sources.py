@@ -12,7 +12,8 @@ from PIL import Image
 
 from fastsam import Frame
 from fastsam.errors import ImageError, InputError
-from fastsam.sources import IMAGE_EXTENSIONS, open_frames, read_frame
+from fastsam.images.listing import IMAGE_EXTENSIONS, open_frames
+from fastsam.images.reading import read_frame
 
 __all__ = ["array_frame", "frames_of", "shown_path"]
 
@@ -81,7 +82,7 @@ def _is_live(source: str | int) -> bool:
 
 def _live_frames(source: str | int) -> Iterator[Frame]:
     """Yield what a camera or a stream shows, until it ends or the caller stops."""
-    from fastsam.video.reader import open_video
+    from fastsam.video.read.reader import open_video
 
     with open_video(source) as reader:
         yield from reader

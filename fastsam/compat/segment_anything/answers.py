@@ -12,9 +12,9 @@ from fastsam import Box, MaskLike, MaskSet, Points, Selection, Session, all_of, 
 from fastsam.compat.arguments import as_array, boxes_inside, points_inside
 from fastsam.compat.segment_anything.low_res import from_low_res
 from fastsam.errors import PromptError
-from prompts import Prompt
-from prompts.box import score as box_ious
-from prompts.mask import score as mask_ious
+from fastsam.prompts import Prompt
+from fastsam.prompts.box import score as box_ious
+from fastsam.prompts.mask import score as mask_ious
 
 __all__ = ["Answer", "answer"]
 

@@ -18,11 +18,12 @@ from fastsam.compat.segment_anything.scale import IDENTITY, SamScale, scale_of
 from fastsam.compat.segment_anything.utils.amg import uncompressed_rle
 from fastsam.errors import ConfigError
 from fastsam.everything.decode import nms
-from fastsam.geometry import Region
-from fastsam.masks import clean, encode_crop, farthest_point
-from fastsam.sources import FrameSource
-from fastsam.stores import Crop
-from fastsam.tile_stores import JoinedStore
+from fastsam.images.reading import FrameSource
+from fastsam.masks.crop import Crop
+from fastsam.masks.dense import clean, farthest_point
+from fastsam.masks.region import Region
+from fastsam.masks.rle import encode_crop
+from fastsam.masks.stores.joined import JoinedStore
 
 __all__ = ["SamAutomaticMaskGenerator"]
 

@@ -19,7 +19,7 @@ from fastsam.compat.segment_anything.scale import scale_of
 from fastsam.compat.segment_anything.utils.transforms import ResizeLongestSide
 from fastsam.compat.sources import array_frame
 from fastsam.errors import ConfigError, ImageError, NoImageError, PromptError
-from fastsam.sources import FrameSource, read_frame
+from fastsam.images.reading import FrameSource, read_frame
 
 __all__ = ["Features", "SamPredictor"]
 

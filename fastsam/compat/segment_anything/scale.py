@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from fastsam import Box, FastSAM, Points, Session
 from fastsam.errors import FastSAMError
-from fastsam.masks import farthest_point
-from fastsam.weights import cache_folder
+from fastsam.masks.dense import farthest_point
+from fastsam.weights.table import cache_folder
 
 __all__ = ["IDENTITY", "SamScale", "fit", "scale_of"]
 

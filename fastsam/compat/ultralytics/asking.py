@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastsam import Box, Points, Text, any_of
 from fastsam.compat.arguments import boxes_inside, points_inside
 from fastsam.compat.ultralytics.rules import chosen_rows, points_and_labels, text_list
-from prompts import Prompt
+from fastsam.prompts import Prompt
 
 if TYPE_CHECKING:
     from fastsam.compat.results import Results

@@ -17,7 +17,7 @@ from fastsam.compat.ultralytics.keeping import Keeper
 from fastsam.compat.ultralytics.theirs import exported, their_model
 from fastsam.compat.ultralytics.tracks import Tracks
 from fastsam.errors import ConfigError
-from fastsam.geometry import Letterbox
+from fastsam.masks.letterbox import Letterbox
 
 if TYPE_CHECKING:
     from fastsam.compat.results import Results

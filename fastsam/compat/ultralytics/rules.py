@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fastsam import MaskSet, Text
 from fastsam.compat.arguments import as_array
 from fastsam.errors import PromptError
-from prompts import ImageFeatures
-from prompts.text import score
+from fastsam.prompts import ImageFeatures
+from fastsam.prompts.text.matching import score
 
 __all__ = ["chosen_rows", "points_and_labels", "text_list"]
 

@@ -25,7 +25,7 @@ def their_model(checkpoint: Path) -> Iterator[Any]:
     import torch
     from ultralytics import FastSAM
 
-    from fastsam.everything.checkpoint import load_checkpoint, network_of
+    from fastsam.weights.checkpoint import load_checkpoint, network_of
 
     network: Any = network_of(load_checkpoint(checkpoint), checkpoint)
     with tempfile.TemporaryDirectory(prefix="fastsam-") as folder:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastsam import Session
-from fastsam.video.tracking import Tracking
+from fastsam.video.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from fastsam.compat.results import Results

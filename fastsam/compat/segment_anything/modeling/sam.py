@@ -9,7 +9,7 @@ from typing import Any
 from fastsam import FastSAM
 from fastsam.compat.arguments import core_of, device_name
 from fastsam.errors import ConfigError
-from fastsam.optional import require
+from fastsam.needed import require
 
 __all__ = ["Sam"]
 
