@@ -19,6 +19,7 @@ __all__ = [
     "boxes_inside",
     "check_keywords",
     "core_of",
+    "device_name",
     "our_weights",
     "points_inside",
     "warn_ignored",
@@ -86,15 +87,16 @@ def core_of(model: Any, text_model: Any = None, device: Any = None) -> FastSAM:
         if isinstance(inner, FastSAM):
             model = inner
     if not isinstance(model, FastSAM):
-        options = {} if device is None else {"device": device_name(device)}
-        return FastSAM(model, text_model=text_model, **options)
+        if device is None:
+            return FastSAM(model, text_model=text_model)
+        return FastSAM(model, text_model=text_model, device=device_name(device))
     if text_model is not None:
         raise ConfigError("text_model: expected it where the ready-made fastsam.FastSAM was made")
     return model
 
 
 def device_name(device: Any) -> str:
-    """Return a device as :class:`fastsam.FastSAM` takes it: ``0`` and ``"0"`` are the first GPU, as in torch."""
+    """Return a device as :class:`fastsam.FastSAM` takes it; ``0`` and ``"0"`` are the first GPU."""
     if isinstance(device, (list, tuple)) and len(device) == 1:
         device = device[0]
     if isinstance(device, bool) or not str(device).strip():
@@ -112,7 +114,7 @@ def our_weights(checkpoint: Any, stacklevel: int = 3) -> str | Path | None:
     path = Path(str(checkpoint))
     if path.suffix == ".pth" or _SAM_FILE.match(path.name):
         warnings.warn(
-            f"{path.name} holds a SAM network, which fastsam does not run: the embedded weights answer instead; "
+            f"{path.name} holds a SAM network, which fastsam does not run: the embedded weights answer; "
             "name a YOLO segmentation checkpoint, such as FastSAM-x, to choose others",
             UserWarning,
             stacklevel=stacklevel,

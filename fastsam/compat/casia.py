@@ -45,11 +45,13 @@ class FastSAM(CalledModel):
         model: a checkpoint's path, a name of the weights table, None for the embedded default, or a
             :class:`fastsam.FastSAM`.
         text_model: what answers ``text_prompt``, as in :class:`fastsam.FastSAM`.
-        bgr: numpy images are BGR, as CASIA's ``model()`` takes them, and not RGB, as its ``FastSAMPrompt`` does.
+        bgr: numpy images are BGR, as CASIA's ``model()`` takes them, and not RGB, as its ``FastSAMPrompt``
+            does.
 
-    Differences from CASIA's: numpy images are RGB in both, unless ``bgr``; masks are scored by quality, where the
-    weights can tell, and have the size of the image; options that are not given come from the weights; an
-    image without a mask gives a result of length 0 instead of ``None``; a file that cannot be read is an error.
+    Differences from CASIA's: numpy images are RGB in both, unless ``bgr``; masks are scored by quality,
+    where the weights can tell, and have the size of the image; options that are not given come from the
+    weights; an image without a mask gives a result of length 0 instead of ``None``; a file that cannot be
+    read is an error.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -90,13 +92,14 @@ class FastSAM(CalledModel):
 
         Raises:
             ImageError: an image cannot be read.
-            ConfigError: a keyword is unknown, an option is outside its range, or the machine lacks the device.
+            ConfigError: a keyword is unknown, an option is outside its range, or the machine lacks the
+                device.
         """
         from fastsam.compat.results import Results
 
         if given := sorted(name for name in _PROMPTS if others.pop(name, None) is not None):
             raise ConfigError(
-                f"FastSAM: {', '.join(given)} are prompts of ultralytics' FastSAM, which CASIA's does not take; "
+                f"FastSAM: {', '.join(given)}: expected no prompts, as CASIA's FastSAM takes none; "
                 "use fastsam.compat.ultralytics.FastSAM, or FastSAMPrompt on the results"
             )
         quiet = {k: v for k, v in others.items() if k not in ("save", "show", "stream") or v}

@@ -81,7 +81,7 @@ class CalledModel:
         from fastsam.everything.backends.torch_network import load_network
 
         network, _ = load_network(self.checkpoint)
-        return model_info(network, detailed=detailed, verbose=verbose)
+        return model_info(network, detailed=detailed, verbose=verbose)  # type: ignore[no-untyped-call]
 
     @property
     def checkpoint(self) -> Path:
@@ -131,8 +131,9 @@ def imgsz_for(frame: Frame, imgsz: Any) -> int | None:
     """Return the longer side of the network's input for ultralytics' ``imgsz``: a number, or (height, width).
 
     >>> import numpy as np
-    >>> imgsz_for(Frame(np.zeros((100, 200, 3), np.uint8)), (640, 640)), imgsz_for(Frame(np.zeros((9, 9, 3), np.uint8)), 1000)
-    (640, 1024)
+    >>> wide = Frame(np.zeros((100, 200, 3), np.uint8))
+    >>> imgsz_for(wide, (640, 640)), imgsz_for(wide, (64, 640)), imgsz_for(wide, 1000)
+    (640, 128, 1024)
 
     Raises:
         ConfigError: it is neither.

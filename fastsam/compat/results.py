@@ -24,11 +24,12 @@ _NEAR_EDGE_PX = 20  # ultralytics' FastSAM: a box that ends this near the image'
 _WHOLE_IOU = 0.9  # and one that is then this much of the image is all of it
 
 
-class Results(theirs.Results):  # type: ignore[misc]  # ultralytics has no types
+class Results(theirs.Results):
     """What was found in one image, as ultralytics gives it.
 
     ``boxes`` (xyxy, conf, cls, id), ``masks`` (data, xy, xyn), ``orig_img`` (BGR), ``orig_shape``, ``names``,
-    ``path``, ``speed``, ``plot``, ``save``, ``summary``, ... are ultralytics' own. Masks without a pixel are left out.
+    ``path``, ``speed``, ``plot``, ``save``, ``summary``, ... are ultralytics' own. Masks without a pixel
+    are left out.
 
     Attributes:
         session: the image with everything that was found in it; later prompts ask this.
@@ -79,7 +80,7 @@ class Results(theirs.Results):  # type: ignore[misc]  # ultralytics has no types
         }
         self.names = {0: "object"} if names is None else dict(names)
         self.path, self.save_dir = path, None
-        self._keys = ("boxes", "masks", "probs", "keypoints", "obb")
+        self._keys = ("boxes", "masks", "probs", "keypoints", "obb")  # type: ignore[assignment]
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -224,7 +225,7 @@ def _plain(image: Any, path: str, names: Any, boxes: Any, masks: Any, speed: Any
 
 
 def _at_the_edge(boxes_xyxy: NDArray[np.float32], size_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """Return boxes as ultralytics' FastSAM has them: nearly at the image's edge is at it, nearly all is all."""
+    """Return boxes as ultralytics' FastSAM: what ends near the image's edge ends there; nearly all is all."""
     height, width = size_hw
     boxes = boxes_xyxy.copy()
     boxes[:, :2][boxes[:, :2] < _NEAR_EDGE_PX] = 0

@@ -40,10 +40,10 @@ def frames_of(source: Any, *, bgr: bool) -> Iterator[Frame]:
         yield from (array_frame(array, bgr=bgr) for array in arrays)
     elif isinstance(source, (str, int)) and _is_live(source):
         yield from _live_frames(source)
-    elif isinstance(source, (str, bytes, Path, Image.Image, Frame)) or not isinstance(source, Iterable):
+    elif isinstance(source, (str, bytes, Path, Image.Image, Frame)) or hasattr(source, "read"):
         yield from open_frames(source)
-    elif hasattr(source, "read"):
-        yield read_frame(source)
+    elif not isinstance(source, Iterable):
+        yield read_frame(source)  # says what is wrong with it
     else:
         for part in source:
             yield from frames_of(part, bgr=bgr)

@@ -139,14 +139,10 @@ class SAM2ImagePredictor:
             raise PromptError(
                 f"predict: expected prompts about the same objects, got {sorted(counts)} of them"
             )
-        rows = [
-            self._one.predict(
-                *(None if column is None else column[k] for column in columns),
-                multimask_output,
-                return_logits,
-            )
-            for k in range(max(counts, default=1))
-        ]
+        rows = []
+        for k in range(max(counts, default=1)):
+            coords, labels, one_box, drawn = (None if column is None else column[k] for column in columns)
+            rows.append(self._one.predict(coords, labels, one_box, drawn, multimask_output, return_logits))
         found = [np.stack([row[part] for row in rows]).astype(np.float32) for part in range(3)]
         first, second, third = found if len(rows) > 1 else [stack[0] for stack in found]
         return first, second, third
@@ -178,8 +174,10 @@ class SAM2ImagePredictor:
         found: tuple[list[FloatArray], list[FloatArray], list[FloatArray]] = ([], [], [])
         for k, token in enumerate(self._batch):
             self._one.features = token
-            prompts = [None if column is None else column[k] for column in columns]
-            answer = self.predict(*prompts, multimask_output, return_logits, normalize_coords)
+            coords, labels, box, drawn = (None if column is None else column[k] for column in columns)
+            answer = self.predict(
+                coords, labels, box, drawn, multimask_output, return_logits, normalize_coords
+            )
             for part, value in zip(found, answer, strict=True):
                 part.append(value)
         self._one.reset_image()

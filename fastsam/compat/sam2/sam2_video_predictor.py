@@ -52,14 +52,14 @@ class InferenceState(dict[str, Any]):
         """Forget prompts, objects and masks."""
         self["obj_ids"].clear()
         for known in (self.prompts, self.outputs, self.sessions):
-            known.clear()  # type: ignore[attr-defined]
+            known.clear()
 
 
 class SAM2VideoPredictor:
     """SAM 2's video predictor over this package's tracker.
 
-    Differences from SAM 2's: a prompt's answer is chosen from the masks of its frame; logits are 10 inside and
-    -10 outside. Objects that are lost have empty masks until they are found again.
+    Differences from SAM 2's: a prompt's answer is chosen from the masks of its frame; logits are 10 inside
+    and -10 outside. Objects that are lost have empty masks until they are found again.
 
     Args:
         model: what ``build_sam2`` gives, a :class:`fastsam.FastSAM`, or a checkpoint's path or name.
@@ -99,7 +99,7 @@ class SAM2VideoPredictor:
         offload_state_to_cpu: bool = False,
         async_loading_frames: bool = False,
     ) -> InferenceState:
-        """Open a video: a folder of images, a video file, or a list of RGB arrays. It is not loaded as a whole.
+        """Open a video: a folder of images, a video file, or a list of RGB arrays; it is read bit by bit.
 
         Raises:
             ImageError: there is no such video, or it has no frame.
@@ -150,15 +150,15 @@ class SAM2VideoPredictor:
         fresh = _Clicks() if clear_old_points else kept
         sides = np.array([1, 1] if normalize_coords else state.clip.size_hw[::-1], np.float64)
         if points is not None:
-            coords = np.asarray(as_array(points), np.float64).reshape(-1, 2) * sides
-            marks = np.ones(len(coords)) if labels is None else np.asarray(as_array(labels)).reshape(-1)
-            fresh.coords = np.concatenate([fresh.coords, coords])
-            fresh.labels = np.concatenate([fresh.labels, marks])
+            more = np.asarray(as_array(points), np.float64).reshape(-1, 2) * sides
+            marked = np.ones(len(more)) if labels is None else np.asarray(as_array(labels)).reshape(-1)
+            fresh.coords = np.concatenate([fresh.coords, more])
+            fresh.labels = np.concatenate([fresh.labels, marked])
         if box is not None:
             fresh.box = np.asarray(as_array(box), np.float64).reshape(-1) * np.tile(sides, 2)
         session = self._session(state, frame_idx)
-        given = (fresh.coords, fresh.labels) if len(fresh.coords) else (None, None)
-        fresh.mask = answer(session, *given, fresh.box, multimask=False).masks[0]
+        coords, marks = (fresh.coords, fresh.labels) if len(fresh.coords) else (None, None)
+        fresh.mask = answer(session, coords, marks, fresh.box, multimask=False).masks[0]
         return self._noted(state, frame_idx, obj_id, fresh)
 
     add_new_points = add_new_points_or_box
@@ -260,11 +260,13 @@ class SAM2VideoPredictor:
             for k, frame in enumerate(frames):
                 index = frame.index
                 tracked = tracking.step(core.open(frame, conf=conf, quality=False))
-                given = {obj_id: clicks.mask for obj_id, clicks in state.prompts.get(index, {}).items()}
+                given: dict[Hashable, BoolArray] = {}
                 if k == 0:  # what an earlier pass found here goes on from here
-                    known = state.outputs.get(index, {})
-                    given = {obj_id: decode_rle(rle) for obj_id, rle in known.items()} | given
-                given = {obj_id: mask for obj_id, mask in given.items() if mask is not None and mask.any()}
+                    given = {obj_id: decode_rle(rle) for obj_id, rle in state.outputs.get(index, {}).items()}
+                for obj_id, clicks in state.prompts.get(index, {}).items():
+                    if clicks.mask is not None:
+                        given[obj_id] = clicks.mask
+                given = {obj_id: mask for obj_id, mask in given.items() if mask.any()}
                 followed = {obj_id: tracked.mask(numbers[obj_id]) for obj_id in numbers} if k else {}
                 for obj_id, mask in given.items():
                     tracking.follow(mask, numbers[obj_id])

@@ -36,14 +36,14 @@ _LEAST_CONF = 0.01  # of the network, however low the thresholds
 class SamAutomaticMaskGenerator:
     """SAM's ``SamAutomaticMaskGenerator``: everything in an image, as a list of records.
 
-    Thresholds and scores are on SAM's scale (:mod:`fastsam.compat.segment_anything.scale`), so SAM's defaults keep
-    about the masks that the weights' own options give, and lower ones more. A segmenter without a network
-    keeps its own scores, and no threshold is its default.
+    Thresholds and scores are on SAM's scale (:mod:`fastsam.compat.segment_anything.scale`), so SAM's
+    defaults keep about the masks that the weights' own options give, and lower ones more. A segmenter
+    without a network keeps its own scores, and no threshold is its default.
 
     Args:
         model: what ``sam_model_registry`` gives, a :class:`fastsam.FastSAM`, or a checkpoint's path or name.
-        points_per_side, point_grids, crop_n_points_downscale_factor: no effect, there is no grid of points; where
-            they are not SAM's defaults, one warning names them.
+        points_per_side, point_grids, crop_n_points_downscale_factor: no effect, there is no grid of points;
+            where they are not SAM's defaults, one warning names them.
         points_per_batch: no effect.
         pred_iou_thresh: least ``predicted_iou``; .88 by default.
         stability_score_thresh: least ``stability_score``; .95 by default.
@@ -127,9 +127,9 @@ class SamAutomaticMaskGenerator:
         """Return one record a mask, best ``predicted_iou`` first; an image without masks gives ``[]``.
 
         Keys: ``segmentation``; ``area`` in pixels; ``bbox``, the XYWH of the mask's pixels;
-        ``predicted_iou``, the mask's score: how well it should fit, or the confidence where the weights cannot
-        tell; ``point_coords``, the pixel farthest from the mask's edge (nothing was clicked); ``stability_score``,
-        measured on the logits before islands and holes are removed (see
+        ``predicted_iou``, the mask's score: how well it should fit, or the confidence where the weights
+        cannot tell; ``point_coords``, the pixel farthest from the mask's edge (nothing was clicked);
+        ``stability_score``, measured on the logits before islands and holes are removed (see
         :meth:`fastsam.MaskSet.stability_scores`); ``crop_box``, the crop that it was found in as XYWH, the
         whole image for what was joined of several. Masks without a pixel are left out. Where the thresholds
         leave nothing of what was found, a warning says what they would have to be.

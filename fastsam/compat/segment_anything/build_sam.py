@@ -24,8 +24,8 @@ def build_sam(checkpoint: str | Path | FastSAM | None = None, **_: Any) -> Sam:
     """Return a model that answers like SAM's.
 
     Args:
-        checkpoint: a YOLO segmentation checkpoint's path or name, or a :class:`fastsam.FastSAM`. One of SAM's own
-            files gets a warning, and the embedded weights answer.
+        checkpoint: a YOLO segmentation checkpoint's path or name, or a :class:`fastsam.FastSAM`. One of
+            SAM's own files gets a warning, and the embedded weights answer.
 
     Raises:
         WeightsError: the weights cannot be had or used.

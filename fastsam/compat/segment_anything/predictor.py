@@ -100,7 +100,7 @@ class SamPredictor:
     def features(self, token: Features | None) -> None:
         if token is not None and not isinstance(token, Features):
             raise ConfigError(
-                "features: expected what a predictor's `features` gave (SAM's embeddings have no meaning here), "
+                "features: expected what a predictor's `features` gave (SAM's embeddings mean nothing here), "
                 f"got {type(token).__name__}"
             )
         self._session = None if token is None else token.session
@@ -201,9 +201,10 @@ class SamPredictor:
 
         Returns:
             (C, H, W) masks, best first; (C,) how well each answers the prompts, on SAM's scale
-            (:mod:`fastsam.compat.segment_anything.scale`); (C, 256, 256) the masks as logits, area-averaged in
-            SAM's frame (longer side 256, padded right and below). As in SAM, C is 3 with
-            ``multimask_output``, else 1: where fewer masks answer, the rest are empty masks with the score 0.
+            (:mod:`fastsam.compat.segment_anything.scale`); (C, 256, 256) the masks as logits, area-averaged
+            in SAM's frame (longer side 256, padded right and below). As in SAM, C is 3 with
+            ``multimask_output``, else 1: where fewer masks answer, the rest are empty masks with the score
+            0.
 
         Raises:
             NoImageError: no image is set.
@@ -258,14 +259,10 @@ class SamPredictor:
             raise PromptError(
                 f"predict_torch: expected prompts about the same objects, got {counts or 'none'}"
             )
-        rows = [
-            self.predict(
-                *(None if column is None else column[k] for column in columns),
-                multimask_output,
-                return_logits,
-            )
-            for k in range(counts.pop())
-        ]
+        rows = []
+        for k in range(counts.pop()):
+            coords, labels, box, drawn = (None if column is None else column[k] for column in columns)
+            rows.append(self.predict(coords, labels, box, drawn, multimask_output, return_logits))
         count, device = 3 if multimask_output else 1, self.device
         masks = np.array([row[0] for row in rows], np.float32 if return_logits else bool)
         scores = np.array([row[1] for row in rows], np.float32)

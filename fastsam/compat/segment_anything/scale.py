@@ -1,10 +1,10 @@
 """This package's scores on SAM's scale: monotone maps, fitted for each network.
 
-SAM's predicted IoU and stability of a mask that is worth keeping are above its thresholds, .88 and .95; those of
-a YOLO network lie elsewhere, differently for each. The maps put them where SAM's thresholds mean what they mean
-there: at .88 and .95 about those masks stay that the network's own options keep, .95 and .97 halve them. They
-are fitted on photographs that come with the packages that this one needs, at the first use of a network, and
-kept in the cache folder.
+SAM's predicted IoU and stability of a mask that is worth keeping are above its thresholds, .88 and .95;
+those of a YOLO network lie elsewhere, differently for each. The maps put them where SAM's thresholds mean
+what they mean there: at .88 and .95 about those masks stay that the network's own options keep, .95 and .97
+halve them. They are fitted on photographs that come with the packages that this one needs, at the first use
+of a network, and kept in the cache folder.
 
 What SAM itself keeps on those photographs was not measured: only the meaning of its defaults is taken over.
 """

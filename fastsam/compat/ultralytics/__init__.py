@@ -1,8 +1,8 @@
 """ultralytics' call shapes over this package: a script changes one word.
 
-``from fastsam.compat.ultralytics import FastSAM, SAM`` instead of ``from ultralytics import FastSAM, SAM``; the
-submodules ``models.fastsam`` and ``models.sam`` are here too. Any other name (``YOLO``, ``ASSETS``, ...) is
-ultralytics' own.
+``from fastsam.compat.ultralytics import FastSAM, SAM`` instead of ``from ultralytics import FastSAM, SAM``;
+the submodules ``models.fastsam`` and ``models.sam`` are here too. Any other name (``YOLO``, ``ASSETS``,
+...) is ultralytics' own.
 """
 
 from __future__ import annotations

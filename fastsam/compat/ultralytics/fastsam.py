@@ -32,22 +32,23 @@ _KEYWORDS = (
 
 
 class FastSAM(CalledModel):
-    """ultralytics' ``FastSAM``: ``model(source, bboxes=..., points=..., labels=..., texts=...)`` -> ``Results``.
+    """ultralytics' ``FastSAM``: ``model(source, bboxes=..., points=..., texts=...)`` returns ``Results``.
 
-    Results are ultralytics' own, with equal masks for equal weights; arrays are BGR, as ultralytics documents.
+    Results are ultralytics' own class, with equal masks for equal weights. Arrays are BGR, as there.
 
     Args:
         model: a checkpoint's path, a name of the weights table, None for the embedded default, or a
             :class:`fastsam.FastSAM`.
         text_model: what answers ``texts``, as in :class:`fastsam.FastSAM`.
-        rules: whose prompts: ``"theirs"`` (:mod:`fastsam.compat.ultralytics.rules`), with the network's own masks
-            and confidences and, for weights that are named, ultralytics' defaults (``conf`` .25, ``iou`` .7,
-            ``imgsz`` 640); ``"ours"``: refined masks, scored by quality, chosen as :class:`fastsam.Box`,
-            :class:`fastsam.Points` and :class:`fastsam.Text` choose, with the weights' own defaults.
+        rules: whose prompts: ``"theirs"`` (:mod:`fastsam.compat.ultralytics.rules`), with the network's own
+            masks and confidences and, for weights that are named, ultralytics' defaults (``conf`` .25,
+            ``iou`` .7, ``imgsz`` 640); ``"ours"``: refined masks, scored by quality, chosen as
+            :class:`fastsam.Box`, :class:`fastsam.Points` and :class:`fastsam.Text` choose, with the
+            weights' own defaults.
 
-    Differences from ultralytics': without ``retina_masks=False`` masks have the size of the image; there is one
-    class, whatever the checkpoint has; texts are answered by the text-image model of this package; a file that
-    cannot be read is an error.
+    Differences from ultralytics': without ``retina_masks=False`` masks have the size of the image; there is
+    one class, whatever the checkpoint has; texts are answered by the text-image model of this package; a
+    file that cannot be read is an error.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -161,7 +162,12 @@ class FastSAM(CalledModel):
             stream: yield the results one by one instead of a list.
             persist: go on with the objects of the last call.
             conf: least confidence; .1 by default, as in ultralytics.
-            iou, imgsz, max_det, device, save, show: as in a call.
+            iou: NMS threshold.
+            imgsz: the network's input: a side, or (height, width).
+            max_det: most masks.
+            device: where the network runs.
+            save: also write each result's ``plot``.
+            show: also show it in a window.
             tracker: accepted for old code; there is one tracker.
             others: as in a call.
 

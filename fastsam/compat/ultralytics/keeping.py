@@ -41,9 +41,9 @@ class Keeper:
                 result.save(str(target))
             except OSError as error:
                 raise ExportError(f"save: {target} cannot be written ({error.strerror or error})") from error
-            result.save_dir = str(folder)
+            result.save_dir = str(folder)  # type: ignore[assignment]
         if self._show:
-            result.show()
+            result.show()  # type: ignore[no-untyped-call]
         return result
 
     def _made_folder(self) -> Path:

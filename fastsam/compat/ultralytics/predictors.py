@@ -1,4 +1,4 @@
-"""ultralytics' predictors: ``FastSAMPredictor`` and SAM's ``Predictor``, which find once and are asked often."""
+"""ultralytics' ``FastSAMPredictor`` and SAM's ``Predictor``: they find once and are asked often."""
 
 from __future__ import annotations
 

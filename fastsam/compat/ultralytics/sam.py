@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 __all__ = ["SAM", "answered"]
 
 _KEYWORDS = (
-    "bboxes", "conf", "device", "imgsz", "iou", "labels", "masks", "max_det", "multimask_output", "points", "save",
-    "show", "stream",
+    "bboxes", "conf", "device", "imgsz", "iou", "labels", "masks", "max_det", "multimask_output", "points",
+    "save", "show", "stream",
 )  # fmt: skip
 
 
 class SAM(CalledModel):
     """ultralytics' ``SAM``: ``model(source, bboxes=..., points=..., labels=...)`` -> ``Results``.
 
-    Row k answers prompt k, also where nothing does: an empty mask, score 0. Without prompts all masks come. Scores are
-    on SAM's scale (:mod:`fastsam.compat.segment_anything.scale`). Arrays are BGR.
+    Row k answers prompt k, also where nothing does: an empty mask, score 0. Without prompts all masks come.
+    Scores are on SAM's scale (:mod:`fastsam.compat.segment_anything.scale`). Arrays are BGR.
 
     Args:
-        model: a YOLO segmentation checkpoint's path or name, or a :class:`fastsam.FastSAM`. One of SAM's files
-            (``"sam_b.pt"``, ``"mobile_sam.pt"``, ``"sam2_t.pt"``) gets a warning, and the embedded weights answer.
+        model: a YOLO segmentation checkpoint's path or name, or a :class:`fastsam.FastSAM`. One of SAM's
+            files (``"sam_b.pt"``, ``"mobile_sam.pt"``, ``"sam2_t.pt"``) gets a warning, and the embedded
+            weights answer.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -78,8 +79,13 @@ class SAM(CalledModel):
             masks: (H, W) or (n, H, W) drawn masks, of the image's size.
             multimask_output: three answers an object instead of one.
             conf: without prompts, least score; answers to prompts always stay, so that their rows fit.
-            imgsz: the network's input, for weights that were named; SAM's own size says nothing of the embedded ones.
-            iou, max_det, device, save, show: as there.
+            imgsz: the network's input, for weights that were named; SAM's own size says nothing of the
+                embedded ones.
+            iou: NMS threshold.
+            max_det: most masks.
+            device: where the network runs.
+            save: also write each result's ``plot``.
+            show: also show it in a window.
             others: ultralytics' other keywords, where they do not change what is found.
 
         Raises:

@@ -16,14 +16,14 @@ __all__ = ["exported", "their_model"]
 def their_model(checkpoint: Path) -> Iterator[Any]:
     """Yield ultralytics' ``FastSAM`` of a checkpoint.
 
-    ultralytics runs what is pickled in the files that it loads. It gets a copy that this process wrote, of the
-    network alone; nothing else of the file reaches it.
+    ultralytics runs what is pickled in the files that it loads. It gets a copy that this process wrote, of
+    the network alone; nothing else of the file reaches it.
 
     Raises:
         CheckpointError: the file is no usable checkpoint.
     """
     import torch
-    from ultralytics import FastSAM
+    from ultralytics.models.fastsam import FastSAM
 
     from fastsam.weights.checkpoint import load_checkpoint, network_of
 

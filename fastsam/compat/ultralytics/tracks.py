@@ -15,7 +15,7 @@ __all__ = ["Tracks"]
 
 
 class Tracks:
-    """Gives the masks of one video ids; frames come one after the other, in as many calls as the caller likes."""
+    """Gives the masks of one video ids; its frames come in order, in as many calls as the caller likes."""
 
     def __init__(self) -> None:
         self._tracking = Tracking()

@@ -106,12 +106,14 @@ class Sam:
         """Answer several images with their prompts, as SAM's forward does.
 
         Args:
-            batched_input: dicts of ``image`` (3, H, W), scaled by ``ResizeLongestSide``, ``original_size``, and
-                any of ``point_coords``, ``point_labels``, ``boxes``, ``mask_inputs`` in the scaled frame.
+            batched_input: dicts of ``image`` (3, H, W), scaled by ``ResizeLongestSide``, ``original_size``,
+                and any of ``point_coords``, ``point_labels``, ``boxes``, ``mask_inputs`` in the scaled
+                frame.
             multimask_output: three answers a prompt instead of one.
 
         Returns:
-            dicts of ``masks`` (B, C, H, W) bool, ``iou_predictions`` (B, C), ``low_res_logits`` (B, C, 256, 256).
+            dicts of ``masks`` (B, C, H, W) bool, ``iou_predictions`` (B, C), ``low_res_logits`` (B, C, 256,
+            256).
 
         Raises:
             PromptError: a prompt does not fit.

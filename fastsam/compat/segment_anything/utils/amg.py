@@ -31,7 +31,7 @@ __all__ = [
 
 
 def batched_mask_to_box(masks: Any) -> Any:
-    """Return the (..., 4) xyxy boxes of (..., H, W) boolean tensors, last pixels included; zeros for empty ones."""
+    """Return (..., 4) xyxy boxes of (..., H, W) boolean masks, last pixels included; zeros for empty ones."""
     import torch
 
     shape = masks.shape
@@ -104,7 +104,7 @@ def remove_small_regions(
     if mode not in ("holes", "islands"):
         raise InputError(f"mode: expected 'holes' or 'islands', got {mode!r}")
     looked_for = np.asarray(mask, bool) ^ (mode == "holes")
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(looked_for.astype(np.uint8), connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(looked_for.astype(np.uint8), connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
     small = areas < area_thresh
     if not small.any():

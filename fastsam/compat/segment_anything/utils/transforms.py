@@ -52,7 +52,8 @@ class ResizeLongestSide:
 
     def apply_coords(self, coords: NDArray[Any], original_size: Sequence[int]) -> NDArray[np.float64]:
         """Return (..., 2) points, scaled."""
-        return np.asarray(coords, np.float64) * np.array(self._factors(original_size))
+        scaled: NDArray[np.float64] = np.asarray(coords, np.float64) * np.array(self._factors(original_size))
+        return scaled
 
     def apply_boxes(self, boxes: NDArray[Any], original_size: Sequence[int]) -> NDArray[np.float64]:
         """Return (B, 4) boxes, scaled."""
@@ -71,4 +72,5 @@ class ResizeLongestSide:
 
     def undone(self, coords: NDArray[Any], original_size: Sequence[int]) -> NDArray[np.float64]:
         """Return scaled (..., 2) points in pixels of the original image."""
-        return np.asarray(coords, np.float64) / np.array(self._factors(original_size))
+        pixels: NDArray[np.float64] = np.asarray(coords, np.float64) / np.array(self._factors(original_size))
+        return pixels
