@@ -64,7 +64,7 @@ class FastSAM(CalledModel):
         text_model: str | Path | Encoder | None = None,
         bgr: bool = False,
     ) -> None:
-        super().__init__("FastSAM-x" if str(model) == "FastSAM.pt" else model, text_model, bgr=bgr)
+        super().__init__(model, text_model, bgr=bgr)
 
     def __call__(
         self,
@@ -147,6 +147,7 @@ class FastSAMPrompt:
                 "make one FastSAMPrompt an image: FastSAMPrompt(image, results[0])"
             )
         self.results, self.device = found, device
+        self._img: NDArray[np.uint8] | None = None
         self._session = found[0].asked_session()
         self._frame = self._session.frame if image is None else read_frame(image)
         if self._frame.size_hw != self._session.frame.size_hw:
@@ -156,7 +157,9 @@ class FastSAMPrompt:
     @property
     def img(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 image, channels in the order of the image that was given; RGB of a file."""
-        return self._frame.rgb
+        if self._img is None:
+            self._img = self._frame.rgb.copy()  # the caller's own: old code draws on it
+        return self._img
 
     def everything_prompt(self) -> Any:
         """Return all masks as an (N, H, W) float32 tensor of 0 and 1, best first; the caller's own copy."""

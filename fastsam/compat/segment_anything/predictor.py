@@ -184,6 +184,9 @@ class SamPredictor:
         mask_input: Any = None,
         multimask_output: bool = True,
         return_logits: bool = False,
+        *,
+        num_multimask_outputs: int | None = None,
+        hq_token_only: bool = False,
     ) -> tuple[NDArray[Any], FloatArray, FloatArray]:
         """Return the masks that the prompts mean, about one object.
 
@@ -198,6 +201,8 @@ class SamPredictor:
                 asks for nothing, as the logits of an empty answer.
             multimask_output: three answers (whole, part, subpart, where a click is ambiguous) instead of one.
             return_logits: masks as float32, 10 inside and -10 outside: they have no soft edges.
+            num_multimask_outputs: MobileSAM's way to say it: more than 1 is ``multimask_output``.
+            hq_token_only: accepted for code of SAM-HQ.
 
         Returns:
             (C, H, W) masks, best first; (C,) how well each answers the prompts, on SAM's scale
@@ -211,6 +216,8 @@ class SamPredictor:
             PromptError: there is no prompt, or one does not fit the image.
         """
         session = self._seen("predict")
+        if num_multimask_outputs is not None:
+            multimask_output = num_multimask_outputs > 1
         prompts = (point_coords, point_labels, box, mask_input)
         found = answer(session, *prompts, multimask=multimask_output)
         low_res = np.stack([to_low_res(mask) for mask in found.masks])
@@ -221,12 +228,15 @@ class SamPredictor:
 
     def predict_torch(
         self,
-        point_coords: Any,
-        point_labels: Any,
+        point_coords: Any = None,
+        point_labels: Any = None,
         boxes: Any = None,
         mask_input: Any = None,
         multimask_output: bool = True,
         return_logits: bool = False,
+        *,
+        num_multimask_outputs: int | None = None,
+        hq_token_only: bool = False,
     ) -> tuple[Any, Any, Any]:
         """Return the answers about several objects; row k answers prompt k.
 
@@ -237,6 +247,8 @@ class SamPredictor:
             mask_input: (B, 1, 256, 256).
             multimask_output: three answers a prompt instead of one.
             return_logits: as in :meth:`predict`.
+            num_multimask_outputs: as there.
+            hq_token_only: as there.
 
         Returns:
             (B, C, H, W) bool, (B, C) and (B, C, 256, 256) float32 tensors on :attr:`device`.
@@ -247,6 +259,8 @@ class SamPredictor:
         import torch
 
         session = self._seen("predict_torch")
+        if num_multimask_outputs is not None:
+            multimask_output = num_multimask_outputs > 1
         size_hw = session.frame.size_hw
         columns = [
             self._undone(point_coords, size_hw, (3, 2), "point_coords: expected (B, P, 2)"),

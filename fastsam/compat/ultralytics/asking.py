@@ -30,7 +30,7 @@ def prompted(result: Results, asked: Asked, *, ours: bool) -> Results:
     Raises:
         PromptError: a prompt has another form.
     """
-    if all(value is None for value in asked):
+    if asked.bboxes is None and asked.points is None and asked.texts is None:
         return result
     if not ours:
         rows = chosen_rows(result.mask_set, result.features, *asked)

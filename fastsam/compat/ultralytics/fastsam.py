@@ -64,7 +64,7 @@ class FastSAM(CalledModel):
     ) -> None:
         if rules not in ("theirs", "ours"):
             raise ConfigError(f"rules: expected 'theirs' or 'ours', got {rules!r}")
-        super().__init__("FastSAM-x" if str(model) == "FastSAM.pt" else model, text_model, bgr=True)
+        super().__init__(model, text_model, bgr=True)
         self.rules: Rules = rules
         self._tracks: Tracks | None = None
 

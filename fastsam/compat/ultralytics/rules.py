@@ -40,7 +40,8 @@ def chosen_rows(
         features: gives the masks as a text-image model sees them; called for texts only.
         bboxes: one xyxy box or (n, 4), pixels; cut to the image and to whole pixels.
         points: (x, y) or (n, 2), pixels; moved into the image.
-        labels: a number or (n,), 1 foreground, 0 background; all foreground by default.
+        labels: a number or (n,), 1 foreground, 0 background; all foreground by default. Without points
+            they say nothing.
         texts: a phrase or several.
 
     Raises:
@@ -53,8 +54,6 @@ def chosen_rows(
         coords, marks = points_and_labels(points, labels)
         if len(masks):
             kept |= _by_points(masks, coords, marks)
-    elif labels is not None:
-        raise PromptError("labels: expected points with them, got labels alone")
     if texts is not None:
         phrases = text_list(texts)
         if len(masks):

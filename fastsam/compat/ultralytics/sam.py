@@ -147,7 +147,9 @@ def answered(
     from fastsam.compat.results import Results
 
     scale = scale_of(core)
-    if all(prompt is None for prompt in prompts):
+    bboxes, points, _, drawn_masks = prompts
+    asked = not all(prompt is None for prompt in (bboxes, points, drawn_masks))  # labels alone ask nothing
+    if not asked:
         found = session.everything().masks
         scored = MaskSet(found.size_hw, found.boxes_xyxy, scale.put("quality", found.scores), found.store)
         masks = scored[scored.scores >= least]
@@ -164,7 +166,7 @@ def answered(
         masks,
         path=shown_path(session.frame, number),
         mask_kind="bool",
-        keep_empty=any(prompt is not None for prompt in prompts),
+        keep_empty=asked,
         names={k: str(k) for k in range(count)},
         classes=np.arange(count),
     )
@@ -183,8 +185,6 @@ def _by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[
                 f"labels: expected one for each point, {coords.shape[:2]}, got shape {marks.shape}"
             )
         marks = marks.reshape(coords.shape[:2])
-    elif labels is not None:
-        raise PromptError("labels: expected points with them, got labels alone")
     drawn = None
     if masks is not None:
         stack = np.asarray(as_array(masks))
