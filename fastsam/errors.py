@@ -9,6 +9,7 @@ The tree::
                 VideoError                a video has no frame, or a camera or stream is lost
                     FrameTooLargeError    a video's frames have more pixels than the limit
             PromptError                   a prompt does not fit the image or contradicts itself
+                NoImageError (RuntimeError)   there is no image yet that a prompt could be about
             RecordError                   parallel arrays of a record do not fit together
             ConfigError                   an option is outside its range
             DatasetError                  a dataset folder is not what it should be
@@ -51,6 +52,7 @@ __all__ = [
     "ImageTooLargeError",
     "InputError",
     "MissingPackageError",
+    "NoImageError",
     "PromptError",
     "RecordError",
     "TrainingError",
@@ -127,6 +129,10 @@ class FrameTooLargeError(ImageTooLargeError, VideoError):
 
 class PromptError(InputError):
     """A prompt does not fit the image, or contradicts itself."""
+
+
+class NoImageError(PromptError, RuntimeError):
+    """There is no image yet that a prompt could be about."""
 
 
 class RecordError(InputError):

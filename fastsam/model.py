@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from fastsam.config import SegmentConfig, VideoConfig
@@ -151,6 +151,18 @@ class FastSAM:
     def __reduce__(self) -> Any:
         """Send what the model was made from, without ``on_tile`` and ``progress``."""
         return self._recipe.open, ()
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Say what to call instead: old code calls models of the same name.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "FastSAM()(image): expected model.open(image), which gives a session to select from; code made "
+            "for CASIA's FastSAM says `from fastsam.compat import FastSAM, FastSAMPrompt`, for ultralytics' "
+            "`from fastsam.compat.ultralytics import FastSAM` (docs/moving-over.md)"
+        )
 
     def segment_config(self, **options: Any) -> SegmentConfig:
         """Return the weights' own options of segmenting with some of them changed.
