@@ -295,7 +295,7 @@ def _clicked(stream: Stream, event: Event, new_id: int) -> Iterable[int]:
         if event.kind == "add":
             return stream.select(None, Points([(event.x, event.y)]), object_id=new_id)
         for object_id in () if now is None else now.ids.tolist():
-            if now is not None and now.mask(object_id)[int(event.y), int(event.x)]:
+            if now is not None and now.mask_of(object_id)[int(event.y), int(event.x)]:
                 stream.remove(object_id)
                 break
     except PromptError as error:  # a click beside everything is no reason to end

@@ -24,6 +24,7 @@ from fastsam.prompts.spec import CropStyle, Prompt, Text, asks
 from fastsam.prompts.text.crops import MOST_PX, crop_picture
 from fastsam.prompts.text.encoder import Encoder
 from fastsam.prompts.text.vocabulary import background, share_a_word, templates
+from fastsam.prompts.wording import counted
 
 __all__ = [
     "NO_FEATURES",
@@ -357,12 +358,11 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         rows += [(row, number) for row in ranked_rows(masks, likely) if chosen[row]]
         best = likely.max(initial=0)
         if chosen.any():
-            count = np.count_nonzero(chosen)
-            notes.append(f"text {text!r}: {count} mask{'s' * int(count != 1)}, best score {best:.2f}")
+            notes.append(f"{text!r}: {counted(np.count_nonzero(chosen), 'mask')}, best score {best:.2f}")
         elif len(masks):
-            notes.append(f"text {text!r}: absent, best score {best:.2f} is under {prompt.threshold:g}")
+            notes.append(f"{text!r}: not found, best score {best:.2f} is below {prompt.threshold:g}")
         else:
-            notes.append(f"text {text!r}: no masks")
+            notes.append(f"{text!r}: no masks to choose from")
     rows.sort(key=lambda pair: -values[pair[1], pair[0]])  # stable: equals stay in the order of the ranking
     return Selection.of(
         masks,
@@ -370,4 +370,5 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         [values[number, row] for row, number in rows],
         "; ".join(notes),
         [number for _, number in rows],
+        [prompt.texts[number] for _, number in rows],
     )

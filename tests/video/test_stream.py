@@ -566,7 +566,7 @@ def test_everything_in_a_panned_photograph(model: FastSAM, tmp_path: Path) -> No
     first, last = found[0], found[-1]
     stay = [i for i in first.ids.tolist() if i in set(last.ids.tolist())]
     assert len(stay) >= 0.6 * len(first)
-    overlaps = [iou(_panned(first.mask(i), 5), last.mask(i)) for i in stay]
+    overlaps = [iou(_panned(first.mask_of(i), 5), last.mask_of(i)) for i in stay]
     assert np.median(overlaps) > 0.7
     assert np.mean(np.array(overlaps) > 0.3) > 0.85
 
@@ -591,7 +591,7 @@ def test_one_object_in_a_panned_photograph(model: FastSAM, every: int) -> None:
         stream.select(0, Box(masks.boxes_xyxy[chosen].tolist()))
         for frame, tracked in stream:
             assert tracked.ids.tolist() == [1]
-            assert iou(tracked.mask(1), _panned(mask, frame.index)) > 0.6
+            assert iou(tracked.mask_of(1), _panned(mask, frame.index)) > 0.6
     assert len(stream.objects[1].trail) == 6
     middles = np.array(stream.objects[1].trail)
     assert middles[-1, 1] < middles[0, 1], "the window goes right, so the object goes left"

@@ -20,7 +20,6 @@ from fastsam.page.video.clip import MAX_PIXELS, Clip, Limits
 from fastsam.page.video.state import Run, VideoVisitor, Wish
 from fastsam.video.read.reader import open_video
 from fastsam.video.stream import Stream
-from fastsam.video.track.persistent import stands
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.sinks import Sinks, open_sinks
 from fastsam.video.write.spool import SpooledFrame, read_frames
@@ -166,7 +165,7 @@ class _Run:
         )  # fmt: skip
         if known is None:
             return stream, self.wishes
-        prompts = [wish.prompt for wish in self.wishes if wish.done and stands(wish.prompt)]
+        prompts = [wish.prompt for wish in self.wishes if wish.done and wish.prompt.is_persistent]
         stream.resume(known.masks(), known.ids, known.labels, prompted=True, prompts=prompts)
         return stream, [wish for wish in self.wishes if not wish.done]
 

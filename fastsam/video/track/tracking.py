@@ -24,7 +24,7 @@ from fastsam.video.track.follow import Follower, Sight, pixels
 from fastsam.video.track.grid_frame import FloatArray, Scene, flow_between, follow_flow, shared_cells
 from fastsam.video.track.ids import MaskTracker
 from fastsam.video.track.object_log import ObjectLog
-from fastsam.video.track.persistent import Standing, stands
+from fastsam.video.track.persistent import Standing
 from fastsam.video.track.tracked import Tracked
 
 __all__ = ["Tracking", "View"]
@@ -180,7 +180,7 @@ class Tracking:
         now = self._now
         if now is None or now.scene is not self._scene:
             raise PromptError("select: expected a current frame whose masks are known (step)")
-        if stands(prompt):
+        if prompt.is_persistent:
             return self._stand(prompt, object_id, label)
         if isinstance(prompt, Points) and object_id in self._follower.objects and prompt.previous is None:
             prompt = self._corrected(prompt, object_id)
@@ -196,7 +196,8 @@ class Tracking:
             number = self._numbered(object_id)
             whole = group if isinstance(prompt, MaskLike) else answer.masks[row]
             self._follower.start(number, _union(whole), now.scene, now.ids)
-            self._labels[number] = label or self._labels.get(number, "")
+            said = label or (answer.labels[row] if answer.labels else "")
+            self._labels[number] = said or self._labels.get(number, "")
             made.append(number)
         self._only_prompted()
         self._refresh(dict.fromkeys(made, 1.0))
@@ -343,7 +344,7 @@ class Tracking:
 
     def _corrected(self, prompt: Points, object_id: int | None) -> Points:
         """Return points that change the mask that an object has now."""
-        mask = None if self._last is None or object_id is None else self._last.mask(object_id)
+        mask = None if self._last is None or object_id is None else self._last.mask_of(object_id)
         if mask is None or not mask.any() or len(prompt.objects) != 1:
             return prompt  # lost: the points say where it is
         clicks = prompt.objects[0]
