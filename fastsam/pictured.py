@@ -19,7 +19,7 @@ from fastsam.export.records import coco_record, mask_record
 from fastsam.images.drawing import cutout, overlay, save_image
 from fastsam.images.frame import Frame
 from fastsam.masks.rows import MaskRows
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.options import ExportOptions, RenderOptions
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Pictured(MaskRows):
         """Show :meth:`plot`: in the output of a notebook's cell, else in the system's viewer of images."""
         picture = Image.fromarray(self.plot(**options))
         if _in_notebook():
-            require("IPython.display", "show a picture in a notebook").display(picture)
+            with needed("IPython", "show a picture in a notebook"):
+                from IPython.display import display
+            display(picture)
         else:
             picture.show(title=self.frame.name)
 
@@ -139,7 +141,8 @@ class Pictured(MaskRows):
         Raises:
             MissingPackageError: supervision is not installed.
         """
-        supervision = require("supervision", "return detections")
+        with needed("supervision", "return detections"):
+            import supervision
         names = np.array([name or DEFAULT_LABEL for name in self.labels or ("",) * len(self)], dtype=np.str_)
         _, numbers = np.unique(names, return_inverse=True)
         return supervision.Detections(
