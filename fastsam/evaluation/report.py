@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.errors import InputError
-from fastsam.evaluation.shards import write_atomic
+from fastsam.files import write_bytes
 from fastsam.needed import needed
 
 __all__ = ["LABELS", "TEXT_LABELS", "VOS_LABELS", "clip_table", "save_json", "table"]
@@ -205,5 +205,5 @@ def save_json(results: Mapping[str, Any], path: str | Path) -> Path:
         text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise InputError(f"results: expected JSON values, with None for what is unknown ({error})") from error
-    write_atomic(Path(path), lambda stream: stream.write(text.encode()))
+    write_bytes(Path(path), text.encode())
     return Path(path)

@@ -8,7 +8,6 @@ larger than the file: no decompression bombs) and no name twice (so every reader
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import sys
@@ -17,7 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError, reason_of, translated
+from fastsam.errors import CheckpointError, UnsafeCheckpointError, reason_of, translated
+from fastsam.files import replacing_path
 from fastsam.needed import needed
 from fastsam.weights.allowed_names import TORCH_LAYERS, layer_classes
 from fastsam.weights.unpickle import DamagedPickleError, UnsafePickleError, unpickle
@@ -244,15 +244,5 @@ def save_checkpoint(content: dict[str, Any], target: Path) -> None:
     """
     with needed("torch", "write a checkpoint"):
         import torch
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_path(target, RuntimeError, what="checkpoint") as partial:  # torch's error for a full disk
         torch.save(content, partial)
-        os.replace(partial, target)
-    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
-        raise ExportError(
-            f"checkpoint {target}: cannot be written ({error}); "
-            "choose a folder that is writable and has space"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, reason_of
+from fastsam.errors import (
+    CheckpointError,
+    ChecksumError,
+    DownloadError,
+    ExportError,
+    UnknownWeightsError,
+    reason_of,
+)
+from fastsam.files import write_bytes
 from fastsam.weights.download import Progress, discard, exclusive, fetch, file_sha256
 from fastsam.weights.table import WeightsEntry, _find, embedded_path, local_path, table
 
@@ -109,7 +117,7 @@ def download(entry: WeightsEntry, progress: Progress | None = None) -> Path:
             _pin(entry, target, digest)
     except DownloadError as error:
         raise _by_hand(entry, target, str(error), error.status) from error
-    except OSError as error:
+    except (OSError, ExportError) as error:
         raise _by_hand(entry, target, f"cannot use the folder ({reason_of(error)})") from error
     return target
 
@@ -147,9 +155,7 @@ def _pin(entry: WeightsEntry, target: Path, digest: str) -> None:
     pin = _pin_file(target)
     if entry.sha256 or pin.exists():
         return
-    partial = pin.with_name(f"{pin.name}.part")
-    partial.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
-    os.replace(partial, pin)
+    write_bytes(pin, f"{digest}  {target.name}\n".encode())
 
 
 def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
