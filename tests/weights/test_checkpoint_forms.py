@@ -225,7 +225,7 @@ def test_images_of_other_channels(tmp_path: Path, channels: int) -> None:
         ("models.common\nConv", "YOLOv5 or YOLOv7"),
         (
             "ultralytics.models.yolo.model\nYOLO",
-            r'YOLO object, not a checkpoint; save it with model.save\("NEW.pt"\)',
+            r"YOLO object, not a checkpoint .*; save it with model.save",
         ),
         ("ultralytics.nn.modules.block\nOfTomorrow", "update them"),
         ("torch.nn.modules.rnn\nLSTM", "update them"),
@@ -285,9 +285,8 @@ def test_an_endless_value_is_cut_before_it_is_printed(tmp_path: Path) -> None:
 
 
 def test_a_file_says_its_input_size(tmp_path: Path) -> None:
-    assert TorchBackend(saved({"model": network(), "train_args": {"imgsz": 320}}, tmp_path)).defaults == {
-        "imgsz": 320
-    }
+    path = saved({"model": network(), "train_args": {"imgsz": 320}}, tmp_path)
+    assert TorchBackend(path).carried.defaults == {"imgsz": 320}
     for odd in ("640", [640, 480], -1, 10**9, None):
         found = TorchBackend(saved({"model": network(), "train_args": {"imgsz": odd}}, tmp_path))
         assert found.carried.defaults == {}
