@@ -32,7 +32,12 @@ _HEADER_AT_MOST = 100_000_000  # bytes, as the safetensors format says
 
 @dataclass(frozen=True)
 class ResolvedWeights:
-    """A local file, and its table entry if it was asked for by name."""
+    """A local file, and the table entry that it is of, if any.
+
+    Attributes:
+        path: the file.
+        entry: what it was asked for by; of a file by path the entry whose file it is called like.
+    """
 
     path: Path
     entry: WeightsEntry | None = None
@@ -68,7 +73,7 @@ def resolve(name_or_path: str | Path | None = None, *, progress: Progress | None
     asked = "default" if name_or_path is None else str(name_or_path)
     path = os.path.expanduser(asked)
     if asked != "default" and os.path.isfile(path):
-        return ResolvedWeights(Path(path))
+        return ResolvedWeights(Path(path), _find(os.path.basename(path)))
     entry = _find(asked)
     if entry is None:
         raise UnknownWeightsError(_unknown(asked, path))
@@ -159,7 +164,10 @@ def _pin(entry: WeightsEntry, target: Path, digest: str) -> None:
 
 
 def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
-    """Return the hash of ``path``, which is ``target`` or its part; a bad file is removed.
+    """Return the hash of ``path``, which is ``target`` or its part.
+
+    A bad part is removed. A bad target stays: somebody may have placed it there by hand, and without a
+    network nothing would bring it back.
 
     Raises:
         ChecksumError: the bytes are not the ones that the table, or the first download, says.
@@ -173,11 +181,17 @@ def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
         wanted, whose = pin.read_text(encoding="utf-8").split(" ")[0].strip(), str(pin)
     if wanted:
         if digest != wanted:
-            discard(path)
-            again = "" if entry.sha256 else f"; if the publisher has replaced the file, delete {pin} first"
+            if path != target:
+                discard(path)
+                advice = "it was removed, and the next call downloads it again"
+            else:
+                advice = (
+                    f"delete it, and the next call downloads it again; pass {path} itself to use it as it is"
+                )
+            if not entry.sha256:
+                advice += f"; if it is another release that you trust, delete {pin} instead"
             raise ChecksumError(
-                f"weights {entry.name}: {what} has sha256 {digest}, {whose} says {wanted}; "
-                f"it was removed, and the next call downloads it again{again}"
+                f"weights {entry.name}: {what} has sha256 {digest}, {whose} says {wanted}; {advice}"
             )
         return digest
     if problem := _archive_problem(path):
