@@ -42,7 +42,7 @@ app: $(VENV)/.installed
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m mkdocs build --strict --quiet
 
-# What is made from the code: the reference of the commands, and pictures.
+# What is made by code: the reference of the commands, and the pictures of docs/pictures/.
 pictures: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
 	for name in readme levels references tiling video; do \
