@@ -90,6 +90,7 @@ class Result(Selection):
         about = {
             "source": self.frame.source,
             "levels": self.level_names,
+            "rgb": self.frame.rgb,
             "labels": self.labels,
             **options,
         }

@@ -16,14 +16,14 @@ from fastsam.errors import ExportError, PromptError
 from fastsam.export import FORMATS
 from fastsam.masks.rle import decode_rle
 from fastsam.page.photo import steps
-from fastsam.page.photo.downloads import CHOICES, take_home
-from fastsam.page.photo.effects import View
-from fastsam.page.photo.state import Visit
+from fastsam.page.photo.downloads import CHOICES, write_download
+from fastsam.page.photo.effects import Effect
+from fastsam.page.photo.state import PhotoState
 from tests.page.setting import MASKS, OTHER, PHOTO, Page
 
 
 def taken(page: Page, what: str, folder: Path) -> Path:
-    return take_home(page.visitor.visit, what, folder)
+    return write_download(page.visitor.state, what, folder)
 
 
 @pytest.mark.parametrize("what", [name for _, name in CHOICES])
@@ -73,7 +73,7 @@ def test_cutouts_are_one_picture_a_mask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["cutout", "blur", "replace", "erase"])
 def test_a_view_is_saved_under_its_name(kind: Any, tmp_path: Path) -> None:
     page = Page()
-    steps.set_up(page.visitor, view=View(kind))
+    steps.set_up(page.visitor, view=Effect(kind))
     page.mark("point", (60, 30))
     path = taken(page, "view", tmp_path)
     assert path.name == f"astro_{kind}.png"
@@ -93,4 +93,4 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="gif"):
         taken(page, "gif", tmp_path)
     with pytest.raises(PromptError, match="Open a photo first"):
-        take_home(Visit(), "png", tmp_path)
+        write_download(PhotoState(), "png", tmp_path)

@@ -17,9 +17,9 @@ from fastsam.config import RenderConfig
 from fastsam.errors import ImageError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
-from fastsam.page.photo.effects import View
-from fastsam.page.photo.state import Mark, Visit, answer_of, prompt_of
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
+from fastsam.page.photo.effects import Effect
+from fastsam.page.photo.state import Mark, PhotoState, answer_of, prompt_of
+from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession
 from fastsam.prompts import AllOf, AnyOf, Box, ButNot, Points, Text
 from fastsam.session import Session
 from fastsam.testing import ColourWordEncoder
@@ -53,14 +53,14 @@ BOX = Mark("box", xy=((30, 4), (10, 40)))
     ],
 )
 def test_marks_become_a_prompt(marks: tuple[Mark, ...], wanted: Any) -> None:
-    assert prompt_of(Visit(marks=marks)) == wanted
+    assert prompt_of(PhotoState(marks=marks)) == wanted
 
 
 def test_prompts_combine_as_the_visitor_says() -> None:
     marks = (BOX, Mark("text", text="a dog"))
     both = (Box([10, 4, 30, 40]), Text("a dog"))
-    assert prompt_of(Visit(marks=marks, combine="any")) == AnyOf(both)
-    assert prompt_of(Visit(marks=marks, combine="all")) == AllOf(both)
+    assert prompt_of(PhotoState(marks=marks, combine="any")) == AnyOf(both)
+    assert prompt_of(PhotoState(marks=marks, combine="all")) == AllOf(both)
 
 
 # ---- a photo -------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def test_opening_a_photo_shows_everything() -> None:
 
 
 def test_a_photo_without_masks_says_so() -> None:
-    model, visitor = SharedModel(model=fixed(np.zeros((0, 60, 80), bool))), Visitor(Shelf(1 << 30))
+    model, visitor = SharedModel(model=fixed(np.zeros((0, 60, 80), bool))), PageSession(MemoryBudget(1 << 30))
     message = steps.open_photo(visitor, model, Frame(PHOTO), {})
     assert "0 masks. Lower conf" in message
 
@@ -88,16 +88,16 @@ def test_a_photo_without_masks_says_so() -> None:
 def test_another_photo_forgets_the_prompts_of_the_first() -> None:
     page = Page()
     page.mark("point", (60, 30))
-    before = page.visitor.visit.scene
+    before = page.visitor.state.scene
     page.opened(PHOTO)
     assert page.last["answer"]["marks"] == []
-    assert page.visitor.visit.scene != before
+    assert page.visitor.state.scene != before
 
 
 def test_what_was_meant_for_another_photo_is_answered_with_the_whole_scene() -> None:
     page = Page()
     steps.act(page.visitor, {"do": "mark", "kind": "point", "xy": [[1, 1]], "scene": "an older one"})
-    assert page.visitor.visit.marks == ()
+    assert page.visitor.state.marks == ()
     page.act("mark", scene="an older one", kind="point", xy=[[1, 1]])
     assert page.last["kind"] == "scene"
 
@@ -115,7 +115,7 @@ def test_clicks_add_and_subtract_and_are_taken_back() -> None:
     assert page.act("undo")["marks"] == cut[0]["marks"]
     page.act("clear")
     both = page.mark("point", (35, 45)), page.mark("point", (22, 24), sign="take")
-    pixels = answer_of(page.visitor.visit).result.masks.union()
+    pixels = answer_of(page.visitor.state).result.masks.union()
     np.testing.assert_array_equal(pixels, MASKS[WHOLE] & ~MASKS[PART])
     assert both[1]["masks"][0]["share"] == pytest.approx(pixels.mean(), abs=1e-5)
     cleared = page.act("clear")
@@ -192,7 +192,7 @@ def test_a_click_on_nothing_says_so() -> None:
 def test_clicks_on_the_edge_stay_inside(x: float, y: float) -> None:
     page = Page()
     page.mark("point", (x, y))
-    (mark,) = page.visitor.visit.marks
+    (mark,) = page.visitor.state.marks
     assert tuple(int(value) for value in mark.xy[0]) == ((79, 59) if x > 0 else (0, 0))
 
 
@@ -216,22 +216,22 @@ def test_clicks_on_the_edge_stay_inside(x: float, y: float) -> None:
 def test_what_the_browser_sends_is_checked(sent: dict[str, Any], told: str) -> None:
     page = Page()
     page.mark("point", (22, 24))
-    before = page.visitor.visit
+    before = page.visitor.state
     with pytest.raises(PromptError, match=told):
         steps.act(page.visitor, {"scene": before.scene, **sent})
-    assert page.visitor.visit is before  # what is refused leaves no trace
+    assert page.visitor.state is before  # what is refused leaves no trace
 
 
 def test_a_visit_has_at_most_so_many_prompts() -> None:
     page = Page()
     marks = tuple(point(1, 1) for _ in range(200))
-    page.visitor.act(lambda visit: Visit(session=visit.session, scene=visit.scene, marks=marks))
+    page.visitor.act(lambda state: PhotoState(session=state.session, scene=state.scene, marks=marks))
     with pytest.raises(PromptError, match="200 prompts already"):
         page.mark("point", (1, 1))
 
 
 def test_without_a_photo_there_is_nothing_to_do() -> None:
-    visitor = Visitor(Shelf(1 << 30))
+    visitor = PageSession(MemoryBudget(1 << 30))
     for do in ("mark", "undo", "clear", "level"):
         with pytest.raises(PromptError, match="Open a photo first"):
             steps.act(visitor, {"do": do, "scene": ""})
@@ -291,7 +291,7 @@ def test_clicks_do_not_wait_for_a_text_that_takes_its_time() -> None:
     assert page.mark("box", (50, 5), (70, 55))["rows"] == [OTHER]
     go_on.set()
     asking.join()
-    assert [mark.kind for mark in page.visitor.visit.marks] == ["box", "text"]
+    assert [mark.kind for mark in page.visitor.state.marks] == ["box", "text"]
 
 
 def test_names_for_a_photo_that_was_closed_meanwhile_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +305,7 @@ def test_names_for_a_photo_that_was_closed_meanwhile_are_dropped(monkeypatch: py
     monkeypatch.setattr(Session, "label", label)
     with pytest.raises(PromptError, match="Another photo is open now"):
         steps.name_masks(page.visitor, "everyday")
-    assert page.visitor.visit.opened.labels is None
+    assert page.visitor.state.opened.labels is None
 
 
 # ---- options and views ---------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_other_options_find_again_and_keep_the_prompts() -> None:
 
 
 def test_looks_are_kept_for_the_next_photo_and_before_the_first() -> None:
-    visitor = Visitor(Shelf(1 << 30))
+    visitor = PageSession(MemoryBudget(1 << 30))
     assert steps.set_up(visitor, threshold=0.7) is None
     page = Page()
     changed = steps.set_up(page.visitor, look=RenderConfig(alpha=0.2, seed=3))
@@ -337,7 +337,7 @@ def test_looks_are_kept_for_the_next_photo_and_before_the_first() -> None:
 @pytest.mark.parametrize("kind", ["cutout", "blur", "replace", "erase"])
 def test_a_view_is_shown_once_something_is_selected(kind: Any) -> None:
     page = Page()
-    shown = steps.set_up(page.visitor, view=View(kind))
+    shown = steps.set_up(page.visitor, view=Effect(kind))
     assert shown is not None
     assert '"picture":null' in shown
     picture = page.mark("point", (60, 30))["picture"]
@@ -406,7 +406,7 @@ def test_large_and_lost_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["size", "empty", "kind", "upload", "camera", "something else"])
 def test_what_the_browser_refuses_is_told(what: str) -> None:
     with pytest.raises(PromptError, match=r"photo|image"):
-        steps.act(Visitor(Shelf(1)), {"do": "refuse", "what": what, "name": "x.jpg"})
+        steps.act(PageSession(MemoryBudget(1)), {"do": "refuse", "what": what, "name": "x.jpg"})
 
 
 def test_a_photo_is_read_as_viewers_see_it(tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ def test_everything_is_shown_by_level_and_cut_apart() -> None:
     areas = {mask["row"]: mask["share"] for mask in apart["masks"]}
     assert areas[WHOLE] == pytest.approx((MASKS[WHOLE] & ~MASKS[PART]).mean(), abs=1e-4)
     page.opened(PHOTO)
-    assert page.visitor.visit.disjoint  # as other settings, it stays for the next photo
+    assert page.visitor.state.disjoint  # as other settings, it stays for the next photo
 
 
 def test_the_level_of_a_click_also_counts_beside_other_prompts() -> None:

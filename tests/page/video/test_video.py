@@ -26,10 +26,10 @@ from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo import steps
 from fastsam.page.photo.state import Mark
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
+from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession
 from fastsam.page.video.clip import Limits, example_clip, new_folder, plain, read_still, sweep
-from fastsam.page.video.run import Finished, Progress, Wanted, follow, report_rows
-from fastsam.page.video.state import VideoVisitor, result_at, wishes_of
+from fastsam.page.video.run import Finished, Progress, RunOptions, follow, report_rows
+from fastsam.page.video.state import VideoSession, result_at, requests_of
 from fastsam.prompts import Box, MaskLike, Points, Text
 from fastsam.testing import ColourWordEncoder
 from fastsam.video.write.spool import read_frames
@@ -83,10 +83,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Tab:
     """One visitor's video tab."""
 
-    def __init__(self, clip: Path, shelf: Shelf | None = None) -> None:
+    def __init__(self, clip: Path, budget: MemoryBudget | None = None) -> None:
         model = fastsam.FastSAM(segmenter=ColourBoxes(), text_model=ColourWordEncoder())
         self.model, self.limits = SharedModel(model=model), Limits(60)
-        self.visitor = VideoVisitor(shelf or Shelf(1 << 30))
+        self.visitor = VideoSession(budget or MemoryBudget(1 << 30))
         frame = self.visitor.open(clip, "boxes.mp4", self.limits)
         steps.open_photo(self.visitor.frame, self.model, frame, {})
 
@@ -97,7 +97,7 @@ class Tab:
         self.visitor.index = index
 
     def act(self, do: str, **what: Any) -> dict[str, Any]:
-        sent = {"do": do, "scene": self.visitor.frame.visit.scene, **what}
+        sent = {"do": do, "scene": self.visitor.frame.state.scene, **what}
         return dict(json.loads(steps.act(self.visitor.frame, sent))["answer"])
 
     def mark(self, kind: str, *xy: tuple[float, float], sign: str = "add") -> dict[str, Any]:
@@ -105,8 +105,8 @@ class Tab:
 
     def run(self, **wanted: Any) -> Finished:
         self.visitor.keep_marks()
-        numbers = frozenset(wish.number for wish in self.visitor.wishes)
-        *frames, last = follow(self.visitor, self.model, self.limits, Wanted(numbers=numbers, **wanted))
+        numbers = frozenset(request.number for request in self.visitor.requests)
+        *frames, last = follow(self.visitor, self.model, self.limits, RunOptions(numbers=numbers, **wanted))
         assert all(isinstance(one, Progress) for one in frames)
         assert isinstance(last, Finished)
         assert len(frames) == last.frames
@@ -143,7 +143,7 @@ def tab(clip: Path) -> Iterator[Tab]:
 )
 def test_what_is_no_video_is_refused_in_plain_words(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a").write_bytes(content)
-    visitor = VideoVisitor(Shelf(1 << 30))
+    visitor = VideoSession(MemoryBudget(1 << 30))
     with pytest.raises(VideoError, match=words) as caught:
         visitor.open(tmp_path / "a", "film.mp4", Limits(most_bytes=2 << 20))
     assert str(tmp_path) not in str(caught.value)
@@ -162,11 +162,11 @@ def test_a_long_video_is_refused_and_the_one_before_stays(tab: Tab, clip: Path, 
 def test_a_still_picture_is_no_video(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.jpg")
     with pytest.raises(VideoError, match=r"“a.jpg” is not a video"):
-        VideoVisitor(Shelf(1)).open(tmp_path / "a.jpg", "a.jpg", Limits())
+        VideoSession(MemoryBudget(1)).open(tmp_path / "a.jpg", "a.jpg", Limits())
 
 
 def test_the_example_is_a_video_of_two_people() -> None:
-    visitor = VideoVisitor(Shelf(1))
+    visitor = VideoSession(MemoryBudget(1))
     assert visitor.open(example_clip(), "street.mp4", Limits()).size_hw == (540, 540)
     assert visitor.opened.frames == 40
 
@@ -198,19 +198,19 @@ def test_paths_of_the_server_are_not_shown() -> None:
     ],
 )  # fmt: skip
 def test_marks_become_things_to_follow(tab: Tab, marks: list[Mark], wanted: list[tuple[str, type]]) -> None:
-    visit = replace(tab.visitor.frame.visit, marks=tuple(marks))
-    made = wishes_of(visit, 3)
-    assert [(wish.words, type(wish.prompt)) for wish in made] == wanted
-    assert all(wish.object_id is None for wish in made)
+    state = replace(tab.visitor.frame.state, marks=tuple(marks))
+    made = requests_of(state, 3)
+    assert [(request.words, type(request.prompt)) for request in made] == wanted
+    assert all(request.object_id is None for request in made)
 
 
 def test_a_click_is_followed_at_the_level_that_is_seen(tab: Tab) -> None:
     tab.mark("point", (20, 30))
     tab.act("level", level="part")
     tab.visitor.keep_marks()
-    (wish,) = tab.visitor.wishes
-    assert isinstance(wish.prompt, Points)
-    assert wish.prompt.level == "part"
+    (request,) = tab.visitor.requests
+    assert isinstance(request.prompt, Points)
+    assert request.prompt.level == "part"
 
 
 def test_what_selects_nothing_is_refused(tab: Tab) -> None:
@@ -285,7 +285,7 @@ def test_a_correction_changes_what_comes_after_it_and_nothing_before(tab: Tab) -
     assert shown["text"].startswith("1 mask. Object 1; click what to add")
     tab.mark("point", (100, 80))  # the blue box belongs to it, too
     tab.visitor.keep_marks()
-    assert tab.visitor.wishes[-1].words == "object 1 corrected, frame 9"
+    assert tab.visitor.requests[-1].words == "object 1 corrected, frame 9"
     done = tab.run(again=True)
     after = tab.areas()
     assert done.frames == COUNT
@@ -322,10 +322,10 @@ def test_words_correct_nothing(tab: Tab) -> None:
 def test_a_run_is_cancelled_and_keeps_what_it_has(tab: Tab) -> None:
     tab.mark("point", (20, 50))
     tab.visitor.keep_marks()
-    frames = follow(tab.visitor, tab.model, tab.limits, Wanted(numbers=frozenset({1})))
+    frames = follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1})))
     next(frames)
     with pytest.raises(PromptError, match="followed already"):
-        next(follow(tab.visitor, tab.model, tab.limits, Wanted(numbers=frozenset({1}))))
+        next(follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1}))))
     with pytest.raises(PromptError, match="cancel that first"):
         tab.visitor.open(tab.visitor.opened.path, "again.mp4", Limits())
     next(frames)
@@ -338,14 +338,14 @@ def test_a_run_is_cancelled_and_keeps_what_it_has(tab: Tab) -> None:
 
 
 def test_a_run_that_is_left_alone_frees_everything(tab: Tab) -> None:
-    before = tab.visitor.shelf.used_bytes
+    before = tab.visitor.budget.used_bytes
     tab.mark("point", (20, 50))
     tab.visitor.keep_marks()
-    frames = follow(tab.visitor, tab.model, tab.limits, Wanted(numbers=frozenset({1})))
+    frames = follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1})))
     next(frames)
-    assert tab.visitor.shelf.used_bytes == before + 12 * 3 * SIZE[0] * SIZE[1]
+    assert tab.visitor.budget.used_bytes == before + 12 * 3 * SIZE[0] * SIZE[1]
     frames.close()  # the visitor has closed the page
-    assert tab.visitor.shelf.used_bytes == before
+    assert tab.visitor.budget.used_bytes == before
     assert not tab.visitor.running.locked()
     assert [path.name for path in tab.visitor.folder.iterdir()] == ["video.mp4"]
 
@@ -398,11 +398,11 @@ def test_folders_of_a_killed_page_are_swept(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_run_makes_room_for_itself() -> None:
-    shelf = Shelf(1 << 30)
+    budget = MemoryBudget(1 << 30)
     model = SharedModel(model=fastsam.FastSAM(segmenter=ColourBoxes()))
-    visitor = Visitor(shelf)
+    visitor = PageSession(budget)
     steps.open_photo(visitor, model, Frame(painted()), {})
-    shelf.limit_bytes = shelf.used_bytes + 10
-    with shelf.reserved(100):
-        assert visitor.visit.put_away
-    assert shelf.used_bytes == 0
+    budget.limit_bytes = budget.used_bytes + 10
+    with budget.reserved(100):
+        assert visitor.state.put_away
+    assert budget.used_bytes == 0
