@@ -11,7 +11,9 @@ import skimage.data
 import fastsam
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
-from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 
 PHOTO = np.ascontiguousarray(skimage.data.astronaut()[100:160, 200:280])  # 60 x 80

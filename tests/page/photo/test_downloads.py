@@ -73,7 +73,7 @@ def test_cutouts_are_one_picture_a_mask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["cutout", "blur", "replace", "erase"])
 def test_a_view_is_saved_under_its_name(kind: Any, tmp_path: Path) -> None:
     page = Page()
-    steps.set_up(page.visitor, view=Effect(kind))
+    steps.set_up(page.visitor, effect=Effect(kind))
     page.mark("point", (60, 30))
     path = taken(page, "view", tmp_path)
     assert path.name == f"astro_{kind}.png"

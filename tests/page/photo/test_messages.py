@@ -19,8 +19,11 @@ from fastsam.images.frame import Frame
 from fastsam.masks.crop import Crop
 from fastsam.model import FastSAM
 from fastsam.page.photo import steps
-from fastsam.page.photo.messages import display_picture, rings_of
-from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession
+from fastsam.page.photo.messages import display_picture
+from fastsam.page.photo.outlines import rings_of
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.prompts import Points
 from fastsam.testing import FixedSegmenter
 from tests.drawing import ellipse

@@ -18,8 +18,11 @@ from fastsam.errors import ImageError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
 from fastsam.page.photo.effects import Effect
-from fastsam.page.photo.state import Mark, PhotoState, answer_of, prompt_of
-from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession
+from fastsam.page.photo.answer import answer_of, prompt_of
+from fastsam.page.photo.state import Mark, PhotoState
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.prompts import AllOf, AnyOf, Box, ButNot, Points, Text
 from fastsam.session import Session
 from fastsam.testing import ColourWordEncoder
@@ -76,7 +79,7 @@ def test_opening_a_photo_shows_everything() -> None:
     assert scene["masks"][PART]["rings"] == [[15, 15, 15, 35, 30, 35, 30, 15]]
     assert answer["text"].startswith("3 masks. Click a thing")
     assert "80 by 60 pixels, 3 masks" in answer["alt"]
-    assert len(page.last["look"]["colours"]) == 3
+    assert len(page.last["render"]["colors"]) == 3
 
 
 def test_a_photo_without_masks_says_so() -> None:
@@ -327,7 +330,7 @@ def test_looks_are_kept_for_the_next_photo_and_before_the_first() -> None:
     visitor = PageSession(MemoryBudget(1 << 30))
     assert steps.set_up(visitor, threshold=0.7) is None
     page = Page()
-    changed = steps.set_up(page.visitor, look=RenderConfig(alpha=0.2, seed=3))
+    changed = steps.set_up(page.visitor, render=RenderConfig(alpha=0.2, seed=3))
     assert changed is not None
     assert '"alpha":0.2' in changed
     page.mark("point", (22, 24))
@@ -337,7 +340,7 @@ def test_looks_are_kept_for_the_next_photo_and_before_the_first() -> None:
 @pytest.mark.parametrize("kind", ["cutout", "blur", "replace", "erase"])
 def test_a_view_is_shown_once_something_is_selected(kind: Any) -> None:
     page = Page()
-    shown = steps.set_up(page.visitor, view=Effect(kind))
+    shown = steps.set_up(page.visitor, effect=Effect(kind))
     assert shown is not None
     assert '"picture":null' in shown
     picture = page.mark("point", (60, 30))["picture"]
@@ -351,13 +354,13 @@ def test_a_view_is_shown_once_something_is_selected(kind: Any) -> None:
     [("#102030", (16, 32, 48)), ("rgba(16.4, 32, 300, 1)", (16, 32, 255)), ("rgb(1, 2, 3)", (1, 2, 3))],
 )
 def test_colours_of_the_picker(colour: str, wanted: tuple[int, int, int]) -> None:
-    assert steps.view_of("replace", 3, colour, None).colour == wanted
+    assert steps.effect_of("replace", 3, colour, None).colour == wanted
 
 
 @pytest.mark.parametrize("colour", ["red", "#12", "rgb(1, 2)", ""])
 def test_bad_colours_are_told(colour: str) -> None:
     with pytest.raises(PromptError, match="colour: expected"):
-        steps.view_of("replace", 3, colour, None)
+        steps.effect_of("replace", 3, colour, None)
 
 
 # ---- uploads -------------------------------------------------------------------------------------------
@@ -387,7 +390,7 @@ def test_files_that_are_no_photo_are_refused(content: bytes, told: str, tmp_path
     path = tmp_path / "upload.bin"
     path.write_bytes(content)
     with pytest.raises(ImageError) as refused:
-        steps.read_upload(path, "my photo.jpg")
+        read_upload(path, "my photo.jpg")
     assert told in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
     assert "max_pixels" not in str(refused.value)  # a programmer's advice
@@ -398,9 +401,9 @@ def test_large_and_lost_files_are_refused(tmp_path: Path) -> None:
     with open(large, "wb") as file:
         file.truncate(200 * 2**20)
     with pytest.raises(ImageError, match=r"“large.jpg” is larger than 50 MB"):
-        steps.read_upload(large)
+        read_upload(large)
     with pytest.raises(ImageError, match=r"“gone.jpg” is not there any more"):
-        steps.read_upload(tmp_path / "gone.jpg")
+        read_upload(tmp_path / "gone.jpg")
 
 
 @pytest.mark.parametrize("what", ["size", "empty", "kind", "upload", "camera", "something else"])
@@ -414,7 +417,7 @@ def test_a_photo_is_read_as_viewers_see_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     Image.fromarray(PHOTO).save(stream, "JPEG", exif=exif)
-    frame = steps.read_photo(stream.getvalue(), "../../etc/turned.jpg")
+    frame = read_photo(stream.getvalue(), "../../etc/turned.jpg")
     assert (frame.size_hw, frame.name) == ((80, 60), "turned")
 
 

@@ -17,8 +17,10 @@ from fastsam.errors import ConfigError, PromptError, WeightsError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
 from fastsam.page.photo.effects import Effect
-from fastsam.page.shared import sessions as visitors
-from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession, bytes_of
+from fastsam.page.shared import model as shared_model
+from fastsam.page.shared.memory import MemoryBudget, bytes_of
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.testing import FixedSegmenter
 from tests.page.setting import MASKS, OTHER, PHOTO, Page, colour_words, painted
 
@@ -92,12 +94,12 @@ def test_memory_does_not_grow_with_visits() -> None:
 
 def test_backgrounds_and_embeddings_count() -> None:
     page = Page(painted(), colour_words())
-    budget = page.visitor._budget
+    budget = page.visitor.budget
     before = budget.used_bytes
     page.ask("something red")
     with_vectors = budget.used_bytes
     assert with_vectors > before
-    steps.set_up(page.visitor, view=Effect("replace", background=np.zeros((100, 100, 3), np.uint8)))
+    steps.set_up(page.visitor, effect=Effect("replace", background=np.zeros((100, 100, 3), np.uint8)))
     assert budget.used_bytes == with_vectors + 30_000
 
 
@@ -129,7 +131,7 @@ def test_the_model_is_loaded_once_at_the_first_photo_and_used_by_one_at_a_time(
         loaded.append((weights, options))
         return fastsam.FastSAM(segmenter=Slow(MASKS))
 
-    monkeypatch.setattr(visitors, "FastSAM", load)
+    monkeypatch.setattr(shared_model, "FastSAM", load)
     path = tmp_path / "own.pt"
     path.write_bytes(b"not looked into before the first photo")
     shared = SharedModel(str(path), "cpu")

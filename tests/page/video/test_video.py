@@ -26,7 +26,9 @@ from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo import steps
 from fastsam.page.photo.state import Mark
-from fastsam.page.shared.sessions import SharedModel, MemoryBudget, PageSession
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.page.video.clip import Limits, example_clip, new_folder, plain, read_still, sweep
 from fastsam.page.video.run import Finished, Progress, RunOptions, follow, report_rows
 from fastsam.page.video.state import VideoSession, result_at, requests_of
