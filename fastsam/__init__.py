@@ -51,6 +51,18 @@ _OWNERS = {
     "select": "fastsam.prompts",
 }
 
+# What code for other packages imports -> whose it is, and what to write instead.
+_ELSEWHERE = {
+    "FastSAMPrompt": "CASIA's FastSAM says: from fastsam.compat import FastSAM, FastSAMPrompt",
+    **dict.fromkeys(
+        ("FastSAMPredictor", "SAM"), "ultralytics says: from fastsam.compat.ultralytics import FastSAM, SAM"
+    ),
+    **dict.fromkeys(
+        ("SamAutomaticMaskGenerator", "SamPredictor", "sam_model_registry"),
+        "Segment Anything says: from fastsam.compat.segment_anything import SamPredictor, sam_model_registry",
+    ),
+}
+
 if TYPE_CHECKING:
     from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, TrainConfig, VideoConfig
     from fastsam.errors import FastSAMError
@@ -120,6 +132,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import the module that owns a public name, on first use."""
     owner = _OWNERS.get(name)
+    if owner is None and name in _ELSEWHERE:  # an AttributeError's message would not reach the reader
+        raise ImportError(
+            f"cannot import name {name!r} from 'fastsam': code written for {_ELSEWHERE[name]} "
+            "(docs/moving-over.md)",
+            name="fastsam",
+        )
     if owner is None:
         raise AttributeError(f"module 'fastsam' has no attribute {name!r}")
     return getattr(importlib.import_module(owner), name)

@@ -9,6 +9,7 @@ The tree::
                 VideoError                a video has no frame, or a camera or stream is lost
                     FrameTooLargeError    a video's frames have more pixels than the limit
             PromptError                   a prompt does not fit the image or contradicts itself
+                NoImageError (RuntimeError)   there is no image yet that a prompt could be about
             RecordError                   parallel arrays of a record do not fit together
             ConfigError                   an option is outside its range
             DatasetError                  a dataset folder is not what it should be
@@ -32,9 +33,10 @@ attributes, so nobody has to take a message apart: ``problem`` names no file and
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
+from difflib import get_close_matches
 from typing import Self
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "ImageTooLargeError",
     "InputError",
     "MissingPackageError",
+    "NoImageError",
     "PromptError",
     "RecordError",
     "TrainingError",
@@ -57,8 +60,6 @@ __all__ = [
     "UnsafeCheckpointError",
     "VideoError",
     "WeightsError",
-    "reason_of",
-    "translated",
 ]
 
 
@@ -130,6 +131,10 @@ class PromptError(InputError):
     """A prompt does not fit the image, or contradicts itself."""
 
 
+class NoImageError(PromptError, RuntimeError):
+    """There is no image yet that a prompt could be about."""
+
+
 class RecordError(InputError):
     """The parallel arrays of a record do not fit together."""
 
@@ -192,6 +197,18 @@ class ExportError(FastSAMError):
 
 class TrainingError(FastSAMError, RuntimeError):
     """A training run cannot start or go on."""
+
+
+def not_one_of(value: object, known: Iterable[object], what: str) -> str:
+    """Return the message for a name that is not one of those known, with what was probably meant.
+
+    >>> not_one_of("cof", ["conf", "iou"], "option")
+    "option 'cof': expected one of conf, iou; did you mean conf?"
+    """
+    names = [str(name) for name in known]
+    near = get_close_matches(value, names, n=2, cutoff=0.6) if isinstance(value, str) else []
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"{what} {value!r}: expected one of {', '.join(names)}{hint}"
 
 
 def reason_of(error: BaseException) -> str:

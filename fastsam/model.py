@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, replace
-from functools import partial
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from fastsam.config import SegmentConfig, VideoConfig
@@ -31,12 +32,55 @@ from fastsam.weights.table import Progress
 if TYPE_CHECKING:
     from fastsam.video.stream import Stream
 
-from fastsam.config import override
+from fastsam.config import check_names, override
 from fastsam.session import Session
 
 __all__ = ["FastSAM"]
 
 _READER_OPTIONS = ("policy", "queue_size", "max_pixels", "reconnect_s", "start", "fps", "wanted")
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a model is made from: what is sent in place of a model."""
+
+    kind: type[FastSAM]
+    weights: str | Path | None
+    backend: str
+    device: str
+    segmenter: Segmenter | None
+    text_model: str | Path | Encoder | None
+
+    def open(self) -> FastSAM:
+        """Return a model like the one that was sent."""
+        options = {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.name != "kind"}
+        return self.kind(**options)
+
+
+@lru_cache(maxsize=2)
+def _opened_here(recipe: _Recipe) -> FastSAM:
+    """Return this process's model for the sessions that other processes sent."""
+    return recipe.open()
+
+
+@dataclass(frozen=True, eq=False)
+class _Looker:
+    """Looks at examples for a session; where the session came from another process, the first look opens
+    the model.
+    """
+
+    model: FastSAM | _Recipe
+    config: SegmentConfig
+
+    def __call__(self, example: Example) -> Sequence[Look]:
+        """Look at a region of another image."""
+        model = _opened_here(self.model) if isinstance(self.model, _Recipe) else self.model
+        return model._look(example, self.config)
+
+    def __reduce__(self) -> Any:
+        """Send the recipe of the model, not the model."""
+        recipe = self.model if isinstance(self.model, _Recipe) else self.model._recipe
+        return _Looker, (recipe, self.config)
 
 
 class FastSAM:
@@ -61,6 +105,9 @@ class FastSAM:
             (:func:`fastsam.prompts.text.models.open_text_model`), or an encoder; loaded at the first text.
         progress: is told of the bytes of a download.
 
+    One model serves any number of threads at once. Pickled, it is what it was made from: its weights by name
+    or path, and its options; whoever gets it loads them (docs/serving.md).
+
     Raises:
         WeightsError: the weights cannot be had or used.
         MissingPackageError: the backend's package is not installed.
@@ -81,6 +128,7 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._recipe = _Recipe(type(self), _lasting(weights), backend, device, segmenter, text_model)
         self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
@@ -99,6 +147,22 @@ class FastSAM:
         opened = open_network(weights, backend=backend, device=device, progress=progress)
         self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
         self.identity = opened.identity + named
+
+    def __reduce__(self) -> Any:
+        """Send what the model was made from, without ``on_tile`` and ``progress``."""
+        return self._recipe.open, ()
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        """Say what to call instead: old code calls models of the same name.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "FastSAM()(image): expected model.open(image), which gives a session to select from; code made "
+            "for CASIA's FastSAM says `from fastsam.compat import FastSAM, FastSAMPrompt`, for ultralytics' "
+            "`from fastsam.compat.ultralytics import FastSAM` (docs/moving-over.md)"
+        )
 
     def segment_config(self, **options: Any) -> SegmentConfig:
         """Return the weights' own options of segmenting with some of them changed.
@@ -150,8 +214,9 @@ class FastSAM:
             source: a video file, a folder or pattern of frames, a camera's number, an RTSP or HTTP address,
                 or an iterable of RGB arrays.
             config: how masks are followed; its fields can also be given by name.
-            options: fields of :class:`fastsam.config.VideoConfig` (``every``, ``target_fps``, ...), of
-                :class:`fastsam.config.SegmentConfig` (``conf``, ``imgsz``, ...), and what
+            options: fields of :class:`fastsam.config.VideoConfig` (``conf``, the minimum confidence of a
+                new object, ``every``, ``target_fps``, ...), of
+                :class:`fastsam.config.SegmentConfig` (``imgsz``, ...), and what
                 :func:`fastsam.video.read.reader.open_video` takes (``policy``, ``start``, ...).
 
         Raises:
@@ -166,14 +231,12 @@ class FastSAM:
             raise ConfigError(
                 f"config: expected a VideoConfig, got {type(config).__name__}; options can be given by name"
             )
-        known = sorted({*ours, *_READER_OPTIONS, *(spec.name for spec in fields(SegmentConfig))})
-        if unknown := sorted(set(options) - set(known)):
-            raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(known)}")
+        check_names(options, [*ours, *_READER_OPTIONS, *(spec.name for spec in fields(SegmentConfig))])
         for_video = {name: options.pop(name) for name in list(options) if name in ours}
         for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
         video = override(config or VideoConfig(), for_video)
         segment = override(self.defaults, options)
-        segment = replace(segment, conf=min(segment.conf, video.candidates))
+        segment = replace(segment, conf=min(video.conf, video.follow_conf))
 
         def opened(
             frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None
@@ -204,7 +267,7 @@ class FastSAM:
         features = ImageFeatures(frame, masks, self._embedder)
         steps = segmenter.times_ms if look is None else self.segmenter.times_ms
         times = {"read": read_ms, **steps}
-        return Session(frame, masks, config, times, features, look=partial(self._look, config=config))
+        return Session(frame, masks, config, times, features, look=_Looker(self, config))
 
     def reference(
         self,
@@ -249,3 +312,10 @@ class FastSAM:
             session = self._session(read_frame(example.image), config, 0.0)
             known[config] = look_at(session.masks, session.features, example)
         return known[config]
+
+
+def _lasting(weights: str | Path | None) -> str | Path | None:
+    """Return weights so that they mean the same file in another folder; names stay as they are."""
+    if weights is None or not os.path.exists(path := os.path.expanduser(weights)):
+        return weights
+    return os.path.abspath(path)

@@ -105,19 +105,10 @@ def _selection(masks: MaskSet, pixels: NDArray[np.bool_], score: float, reason: 
     ious = masks.ious(region)
     row = best_row(masks, ious)
     if row is None or ious[row] <= 0:
-        row, quality = -1, np.ones(1, np.float32)
+        row = -1
     else:
         crop = masks.crop(row)
         if region.shared_px(*crop) == region.area_px == np.count_nonzero(crop.patch):
             return Selection.of(masks, [row], [score], reason)
-        quality = masks.scores[[row]]
-    crops = [Crop(region.x0, region.y0, pixels[region.y0 : region.y1, region.x0 : region.x1])]
-    return Selection(
-        masks=MaskSet.from_crops(crops, masks.size_hw, quality),
-        scores=np.array([score], np.float32),
-        indices=np.array([row], np.int64),
-        groups=np.zeros(1, np.int64),
-        levels=("",),
-        edited=np.ones(1, bool),
-        reason=reason,
-    )
+    cropped = Crop(region.x0, region.y0, pixels[region.y0 : region.y1, region.x0 : region.x1])
+    return Selection.edited_masks(masks, [cropped], [row], [score], reason)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -260,17 +261,13 @@ def _selection(masks: MaskSet, found: list[tuple[int, Answer, str]], reason: str
     answers = [one for _, one, _ in found]
     rows = np.array([one.row for one in answers], np.int64)
     edited = np.array([one.crop is not None for one in answers], bool)
+    columns: dict[str, Any] = {
+        "groups": np.array([number for number, _, _ in found], np.int64),
+        "levels": tuple(name for _, _, name in found),
+        "edited": edited,
+    }
+    scores = np.array([one.score for one in answers], np.float32)
     if edited.any():
         crops = [one.crop or masks.crop(one.row) for one in answers]
-        chosen = MaskSet.from_crops(crops, masks.size_hw, masks.scores[rows])
-    else:
-        chosen = masks[rows]
-    return Selection(
-        masks=chosen,
-        scores=np.array([one.score for one in answers], np.float32),
-        indices=rows,
-        groups=np.array([number for number, _, _ in found], np.int64),
-        levels=tuple(name for _, _, name in found),
-        edited=edited,
-        reason=reason,
-    )
+        return Selection.edited_masks(masks, crops, rows, scores, reason, **columns)
+    return Selection(masks[rows], scores, rows, reason=reason, **columns)

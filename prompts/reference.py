@@ -21,7 +21,7 @@ from fastsam.prompts.appearance import Looks, looks_among, looks_of
 from fastsam.prompts.ranking import best_row, ranked_rows
 from fastsam.prompts.reference_spec import Example, Look, Reference, Region
 from fastsam.prompts.regions import Box, MaskLike, Points
-from fastsam.prompts.spec import AllOf, AnyOf, ButNot, Position, Prompt, asks
+from fastsam.prompts.spec import Prompt, asks
 from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures
 
 __all__ = [
@@ -107,15 +107,7 @@ def resolve(prompt: Prompt, look: Callable[[Example], Sequence[Look]]) -> Prompt
         return resolve_reference(prompt, look)
     if not asks_reference(prompt):
         return prompt
-    if isinstance(prompt, AnyOf):
-        return AnyOf(tuple(resolve(member, look) for member in prompt.prompts))
-    if isinstance(prompt, AllOf):
-        return AllOf(tuple(resolve(member, look) for member in prompt.prompts))
-    if isinstance(prompt, ButNot):
-        return ButNot(resolve(prompt.prompt, look), resolve(prompt.unwanted, look))
-    if isinstance(prompt, Position) and prompt.of is not None:
-        return replace(prompt, of=resolve(prompt.of, look))
-    return prompt
+    return prompt.with_children([resolve(child, look) for child in prompt.children()])
 
 
 def resolve_reference(reference: Reference, look: Callable[[Example], Sequence[Look]]) -> Reference:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.prompts.regions import Box, MaskLike, Points, as_share
+from fastsam.prompts.base import Prompt
+from fastsam.prompts.regions import Box, Mask, Points, as_share
 
 __all__ = ["Example", "Look", "Mode", "Reference", "Region"]
 
 FloatArray = NDArray[np.float32]
-Region = Box | Points | MaskLike
+Region = Box | Points | Mask
 Mode = Literal["all", "best"]
 _SAME = 1e-5  # of a cosine: what rounding leaves between two looks at one region
 
@@ -96,12 +97,12 @@ class Look:
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Reference:
+class Reference(Prompt):
     """A region of another image; what looks like it answers.
 
     Args:
         image: a path, bytes, a PIL image, an RGB array or a Frame.
-        region: ``Box``, ``Points`` or ``MaskLike`` in that image. Boxes, clicks and scribbles stand for the
+        region: ``Box``, ``Points`` or ``Mask`` in that image. Boxes, clicks and scribbles stand for the
             masks that they select there; a drawn region (bitmap, RLE, polygon) is taken as it is.
         negatives: what it must not be taken for: regions of the same image, or other references.
         mode: ``"all"`` that look like it (DINOv's generic segmentation), or only the ``"best"`` one
@@ -209,6 +210,11 @@ class Reference:
         )
 
     @property
+    def is_persistent(self) -> bool:
+        """Whether it selects what comes into sight later: unless it wants the best of one frame."""
+        return self.mode != "best"
+
+    @property
     def looked_at(self) -> bool:
         """Whether a model has looked at all of it, so that masks can be compared with it."""
         return all(isinstance(one, Look) for one in (*self.shots, *self.negatives))
@@ -218,8 +224,7 @@ def _check_region(region: Any) -> None:
     """Raise PromptError where a region is none, or does not say what is meant."""
     if not isinstance(region, Region):
         raise PromptError(
-            "reference: expected a region as Box(...), Points(...) or MaskLike(...), "
-            f"got {type(region).__name__}"
+            f"reference: expected a region as Box(...), Points(...) or Mask(...), got {type(region).__name__}"
         )
     if isinstance(region, Points) and not all(clicks.foreground for clicks in region.objects):
         raise PromptError("reference: expected a foreground point on each object, got background points only")

@@ -53,6 +53,7 @@ def test_heavy_packages_wait(statement: str, heavy: list[str]) -> None:
     [
         ("requirements.txt", PROJECT["project"]["dependencies"]),
         ("requirements-dev.txt", PROJECT["dependency-groups"]["dev"]),
+        ("requirements-docs.txt", PROJECT["dependency-groups"]["docs"]),
     ],
 )
 def test_requirements_equal_pyproject(file: str, declared: list[str]) -> None:

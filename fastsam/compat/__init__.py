@@ -1,27 +1,53 @@
-"""The call shapes of CASIA's FastSAM and of SAM, over this package: existing code changes its import.
+"""The call shapes of other packages over this one: existing code changes its import.
 
-What answers is :mod:`fastsam.model`; nothing here segments or selects. Code written for CASIA's
-repository::
+==============================  ==========================================================================
+was                             becomes
+==============================  ==========================================================================
+CASIA's ``from fastsam``        ``from fastsam.compat import FastSAM, FastSAMPrompt``
+``from ultralytics``            ``from fastsam.compat.ultralytics import FastSAM, SAM``
+``from segment_anything``       ``from fastsam.compat.segment_anything import SamPredictor, ...``
+``from sam2``                   ``from fastsam.compat.sam2.build_sam import build_sam2``, ...
+==============================  ==========================================================================
 
-    from fastsam.compat import FastSAM, FastSAMPrompt      # was: from fastsam import FastSAM, FastSAMPrompt
-
-and code written for SAM::
-
-    from fastsam.compat import SamAutomaticMaskGenerator, SamPredictor   # was: from segment_anything ...
-
-Each class lists where it differs from its model. Not there yet: ``FastSAMPrompt.text_prompt`` (text
-prompts come in a later version).
+What answers is :class:`fastsam.FastSAM`; nothing here segments or selects, but for ultralytics' own rules of
+prompts. Each class lists where it differs from its model; ``docs/moving-over.md`` has all of it.
 """
 
-from fastsam.compat.casia import Boxes, FastSAM, FastSAMPrompt, Masks, Results
-from fastsam.compat.sam import SamAutomaticMaskGenerator, SamPredictor
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastsam.compat.casia import FastSAM, FastSAMPrompt
+    from fastsam.compat.results import Results
+    from fastsam.compat.segment_anything import (
+        SamAutomaticMaskGenerator,
+        SamPredictor,
+        build_sam,
+        sam_model_registry,
+    )
 
 __all__ = [
-    "Boxes",
     "FastSAM",
     "FastSAMPrompt",
-    "Masks",
     "Results",
     "SamAutomaticMaskGenerator",
     "SamPredictor",
+    "build_sam",
+    "sam_model_registry",
 ]
+
+_OWNERS = {
+    "FastSAM": "casia",
+    "FastSAMPrompt": "casia",
+    "Results": "results",
+    **dict.fromkeys(__all__[3:], "segment_anything"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name on first use."""
+    if name not in _OWNERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_OWNERS[name]}"), name)

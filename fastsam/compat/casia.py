@@ -4,168 +4,114 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.compat.arguments import boxes_inside, model_of, warn_ignored
-from fastsam.config import RenderConfig
+from fastsam import Box, MaskSet, Points, RenderConfig, Text
+from fastsam import FastSAM as Core
+from fastsam.compat.arguments import as_array, boxes_inside, check_keywords, points_inside
+from fastsam.compat.models import CalledModel
+from fastsam.compat.sources import shown_path
 from fastsam.errors import ConfigError, ExportError, ImageError, InputError, PromptError
 from fastsam.images.drawing import overlay, save_image
 from fastsam.images.reading import FrameSource, read_frame
 from fastsam.masks.crop import Crop
 from fastsam.masks.dense import clean
-from fastsam.masks.maskset import MaskSet
-from fastsam.model import FastSAM as Model
-from fastsam.prompts import Box, Points, Text
 from fastsam.prompts.text.encoder import Encoder
-from fastsam.session import Session
 
-__all__ = ["Boxes", "FastSAM", "FastSAMPrompt", "Masks", "Results"]
+if TYPE_CHECKING:
+    from fastsam.compat.results import Results
+
+__all__ = ["FastSAM", "FastSAMPrompt"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 
 _TIDY_PX = 64  # better_quality: islands and holes below this many pixels are not drawn
 _PICTURES = frozenset({".avif", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_KEYWORDS = ("conf", "device", "imgsz", "iou", "max_det", "retina_masks")
+_PROMPTS = ("bboxes", "points", "labels", "texts")  # of ultralytics' FastSAM, which CASIA's does not take
 
 
-@dataclass(frozen=True, eq=False)
-class Masks:
-    """The masks of one image.
-
-    Differs from ultralytics: ``data`` is a boolean array at image size, not a float tensor.
-    """
-
-    source: MaskSet
-
-    @cached_property
-    def data(self) -> BoolArray:
-        """(N, H, W) bool, read-only; decoded at the first use."""
-        stack = np.asarray(self.source)
-        stack.flags.writeable = False
-        return stack
-
-    def __len__(self) -> int:
-        """Return the number of masks."""
-        return len(self.source)
-
-
-@dataclass(frozen=True, eq=False)
-class Boxes:
-    """The boxes of one image: ``xyxy`` is (N, 4) float32 in image pixels, ``conf`` (N,) float32 in 0..1."""
-
-    xyxy: FloatArray
-    conf: FloatArray
-
-    def __len__(self) -> int:
-        """Return the number of boxes."""
-        return len(self.conf)
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """Everything that was found in one image; read-only.
-
-    Differs from ultralytics: an image in which nothing was found has 0 masks, not ``masks = None``;
-    arrays are numpy arrays, so ``.cpu().numpy()`` goes away.
-    """
-
-    session: Session
-
-    @cached_property
-    def masks(self) -> Masks:
-        """All masks, best confidence first."""
-        return Masks(self.session.masks)
-
-    @property
-    def boxes(self) -> Boxes:
-        """The box and the confidence of each mask."""
-        return Boxes(self.session.masks.boxes_xyxy, self.session.masks.scores)
-
-    @cached_property
-    def orig_img(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 image in OpenCV's channel order, BGR, as in ultralytics."""
-        return np.ascontiguousarray(self.session.frame.rgb[..., ::-1])
-
-    @property
-    def path(self) -> str:
-        """Path that the image was read from; empty for arrays and PIL images."""
-        return self.session.frame.source
-
-    def __len__(self) -> int:
-        """Return the number of masks."""
-        return len(self.session.masks)
-
-
-class FastSAM:
+class FastSAM(CalledModel):
     """CASIA's ``FastSAM``: ``model(image, ...)`` returns a list of results, one an image.
+
+    Results are ultralytics' own class (:class:`fastsam.compat.Results`), with float32 masks as in CASIA's.
 
     Args:
         model: a checkpoint's path, a name of the weights table, None for the embedded default, or a
             :class:`fastsam.FastSAM`.
         text_model: what answers ``text_prompt``, as in :class:`fastsam.FastSAM`.
+        bgr: numpy images are BGR, as CASIA's ``model()`` takes them, and not RGB, as its ``FastSAMPrompt``
+            does.
 
-    Differences from CASIA's: numpy images are RGB (CASIA leaves that to ultralytics, which takes them as
-    BGR); options that are not given come from the weights; an image without a mask gives a result of
-    length 0 instead of ``None``; a file that cannot be read is an error.
+    Differences from CASIA's: numpy images are RGB in both, unless ``bgr``; masks are scored by quality,
+    where the weights can tell, and have the size of the image; options that are not given come from the
+    weights; an image without a mask gives a result of length 0 instead of ``None``; a file that cannot be
+    read is an error.
 
     Raises:
         WeightsError: the weights cannot be had or used.
     """
 
     def __init__(
-        self, model: str | Path | Model | None = None, *, text_model: str | Path | Encoder | None = None
+        self,
+        model: str | Path | Core | None = None,
+        *,
+        text_model: str | Path | Encoder | None = None,
+        bgr: bool = False,
     ) -> None:
-        self._given, self._text_model = model, text_model
-        self.model = model_of(model, text_model)
+        super().__init__(model, text_model, bgr=bgr)
 
     def __call__(
         self,
-        source: FrameSource | Sequence[FrameSource],
+        source: Any,
         device: Any = None,
         retina_masks: bool = True,
-        imgsz: int | None = None,
+        imgsz: int | tuple[int, int] | list[int] | None = None,
         conf: float | None = None,
         iou: float | None = None,
         max_det: int | None = None,
-        **ignored: Any,
+        **others: Any,
     ) -> list[Results]:
         """Return one result an image.
 
         Args:
-            source: a path, PIL image or RGB array, a list of these, a folder or a pattern.
+            source: a path, PIL image, array, tensor, a list of these, a folder or a pattern.
             device: where the network runs, such as ``"cpu"`` or ``torch.device("cuda")``. A model that
                 was given ready-made stays where it is.
-            retina_masks: masks always have the image's size; False only gets a warning.
-            imgsz: longer side of the network's input.
+            retina_masks: accepted for old code; masks always have the image's size.
+            imgsz: the network's input: a side, or (height, width).
             conf: least confidence.
             iou: NMS threshold.
             max_det: most masks.
-            ignored: other arguments of ultralytics (``verbose``, ``half``, ...): a warning names them.
+            others: ultralytics' other keywords, where they do not change what is found.
 
         Raises:
             ImageError: an image cannot be read.
-            ConfigError: an option is outside its range, or the machine lacks the device.
+            ConfigError: a keyword is unknown, an option is outside its range, or the machine lacks the
+                device.
         """
-        names = sorted(ignored) + ([] if retina_masks else ["retina_masks=False"])
-        warn_ignored("fastsam.compat.FastSAM", names, "masks always have the size of the image")
+        from fastsam.compat.results import Results
+
+        if given := sorted(name for name in _PROMPTS if others.pop(name, None) is not None):
+            raise ConfigError(
+                f"FastSAM: {', '.join(given)}: expected no prompts, as CASIA's FastSAM takes none; "
+                "use fastsam.compat.ultralytics.FastSAM, or FastSAMPrompt on the results"
+            )
+        quiet = {k: v for k, v in others.items() if k not in ("save", "show", "stream") or v}
+        check_keywords("FastSAM", quiet, _KEYWORDS)
         self._move(device)
         options = {"imgsz": imgsz, "conf": conf, "iou": iou, "max_det": max_det}
-        return [Results(session) for session in self.model.open_many(source, **options)]
+        return [
+            Results(session, path=shown_path(session.frame, number), mask_kind="float32", keep_empty=True)
+            for number, session in enumerate(self._sessions(source, options, plain=False))
+        ]
 
     predict = __call__
-
-    def _move(self, device: Any) -> None:
-        """Load the weights again where the caller wants them on another device."""
-        here = getattr(self.model.segmenter, "device", None)
-        if device is None or isinstance(self._given, Model) or str(device) in ("auto", str(here)):
-            return
-        self.model = Model(self._given, device=str(device), text_model=self._text_model)
 
 
 class FastSAMPrompt:
@@ -174,7 +120,11 @@ class FastSAMPrompt:
     Args:
         image: the image that the results are of: path, PIL image or RGB array; None takes it from them.
         results: what ``model(image)`` returned, or one result of it.
-        device: accepted for old code; prompts need none.
+        device: kept as :attr:`device`; prompts need none.
+
+    Attributes:
+        results: the one result, in a list.
+        device: as it was given.
 
     Differences from CASIA's, in all prompts: points and boxes are pixels of the original image; where
     nothing answers, the array is empty, (0, H, W); the lists that the caller passes are never changed.
@@ -187,6 +137,8 @@ class FastSAMPrompt:
     def __init__(
         self, image: FrameSource | None, results: Results | Sequence[Results], device: Any = None
     ) -> None:
+        from fastsam.compat.results import Results
+
         found = [results] if isinstance(results, Results) else list(results or [])
         if len(found) != 1 or not isinstance(found[0], Results):
             kinds = ", ".join(sorted({type(one).__name__ for one in found})) or "nothing"
@@ -194,8 +146,9 @@ class FastSAMPrompt:
                 f"results: expected what model(image) returned for one image, got {len(found)} of {kinds}; "
                 "make one FastSAMPrompt an image: FastSAMPrompt(image, results[0])"
             )
-        self.results = found
-        self._session = found[0].session
+        self.results, self.device = found, device
+        self._img: NDArray[np.uint8] | None = None
+        self._session = found[0].asked_session()
         self._frame = self._session.frame if image is None else read_frame(image)
         if self._frame.size_hw != self._session.frame.size_hw:
             (height, width), (h, w) = self._frame.size_hw, self._session.frame.size_hw
@@ -203,18 +156,40 @@ class FastSAMPrompt:
 
     @property
     def img(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB image."""
-        return self._frame.rgb
+        """(H, W, 3) uint8 image, channels in the order of the image that was given; RGB of a file."""
+        if self._img is None:
+            self._img = self._frame.rgb.copy()  # the caller's own: old code draws on it
+        return self._img
 
-    def everything_prompt(self) -> BoolArray:
-        """Return all masks as an (N, H, W) boolean array, best confidence first."""
-        return self.results[0].masks.data
+    def everything_prompt(self) -> Any:
+        """Return all masks as an (N, H, W) float32 tensor of 0 and 1, best first; the caller's own copy."""
+        return self.results[0].masks.data.clone()
 
-    def box_prompt(self, bbox: Any = None, bboxes: Any = None) -> BoolArray:
-        """Return (n, H, W): row k is the mask that overlaps box k best.
+    def _format_results(self, result: Results, filter: int = 0) -> list[dict[str, Any]]:
+        """Return a dict a mask of ``filter`` pixels or more.
+
+        Keys: ``id``, ``segmentation`` (H, W) bool array, ``bbox`` (x1, y1, x2, y2, confidence, class) and
+        ``score`` as tensors, ``area`` in pixels.
+        """
+        found = []
+        for i, mask in enumerate(result.masks.data):
+            segmentation = mask.cpu().numpy() == 1
+            area = int(np.count_nonzero(segmentation))
+            if area >= filter:
+                found.append({
+                    "id": i,
+                    "segmentation": segmentation,
+                    "bbox": result.boxes.data[i],
+                    "score": result.boxes.conf[i],
+                    "area": area,
+                })  # fmt: skip
+        return found
+
+    def box_prompt(self, bbox: Any = None, bboxes: Any = None) -> FloatArray:
+        """Return (n, H, W) float32, 0 and 1: row k is the mask that overlaps box k best.
 
         Differences from CASIA's: the rows keep the order of the boxes and none is left out as a
-        duplicate; a box that no mask overlaps has an all-False row, not an arbitrary mask. As in CASIA,
+        duplicate; a box that no mask overlaps has a row of zeros, not an arbitrary mask. As in CASIA,
         boxes that leave the image are cut to it.
 
         Args:
@@ -229,26 +204,27 @@ class FastSAMPrompt:
         size_hw = self._session.masks.size_hw
         prompt = Box(boxes_inside(bbox if bboxes is None else bboxes, size_hw), iou_threshold=0.0)
         answer = self._session.select(prompt)
-        rows = np.zeros((len(prompt.xyxy) if len(answer) else 0, *size_hw), bool)
+        rows = np.zeros((len(prompt.xyxy) if len(answer) else 0, *size_hw), np.float32)
         for k, number in enumerate(answer.groups):
             rows[number] = answer.masks.mask(k)
         return rows
 
     def point_prompt(self, points: Any, pointlabel: Any = None) -> BoolArray:
-        """Return (1, H, W): the mask that the points of one object mean.
+        """Return (1, H, W) bool: the mask that the points of one object mean.
 
         Differences from CASIA's: foreground points (label 1) add what they hit and background points
         (0) subtract, whatever their order (see :class:`fastsam.Points`); a click means the best mask
         under it, not the union of all. Only background points: everything but what they hit.
 
         Raises:
-            PromptError: a point is outside the image, or there is not one label for each point.
+            PromptError: these are no points, or there is not one label for each.
         """
-        answer = self._session.select(Points(points, pointlabel))
+        inside = points_inside(points, self._session.frame.size_hw, 3)
+        answer = self._session.select(Points(inside, as_array(pointlabel)))
         return answer.masks.union()[None][: len(answer)]
 
     def text_prompt(self, text: str) -> BoolArray:
-        """Return (1, H, W): the mask that fits a text best.
+        """Return (1, H, W) bool: the mask that fits a text best.
 
         Differences from CASIA's: the text-image model is the one that the segmenter was made with,
         ``FastSAM(model, text_model=...)``; neighbours do not leak into what it sees of a mask. As there, the
@@ -299,19 +275,54 @@ class FastSAMPrompt:
             ExportError: the file cannot be written, or would replace the image itself.
         """
         target = self._target(output_path if output_path is not None else output)
+        picture = self._drawn(
+            annotations, bboxes, points, point_label, mask_random_color, better_quality, withContours
+        )
+        return save_image(picture, target)
+
+    def plot_to_result(
+        self,
+        annotations: Any,
+        bboxes: Any = None,
+        points: Any = None,
+        point_label: Any = None,
+        mask_random_color: bool = True,
+        better_quality: bool = True,
+        retina: bool = False,
+        withContours: bool = True,  # noqa: N803 - CASIA's name
+    ) -> NDArray[np.uint8]:
+        """Return what :meth:`plot` draws as an (H, W, 3) uint8 array, channels in the order of :attr:`img`.
+
+        Raises:
+            InputError: the annotations are no masks of this image.
+        """
+        return self._drawn(
+            annotations, bboxes, points, point_label, mask_random_color, better_quality, withContours
+        )
+
+    def _drawn(
+        self,
+        annotations: Any,
+        bboxes: Any,
+        points: Any,
+        point_label: Any,
+        random_colours: bool,
+        better_quality: bool,
+        contours: bool,
+    ) -> NDArray[np.uint8]:
+        """Return the image with masks and prompts drawn over it."""
         size_hw = self._frame.size_hw
         given = self._annotations(annotations)
         crops = [Crop(0, 0, clean(mask, _TIDY_PX) if better_quality else mask) for mask in given]
-        picture = overlay(
+        return overlay(
             self._frame,
             MaskSet.from_crops(crops, size_hw),
-            RenderConfig(contours=withContours),
-            points=points,
-            point_labels=point_label,
+            RenderConfig(contours=contours),
+            points=as_array(points),
+            point_labels=as_array(point_label),
             boxes=None if bboxes is None else boxes_inside(bboxes, size_hw),
-            rows=None if mask_random_color else [0] * len(crops),
+            rows=None if random_colours else [0] * len(crops),
         )
-        return save_image(picture, target)
 
     def _target(self, output: str | os.PathLike[str] | None) -> Path:
         """Return the file to write."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastsam.errors import InputError
 from fastsam.evaluation.shards import write_atomic
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["LABELS", "TEXT_LABELS", "VOS_LABELS", "clip_table", "save_json", "table"]
 
@@ -123,7 +123,7 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     runs = [results] if isinstance(results, Mapping) else list(results)
     if not runs:
         raise InputError("results: expected at least one evaluation, got none")
-    made = require("rich.table", "print tables").Table(title="Evaluation")
+    made = _new_table("Evaluation")
     made.add_column("figure", no_wrap=True)
     for run in runs:
         made.add_column(_heading(run), justify="right", no_wrap=True)
@@ -140,6 +140,12 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     return made
 
 
+def _new_table(title: str) -> Any:
+    with needed("rich", "print tables"):
+        from rich.table import Table
+    return Table(title=title)
+
+
 def clip_table(results: Sequence[Mapping[str, Any]], figure: str = "J&F") -> Any:
     """Return a rich table of one figure of each clip, a column a method.
 
@@ -153,7 +159,7 @@ def clip_table(results: Sequence[Mapping[str, Any]], figure: str = "J&F") -> Any
     """
     if not results:
         raise InputError("results: expected at least one evaluation, got none")
-    made = require("rich.table", "print tables").Table(title=f"{figure} of each clip")
+    made = _new_table(f"{figure} of each clip")
     made.add_column("clip", no_wrap=True)
     methods = list(dict.fromkeys(run["method"] for run in results))
     for method in methods:

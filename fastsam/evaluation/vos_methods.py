@@ -24,7 +24,7 @@ from fastsam.evaluation.clips import Clip
 from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.prompts import Box, MaskLike
 from fastsam.video.track.tracking import Tracking
 
@@ -194,9 +194,9 @@ class TrackFollower:
     def __init__(
         self, checkpoint: Path, config: SegmentConfig, device: str = "cpu", tracker: str = "bytetrack"
     ) -> None:
-        with _assignment_at_hand():
-            require("ultralytics.trackers", "follow objects with its trackers")
-        self._yolo = require("ultralytics", "follow objects with its trackers").YOLO(str(checkpoint))
+        with _assignment_at_hand(), needed("ultralytics", "follow objects with its trackers"):
+            import ultralytics.trackers
+        self._yolo = ultralytics.YOLO(str(checkpoint))
         self.name = "track" if tracker == "bytetrack" else tracker
         self._options = {
             "tracker": f"{tracker}.yaml",
@@ -255,7 +255,7 @@ def _assignment_at_hand() -> Iterator[None]:
     function, which scipy can answer exactly.
     """
     try:
-        require("lap", "assign detections to tracks")
+        import lap  # noqa: F401
     except ImportError:
         stand_in = ModuleType("lap")
         stand_in.__version__ = "0.5.12"  # type: ignore[attr-defined]
@@ -281,13 +281,14 @@ def lapjv(
     >>> lapjv(np.array([[0.1, 0.9], [0.2, 0.95]]), cost_limit=0.8)[1].tolist()
     [0, -1]
     """
-    solve = require("scipy.optimize", "assign detections to tracks").linear_sum_assignment
+    with needed("scipy", "assign detections to tracks"):
+        from scipy.optimize import linear_sum_assignment
     rows, columns = cost.shape
     limit = cost_limit if np.isfinite(cost_limit) else 2.0 * (float(np.abs(cost).sum()) + 1.0)
     wide = np.full((rows + columns, rows + columns), limit / 2)
     wide[rows:, columns:] = 0.0
     wide[:rows, :columns] = cost
-    taken = solve(wide)[1]
+    taken = linear_sum_assignment(wide)[1]
     by_row = np.where(taken[:rows] < columns, taken[:rows], -1).astype(np.int64)
     by_column = np.full(columns, -1, np.int64)
     matched = np.flatnonzero(by_row >= 0)
@@ -325,7 +326,7 @@ class OurFollower:
         return {int(i): tracked.masks.mask(k) for k, i in enumerate(tracked.ids)}
 
     def _opened(self, frame: Frame) -> Session:
-        return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.candidates))
+        return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.follow_conf))
 
 
 def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -211,21 +210,3 @@ class QualityModel:
                 "calibrate the checkpoint again with this version (fastsam calibrate)"
             )
         return cls(*(content.get(name, ()) for name in ("mean", "scale", "weights")))
-
-
-def quality_of(content: Mapping[str, Any], path: Path) -> QualityModel | None:
-    """Return the calibration that ``fastsam calibrate`` put into a checkpoint, None where there is none.
-
-    Raises:
-        CheckpointError: it is damaged or of another version.
-    """
-    ours = content.get("fastsam")
-    found = ours.get("quality") if isinstance(ours, dict) else None
-    if found is None:
-        return None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"checkpoint {path}: expected its quality as a mapping, got {type(found)}")
-    try:
-        return QualityModel.from_dict(found)
-    except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {path}: {error}") from error

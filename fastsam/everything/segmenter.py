@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
+from fastsam.everything.carried import Carried
 from fastsam.everything.decode import decode
 from fastsam.everything.network_input import network_input
-from fastsam.everything.quality import QualityModel
 from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.maskset import MaskSet
@@ -62,18 +62,15 @@ class NetworkBackend(ABC):
         checkpoint: the file that it was read from.
         device: where it runs.
         stride: the sides of its input are multiples of this.
-        quality: how to tell a mask's expected IoU, where the file carries a calibration.
-
+        carried: what the file says beyond its layers.
         sha256: of the checkpoint that it is, or was converted from; equal for equal feature maps.
     """
 
-    def __init__(
-        self, checkpoint: Path, device: str, stride: int, quality: QualityModel | None, sha256: str
-    ) -> None:
+    def __init__(self, checkpoint: Path, device: str, stride: int, carried: Carried, sha256: str) -> None:
         self.sha256 = sha256
         self._times = threading.local()
         self.checkpoint, self.device = checkpoint, device
-        self.stride, self.quality = stride, quality
+        self.stride, self.carried = stride, carried
 
     @property
     def times_ms(self) -> dict[str, float]:
@@ -123,7 +120,7 @@ class NetworkBackend(ABC):
             found = placed(found, window, letterbox.net_hw, before)
         passed = time.perf_counter()
         pyramid = Pyramid(found.maps, letterbox, self.sha256, found.backbone)
-        masks = decode(found.predictions, found.prototypes, letterbox, config, self.quality, pyramid)
+        masks = decode(found.predictions, found.prototypes, letterbox, config, self.carried, pyramid)
         if window is not None:
             masks = masks[~_cut_off(masks.boxes_xyxy, window, letterbox)]
         done = time.perf_counter()

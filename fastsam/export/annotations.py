@@ -76,10 +76,7 @@ class Annotations:
     @cached_property
     def store(self) -> CropStore:
         """The pixels, decoded once and packed to bits inside their tight boxes."""
-        size = self.masks.size_hw
-        parts = [CropStore.from_crops([self.masks.crop(i)], size) for i in range(len(self.masks))]
-        windows = np.concatenate([part.windows for part in parts]) if parts else np.zeros((0, 4), np.int64)
-        return CropStore(size, tuple(part.packed[0] for part in parts), windows)
+        return CropStore.of(self.masks.store, self.masks.size_hw)
 
     def rows(self) -> Iterator[Row]:
         """Yield the masks one by one."""

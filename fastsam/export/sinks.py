@@ -26,6 +26,7 @@ from fastsam.export.encoders import (
     to_csv,
     to_json,
 )
+from fastsam.export.records import coco_record
 from fastsam.files import replacing, replacing_folder, safe_name, write_bytes
 from fastsam.images.matte import soft_cutout
 from fastsam.masks.crop import Crop
@@ -208,30 +209,7 @@ class CocoSink(Sink):
 
     def add(self, item: Annotations) -> list[Path]:
         """Write the image's part."""
-        height, width = item.masks.size_hw
-        rows = [row for row in item.rows() if row.area_px]
-        categories = {label: i for i, label in enumerate(sorted({row.label for row in rows}), 1)}
-        annotations = [
-            {
-                "id": i,
-                "image_id": 1,
-                "category_id": categories[row.label],
-                "segmentation": row.rle(),
-                "area": row.area_px,
-                "bbox": row.box_xywh,
-                "iscrowd": 0,
-                "score": row.score,
-                **row.measured,
-            }
-            for i, row in enumerate(rows, 1)
-        ]
-        content = {
-            "info": {},
-            "images": [{"id": 1, "file_name": item.image_name, "width": width, "height": height}],
-            "annotations": annotations,
-            "categories": [{"id": i, "name": label} for label, i in categories.items()],
-        }
-        return [write_bytes(self.target(item.name), to_json(content))]
+        return [write_bytes(self.target(item.name), to_json(coco_record(item)))]
 
     def close(self) -> list[Path]:
         """Merge the parts; one of them is in memory at a time."""

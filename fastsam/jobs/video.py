@@ -29,7 +29,6 @@ from fastsam.images.frame import Frame
 from fastsam.images.listing import VIDEO_EXTENSIONS
 from fastsam.prompts import Prompt
 from fastsam.video.read.reader import open_video
-from fastsam.video.track.persistent import stands
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.run_file import read_run
 from fastsam.video.write.sinks import Sinks, load_last, open_sinks
@@ -387,7 +386,7 @@ class _Earlier:
         if self.last is None:
             return
         asked = [prompt for frame, prompt in prompts if frame < self.next_index]
-        standing = [prompt for prompt in asked if stands(prompt)]
+        standing = [prompt for prompt in asked if prompt.is_persistent]
         last = self.last
         stream.resume(last.masks(), last.ids, last.labels, prompted=bool(asked), prompts=standing)
         self._names = {i: i for i in last.ids.tolist()}

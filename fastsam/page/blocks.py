@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from fastsam.model import FastSAM
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.page.shared.memory import MemoryBudget
 from fastsam.page.shared.model import SharedModel
 from fastsam.page.video.clip import Limits
@@ -45,8 +45,8 @@ def build(
     """
     shared = SharedModel(weights, device, text_model, model)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
-    require("gradio", "show the page")
-    import gradio as gr
+    with needed("gradio", "show the page"):
+        import gradio as gr
 
     from fastsam.page.photo.tab import PhotoTab  # the tabs import gradio
     from fastsam.page.video.tab import VideoTab

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from fastsam.errors import ConfigError
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.page.blocks import MEMORY_MB, build
 from fastsam.page.video.clip import MAX_VIDEO_BYTES, Limits, sweep
 
@@ -34,7 +34,8 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     Raises:
         ConfigError: the address cannot be listened on.
     """
-    gr = require("gradio", "show the page")
+    with needed("gradio", "show the page"):
+        import gradio as gr
     # The semi-bold Source Sans Pro of gradio's own theme (6.31) has no letter but A.
     font = [gr.themes.LocalFont("IBM Plex Sans"), "ui-sans-serif", "sans-serif"]
     sweep()

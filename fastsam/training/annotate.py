@@ -135,7 +135,9 @@ def _identity(model: Segmenter, coco: dict[str, Any], config: AnnotateConfig) ->
 
 def _annotations(image: CocoImage, model: Segmenter, config: AnnotateConfig) -> list[dict[str, Any]]:
     """Return the new COCO annotations of one image, without ids."""
-    masks = model.segment(read_frame(image.path), SegmentConfig(config.conf, config.iou, config.imgsz))
+    masks = model.segment(
+        read_frame(image.path), SegmentConfig(conf=config.conf, iou=config.iou, imgsz=config.imgsz)
+    )
     rows = new_objects(masks, image.rles(), config)
     chosen = masks[rows]
     boxes = chosen.tight_boxes()

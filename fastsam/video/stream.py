@@ -25,7 +25,7 @@ from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.prompts import Prompt
 from fastsam.video.look_ahead import LookAhead
 from fastsam.video.read.reader import VideoInfo, VideoReader
@@ -325,5 +325,6 @@ def _one_blas_thread() -> Any:
     They are small, and the threads of its BLAS wait for work by spinning: on few cores they take the time of
     the network's own threads, which then needs nearly twice as long (docs/video.md).
     """
-    pools = require("threadpoolctl", "keep numpy's threads out of the network's way")
+    with needed("threadpoolctl", "keep numpy's threads out of the network's way"):
+        import threadpoolctl as pools
     return pools.threadpool_limits(limits=1, user_api="blas")

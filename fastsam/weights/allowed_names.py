@@ -6,6 +6,7 @@ functions of this file, not the classes that the names mean elsewhere; each chec
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import re
 from collections import OrderedDict
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam.needed import require
+from fastsam.needed import needed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -151,7 +152,8 @@ def _ordered_dict(items: Any = ()) -> OrderedDict[Any, Any]:
 
 
 def _method(owner: Any, name: Any) -> Method:
-    nn = require("torch.nn", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        from torch import nn
     of_layer = isinstance(owner, nn.Module) or (type(owner) is Symbol and owner.kind == "layer")
     if not of_layer or name not in ("forward", "forward_fuse"):
         raise UnsafePickleError("builtins.getattr")
@@ -166,7 +168,8 @@ def _whole(numbers: Any) -> tuple[int, ...]:
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, *_hooks: Any) -> Tensor:
     """Rebuild a tensor after checking that it lies inside its storage."""
-    torch = require("torch", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
     (offset,), size, stride = _whole((offset,)), _whole(size), _whole(stride)
     if type(storage) is not Storage or len(size) != len(stride):
         raise DamagedPickleError("a tensor without its storage")
@@ -186,7 +189,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, *_hook
 
 
 def _parameter(data: Any, grad: Any = True, *_hooks: Any) -> Tensor:
-    torch = require("torch", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
     if not isinstance(data, torch.Tensor):
         raise DamagedPickleError("a parameter without its tensor")
     parameter: Tensor = torch.nn.Parameter(data, bool(grad) and data.is_floating_point())
@@ -194,32 +198,40 @@ def _parameter(data: Any, grad: Any = True, *_hooks: Any) -> Tensor:
 
 
 def _size(lengths: Any = ()) -> Any:
-    return require("torch", "read checkpoints").Size(_whole(lengths))
+    with needed("torch", "read checkpoints"):
+        import torch
+    return torch.Size(_whole(lengths))
 
 
 def _device(kind: Any, index: Any = None) -> Any:
     if type(kind) is not str:
         raise DamagedPickleError("a device that is not named by text")
-    return require("torch", "read checkpoints").device(kind if type(index) is not int else f"{kind}:{index}")
+    with needed("torch", "read checkpoints"):
+        import torch
+    return torch.device(kind if type(index) is not int else f"{kind}:{index}")
 
 
 def _namespace(*args: Any) -> Any:
     if args:
         raise DamagedPickleError("a namespace with arguments")
-    return require("ultralytics.utils", "read YOLO checkpoints").IterableSimpleNamespace()
+    with needed("ultralytics", "read YOLO checkpoints"):
+        from ultralytics.utils import IterableSimpleNamespace
+    return IterableSimpleNamespace()
 
 
 @lru_cache(maxsize=1)
 def layer_classes() -> dict[str, type[Any]]:
     """Return the network classes that a checkpoint may hold, by the names that files use."""
-    torch = require("torch", "read checkpoints")
-    tasks = require("ultralytics.nn.tasks", "read YOLO checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
+    with needed("ultralytics", "read YOLO checkpoints"):
+        from ultralytics.nn import tasks
     layers: dict[str, type[Any]] = {}
     for name in TORCH_LAYERS:
         value = getattr(torch.nn, name)
         layers[f"{value.__module__}.{name}"] = value
     for part in _LAYER_FILES:
-        module = require(f"ultralytics.nn.modules.{part}", "read YOLO checkpoints")
+        module = importlib.import_module(f"ultralytics.nn.modules.{part}")
         for name, value in vars(module).items():
             if (
                 isinstance(value, type)
@@ -237,7 +249,8 @@ def layer_classes() -> dict[str, type[Any]]:
 @lru_cache(maxsize=1)
 def _known() -> dict[str, Any]:
     """Return what each known name stands for: a symbol, or a torch dtype."""
-    torch = require("torch", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
     calls: dict[str, Callable[..., Any]] = {
         "_codecs.encode": _bytes,
         "collections.OrderedDict": _ordered_dict,

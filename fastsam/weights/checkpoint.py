@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError
-from fastsam.needed import require
+from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError, reason_of, translated
+from fastsam.needed import needed
 from fastsam.weights.allowed_names import TORCH_LAYERS, layer_classes
 from fastsam.weights.unpickle import DamagedPickleError, UnsafePickleError, unpickle
 
@@ -46,7 +46,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     """Open a file as the archive that it should be, or say what it is instead."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
-        raise CheckpointError(f"checkpoint {path}: expected a .pt file, found {found}")
+        raise CheckpointError(f"expected a .pt file, found {found}", subject=f"checkpoint {path}", path=path)
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -55,13 +55,19 @@ def _archive(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
         pass  # a damaged list of contents; told below, as what its first bytes are
     except OSError as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be read ({error.strerror or error})") from error
+        raise CheckpointError(
+            f"cannot be read ({reason_of(error)})", subject=f"checkpoint {path}", path=path
+        ) from error
     size = path.stat().st_size
     if size == 0:
-        raise CheckpointError(f"checkpoint {path}: the file is empty; download it again")
+        raise CheckpointError(
+            "the file is empty", subject=f"checkpoint {path}", advice="download it again", path=path
+        )
     what = next((what for start, what in _OTHER_FILES if head.lstrip().startswith(start)), "something else")
     raise CheckpointError(
-        f"checkpoint {path}: expected a PyTorch .pt archive, got {size} bytes that are {what}"
+        f"expected a PyTorch .pt archive, got {size} bytes that are {what}",
+        subject=f"checkpoint {path}",
+        path=path,
     )
 
 
@@ -113,22 +119,40 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         CheckpointError: there is no such file, or it is truncated or no PyTorch checkpoint.
     """
     path = Path(path)
+    what = f"checkpoint {path}"
+    unreadable = translated(
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        to=CheckpointError,
+        problem="cannot be read ({reason})",
+        subject=what,
+        advice="download it again",
+        path=path,
+    )
     try:
-        with _archive(path) as archive:
+        with unreadable, _archive(path) as archive:
             content = _read(archive)
     except UnsafePickleError as error:
         raise UnsafeCheckpointError(
-            f"checkpoint {path}: refused, because it asks for something that YOLO segmentation checkpoints "
-            f"do not need ({error}); nothing of it was run. Use a checkpoint from a source you trust"
+            "refused, because it asks for something that YOLO segmentation checkpoints do not need "
+            f"({error}); nothing of it was run. Use a checkpoint from a source you trust",
+            subject=what,
+            path=path,
         ) from error
     except DamagedPickleError as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be used ({error}); download it again") from error
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be read ({error}); download it again") from error
+        raise CheckpointError(
+            f"cannot be used ({error})", subject=what, advice="download it again", path=path
+        ) from error
     if not isinstance(content, dict):
         raise CheckpointError(
-            f"checkpoint {path}: expected a YOLO checkpoint dictionary, got {type(content).__name__}; "
-            "ultralytics writes {'model': network, ...}"
+            f"expected a YOLO checkpoint dictionary, got {type(content).__name__}",
+            subject=what,
+            advice="ultralytics writes {'model': network, ...}",
+            path=path,
         )
     return content
 
@@ -175,7 +199,8 @@ def segmentation_model(path: str | Path) -> nn.Module:
 
 def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:
     """Return the network of a checkpoint's dictionary, as :func:`segmentation_model`; ``path`` for errors."""
-    torch = require("torch", "run the network")
+    with needed("torch", "run the network"):
+        import torch
     model: Any = content.get("model") if content.get("ema") is None else content["ema"]
     layers = getattr(model, "model", None)
     if (
@@ -217,7 +242,8 @@ def save_checkpoint(content: dict[str, Any], target: Path) -> None:
     Raises:
         ExportError: the file cannot be written.
     """
-    torch = require("torch", "write a checkpoint")
+    with needed("torch", "write a checkpoint"):
+        import torch
     partial = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, WeightsError
+from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, reason_of
 from fastsam.weights.download import Progress, discard, exclusive, fetch, file_sha256
 from fastsam.weights.table import WeightsEntry, _find, embedded_path, local_path, table
 
@@ -108,11 +108,9 @@ def download(entry: WeightsEntry, progress: Progress | None = None) -> Path:
             discard(part)
             _pin(entry, target, digest)
     except DownloadError as error:
-        raise DownloadError(_by_hand(entry, target, str(error))) from error
-    except WeightsError:
-        raise
+        raise _by_hand(entry, target, str(error), error.status) from error
     except OSError as error:
-        raise DownloadError(_by_hand(entry, target, f"cannot use the folder ({error})")) from error
+        raise _by_hand(entry, target, f"cannot use the folder ({reason_of(error)})") from error
     return target
 
 
@@ -124,14 +122,19 @@ def _url(entry: WeightsEntry) -> str:
 def _require_network(entry: WeightsEntry, target: Path) -> None:
     """Raise DownloadError where the user forbids the network."""
     if os.environ.get("FASTSAM_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off"):
-        raise DownloadError(f"{target} is not there, and FASTSAM_OFFLINE is set")
+        raise DownloadError("the file is not there, and FASTSAM_OFFLINE is set")
 
 
-def _by_hand(entry: WeightsEntry, target: Path, reason: str) -> str:
-    return (
-        f"weights {entry.name}: {reason}. Wanted {_url(entry)}: fetch it where you can, and place it as "
-        f"{entry.file} in the folder {target.parent} (FASTSAM_HOME moves that folder, FASTSAM_WEIGHTS_URL "
-        "names a mirror); or pass the path of a file that you have"
+def _by_hand(entry: WeightsEntry, target: Path, problem: str, status: int | None = None) -> DownloadError:
+    """Return the error of a download, with what to do about it."""
+    return DownloadError(
+        problem,
+        subject=f"weights {entry.name}",
+        advice=f"wanted {_url(entry)}: download it where you can, and place it as {entry.file} in the folder "
+        f"{target.parent} (FASTSAM_HOME moves that folder, FASTSAM_WEIGHTS_URL names a mirror); or pass the "
+        "path of a file that you have",
+        path=target,
+        status=status,
     )
 
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fastsam.errors import ChecksumError, WeightsError
+from fastsam.errors import ChecksumError, WeightsError, translated
 from fastsam.weights.download import Progress, file_sha256
 
 __all__ = ["Progress", "WeightsEntry", "cache_folder", "embedded_path", "local_path", "table", "text_model"]
@@ -103,15 +103,20 @@ class _Manifest:
 def _manifest() -> _Manifest:
     """Return the default's name, the table, and the text-image model that comes with the package."""
     path = _embedded_folder() / "manifest.toml"
-    try:
+    with translated(
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        to=WeightsError,
+        problem="cannot be read ({reason})",
+        subject=f"weights table {path}",
+        advice="reinstall fastsam",
+        path=path,
+    ):
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = tuple(WeightsEntry(**row) for row in content["weights"])
-        found = _Manifest(str(content["default"]), entries, WeightsEntry(**content["text_model"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"weights table {path}: cannot be read ({error}); reinstall fastsam") from error
-    return found
+        return _Manifest(str(content["default"]), entries, WeightsEntry(**content["text_model"]))
 
 
 def table() -> tuple[WeightsEntry, ...]:

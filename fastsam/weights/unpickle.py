@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from struct import calcsize, unpack
 from typing import TYPE_CHECKING, Any
 
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.weights.allowed_names import (
     DamagedPickleError,
     Dropped,
@@ -98,8 +98,11 @@ class _Machine:
     """Stack, marks and memo of one pickle; each ``do_*`` method is one pickle operation."""
 
     def __init__(self, read_record: Callable[[str], bytes]) -> None:
-        self.torch = require("torch", "read checkpoints")
-        self.namespace = require("ultralytics.utils", "read YOLO checkpoints").IterableSimpleNamespace
+        with needed("torch", "read checkpoints"):
+            import torch
+        with needed("ultralytics", "read YOLO checkpoints"):
+            from ultralytics.utils import IterableSimpleNamespace
+        self.torch, self.namespace = torch, IterableSimpleNamespace
         self.read_record = read_record
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []

@@ -125,9 +125,9 @@ def test_a_person_is_followed_corrected_and_taken_home(window: VideoWindow, clip
     assert window.masks == 1
     assert "Object 1; click what to add" in window.texts(".fs-status")[0]
     window.click(*OTHER)
-    assert "corrected, frame 4" in window.follow("again") or window.texts("#video-requests label")[-1].endswith(
-        "object 1 corrected, frame 4"
-    )
+    assert "corrected, frame 4" in window.follow("again") or window.texts("#video-requests label")[
+        -1
+    ].endswith("object 1 corrected, frame 4")
     window.wait(lambda: window.all("#video-files a[download$='frames.jsonl']"), "the files")
     link = window.find("#video-files a[download$='frames.jsonl']")
     window.driver.execute_script("arguments[0].click()", link)

@@ -38,7 +38,9 @@ def painted() -> np.ndarray:
 class Page:
     """One visitor, spoken to as the canvas does."""
 
-    def __init__(self, rgb: np.ndarray = PHOTO, encoder: Any = None, budget: MemoryBudget | None = None) -> None:
+    def __init__(
+        self, rgb: np.ndarray = PHOTO, encoder: Any = None, budget: MemoryBudget | None = None
+    ) -> None:
         self.model = SharedModel(model=fixed(encoder=encoder))
         self.visitor = PageSession(budget or MemoryBudget(1 << 30))
         self.scene = self.opened(rgb)

@@ -59,13 +59,20 @@ def visitor(address: str) -> Iterator[Visitor]:
     made.close()
 
 
-@pytest.fixture
-def client(address: str, tmp_path: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def program(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from gradio_client import Client
 
-    made = Client(address, verbose=False, download_files=str(tmp_path / "downloads"))
+    made = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
     yield made
     made.close()
+
+
+@pytest.fixture
+def client(program: Any) -> Any:
+    """A program whom the page has not seen before."""
+    program.reset_session()
+    return program
 
 
 @pytest.fixture

@@ -463,8 +463,8 @@ def test_a_source_that_fails_in_the_middle() -> None:
         ({"every": 1.5}, "every: .* got 1.5"),
         ({"target_fps": 0}, "target_fps: expected a number from 0.1 to 1000, got 0"),
         ({"target_fps": float("nan")}, "target_fps: "),
-        ({"history": -1}, "history: "),
-        ({"lost_after": "long"}, "lost_after: .* got 'long'"),
+        ({"trail_length": -1}, "trail_length: "),
+        ({"forget_after_frames": "long"}, "forget_after_frames: .* got 'long'"),
         ({"conf": 2}, "conf: "),
         ({"policy": "newest"}, "policy: expected 'auto', 'latest' or 'all', got 'newest'"),
         ({"start": -1}, "start: "),
@@ -483,8 +483,8 @@ def stream_of_options(**options: Any) -> Stream:
 
 
 def test_options_by_name_and_by_config() -> None:
-    with stream_of_options(config=VideoConfig(every=5, history=3), every=2) as stream:
-        assert (stream.config.every, stream.config.history) == (2, 3)
+    with stream_of_options(config=VideoConfig(every=5, trail_length=3), every=2) as stream:
+        assert (stream.config.every, stream.config.trail_length) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -566,7 +566,7 @@ def test_everything_in_a_panned_photograph(model: FastSAM, tmp_path: Path) -> No
     first, last = found[0], found[-1]
     stay = [i for i in first.ids.tolist() if i in set(last.ids.tolist())]
     assert len(stay) >= 0.6 * len(first)
-    overlaps = [iou(_panned(first.mask(i), 5), last.mask(i)) for i in stay]
+    overlaps = [iou(_panned(first.mask_of(i), 5), last.mask_of(i)) for i in stay]
     assert np.median(overlaps) > 0.7
     assert np.mean(np.array(overlaps) > 0.3) > 0.85
 
@@ -591,7 +591,7 @@ def test_one_object_in_a_panned_photograph(model: FastSAM, every: int) -> None:
         stream.select(0, Box(masks.boxes_xyxy[chosen].tolist()))
         for frame, tracked in stream:
             assert tracked.ids.tolist() == [1]
-            assert iou(tracked.mask(1), _panned(mask, frame.index)) > 0.6
+            assert iou(tracked.mask_of(1), _panned(mask, frame.index)) > 0.6
     assert len(stream.objects[1].trail) == 6
     middles = np.array(stream.objects[1].trail)
     assert middles[-1, 1] < middles[0, 1], "the window goes right, so the object goes left"

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from fastsam.errors import CheckpointError, ConfigError, ExportError
 from fastsam.everything.backends.converted import METADATA_KEY, ConvertedBackend, NetworkCard, wanted_threads
 from fastsam.everything.segmenter import Outputs
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["OpenVinoBackend", "write_ir"]
 
 
 def _openvino() -> Any:
-    return require("openvino", "run a network with OpenVINO")
+    with needed("openvino", "run a network with OpenVINO"):
+        import openvino
+    return openvino
 
 
 def _read(core: Any, path: Path) -> Any:
@@ -30,11 +32,13 @@ def _read(core: Any, path: Path) -> Any:
     Raises:
         CheckpointError: it is not there, or OpenVINO cannot read it.
     """
-    for needed in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
-        if not needed.is_file():
+    for file in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
+        if not file.is_file():
             raise CheckpointError(
-                f"network {path}: expected a file {needed.name} there, found none; "
-                "OpenVINO keeps a network in two, .xml and .bin"
+                f"expected a file {file.name} there, found none",
+                subject=f"network {path}",
+                advice="OpenVINO keeps a network in two, .xml and .bin",
+                path=path,
             )
     try:
         return core.read_model(path)

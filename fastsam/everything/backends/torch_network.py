@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError
-from fastsam.everything.quality import QualityModel, quality_of
+from fastsam.everything.carried import Carried, carried_by
 from fastsam.everything.segmenter import NetworkBackend, Outputs
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.weights.checkpoint import load_checkpoint, network_of
 from fastsam.weights.download import file_sha256
 
 __all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
 
 _BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
+_OF_ONE_SIZE = ("anchors", "strides", "shape")  # what a YOLO head keeps of the last input's size
 
 
 def pick_device(device: str = "auto") -> str:
@@ -27,7 +28,8 @@ def pick_device(device: str = "auto") -> str:
     Raises:
         ConfigError: torch does not know the device, or this machine lacks it.
     """
-    torch = require("torch", "run the network")
+    with needed("torch", "run the network"):
+        import torch
     if device == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -43,8 +45,8 @@ def pick_device(device: str = "auto") -> str:
     return name
 
 
-def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
-    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and its calibration, if any.
+def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
+    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and what it carries.
 
     The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
 
@@ -55,12 +57,43 @@ def load_network(checkpoint: str | Path) -> tuple[Any, QualityModel | None]:
     path = Path(checkpoint)
     content = load_checkpoint(path)
     model: Any = network_of(content, path)
-    quality = quality_of(content, path)
+    carried = carried_by(content, path)
     model.model[-1].end2end = False  # YOLO26 heads: the one-to-many branch, with NMS, is the one we decode
     network = model.fuse(verbose=False)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return network, quality
+    return network, carried
+
+
+class _OfThread:
+    """An attribute of which each thread has a value of its own, and which starts as the class has it."""
+
+    def __init__(self, name: str, start: Any) -> None:
+        self._name, self._start = name, start
+
+    def __get__(self, owner: Any, _: type | None = None) -> Any:
+        if owner is None:
+            return self._start
+        return owner.__dict__["_of_thread"].__dict__.get(self._name, self._start)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        owner.__dict__["_of_thread"].__dict__[self._name] = value
+
+
+def keep_sizes_apart(head: Any) -> None:
+    """Let threads share a YOLO head: it lays its anchors once for an input size and keeps them on itself.
+
+    Another thread's input of another size would replace them in the middle of a pass: boxes of another
+    picture, or an error. A lock would let passes wait for each other; values of each
+    thread's own cost nothing.
+    """
+    kind = type(head)
+    names = [name for name in _OF_ONE_SIZE if hasattr(kind, name)]
+    for name in names:
+        head.__dict__.pop(name, None)
+    values = {name: _OfThread(name, getattr(kind, name)) for name in names}
+    head.__dict__["_of_thread"] = threading.local()
+    head.__class__ = type(kind.__name__, (kind,), {**values, "__module__": kind.__module__})
 
 
 class Watch:
@@ -107,12 +140,15 @@ class TorchBackend(NetworkBackend):
     """
 
     def __init__(self, checkpoint: str | Path, device: str = "auto") -> None:
-        self._torch = require("torch", "run the network")
+        with needed("torch", "run the network"):
+            import torch
+        self._torch = torch
         device = pick_device(device)
-        network, quality = load_network(checkpoint)
+        network, carried = load_network(checkpoint)
         self._model = network.to(device)
+        keep_sizes_apart(self._model.model[-1])
         sha256 = file_sha256(Path(checkpoint))
-        super().__init__(Path(checkpoint), device, int(max(self._model.stride)), quality, sha256)
+        super().__init__(Path(checkpoint), device, int(max(self._model.stride)), carried, sha256)
         self._watch = Watch(self._model)
         self._cores = self._torch.get_num_threads()
 

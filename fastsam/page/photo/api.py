@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from fastsam.errors import PromptError
+from fastsam.export.records import mask_record
 from fastsam.page.photo.state import PhotoState
 from fastsam.page.photo.uploads import read_photo
 from fastsam.page.shared.model import SharedModel
@@ -27,22 +28,7 @@ __all__ = ["PhotoApi", "connect_api", "facts_of"]
 def facts_of(result: Result) -> dict[str, Any]:
     """Return an answer as JSON can hold it: the masks as COCO's compressed RLE, in order."""
     height, width = result.frame.size_hw
-    labels = result.labels
-    masks = []
-    for i in range(len(result)):
-        rle = result.masks.rle(i)
-        masks.append(
-            {
-                "row": int(result.indices[i]),
-                "score": round(float(result.scores[i]), 4),
-                "group": int(result.groups[i]),
-                "level": result.levels[i],
-                "label": labels[i] if labels else "",
-                "box_xyxy": [round(float(edge), 1) for edge in result.boxes_xyxy[i]],
-                "area_px": int(result.masks.areas_px[i]),
-                "segmentation": dict(rle),
-            }
-        )
+    masks = [mask_record(result, i) for i in range(len(result))]
     return {"width": width, "height": height, "masks": masks, "reason": result.reason}
 
 

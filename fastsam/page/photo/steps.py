@@ -174,9 +174,9 @@ def ask(visitor: PageSession, what: Mapping[str, Any]) -> str:
     text = " ".join(str(what.get("text", "")).split())[:200]
     if not text:
         raise PromptError("Type what to look for, such as: a person")
-    features = visitor.state.opened.features
-    if features is not None:  # the first text takes seconds, and the visitor's clicks need not wait for it
-        features.embeddings(Text(text).crops)
+    # The first text takes seconds. What it finds is remembered by the session, so that the answer below comes
+    # at once; meanwhile the visitor's clicks go on.
+    visitor.state.opened.select(Text(text))
     return change(visitor, lambda before: before.with_mark(Mark("text", sign_of(what), text=text)))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from fastsam.errors import ImageError
 from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.page.shared.canvas import example_photos
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "photo_of", "read_photo", "read_upload", "refused", "uploaded"]
@@ -51,7 +51,9 @@ def uploaded(event: Mapping[str, Any]) -> Path:
     Raises:
         ImageError: it was not uploaded; no other file of the server is opened.
     """
-    uploads = Path(require("gradio.utils", "show the page").get_upload_folder()).resolve()
+    with needed("gradio", "show the page"):
+        from gradio import utils
+    uploads = Path(utils.get_upload_folder()).resolve()
     path = Path(str(event.get("path", "")).replace("\0", "")).resolve()
     if not path.is_relative_to(uploads) or not path.is_file():  # gradio has checked it, too
         raise ImageError("That file was not sent to this page; open it again.")

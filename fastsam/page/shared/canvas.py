@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.page.shared.modules import linked
 
 __all__ = ["canvas_of", "example_photos"]
@@ -71,7 +71,8 @@ def canvas_of(max_bytes: int, kind: Literal["photo", "video"] = "photo") -> Any:
         max_bytes: the browser refuses to send larger files.
         kind: what is opened; of a video, it shows one frame.
     """
-    gr = require("gradio", "show the page")
+    with needed("gradio", "show the page"):
+        import gradio as gr
     script = linked("main", lambda name: _web(f"{name}.js"))
     limits = json.dumps({"bytes": max_bytes, "kind": kind})
     words = {

@@ -8,7 +8,14 @@ from typing import Any
 
 __all__ = ["control", "controls"]
 
-_AT_MOST = {"imgsz": 2048, "max_det": 1000, "every": 30, "crops": 32, "lost_after": 500, "history": 500}
+_AT_MOST = {
+    "imgsz": 2048,
+    "max_det": 1000,
+    "every": 30,
+    "masks_per_text": 32,
+    "forget_after_frames": 500,
+    "trail_length": 500,
+}
 """No visitor may hold up the others for minutes."""
 
 # Name of an option -> its label and what it does. The other options come with the help of the command line.
@@ -38,13 +45,12 @@ _WORDS = {
     "seed": ("Colors", "Another number, other colors."),
     "every": ("Use every n-th frame", "The network looks at these; motion fills the frames between."),
     "target_fps": ("Target frame rate", "Skip network passes to keep it; empty is off."),
-    "candidates": ("Minimum confidence to follow", "Masks below it are not considered."),
-    "birth": ("Minimum confidence of a new object", "Matters if everything is followed."),
-    "lost_after": ("Remember lost objects", "Number of frames, if everything is followed."),
+    "follow_conf": ("Minimum confidence to follow", "Masks below it are not considered."),
+    "forget_after_frames": ("Remember lost objects", "Number of frames, if everything is followed."),
     "roi": ("Look around the objects only", "Faster; new objects are found later."),
     "roi_every": ("Look at all of it", "In every n-th frame, if it looks around the objects only."),
-    "crops": ("Masks compared with a text", "Maximum per frame."),
-    "history": ("Length of trails", "Places remembered of each object."),
+    "masks_per_text": ("Masks compared with a text", "Maximum per frame."),
+    "trail_length": ("Length of trails", "Places remembered of each object."),
 }
 
 

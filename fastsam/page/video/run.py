@@ -21,7 +21,6 @@ from fastsam.page.video.state import FollowRequest, RunResult, VideoSession
 from fastsam.prompts import Text
 from fastsam.video.read.reader import open_video
 from fastsam.video.stream import Stream
-from fastsam.video.track.persistent import stands
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.sinks import Sinks, open_sinks
 from fastsam.video.write.spool import SpooledFrame, read_frames
@@ -171,7 +170,9 @@ class _Runner:
         )  # fmt: skip
         if known is None:
             return stream, self.requests
-        prompts = [request.prompt for request in self.requests if request.done and stands(request.prompt)]
+        prompts = [
+            request.prompt for request in self.requests if request.done and request.prompt.is_persistent
+        ]
         stream.resume(known.masks(), known.ids, known.labels, prompted=True, prompts=prompts)
         return stream, [request for request in self.requests if not request.done]
 

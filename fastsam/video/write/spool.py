@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle
 from fastsam.video.track.tracked import Tracked
 
-__all__ = ["Spool", "SpooledFrame", "read_frames", "settled"]
+__all__ = ["Spool", "SpooledFrame", "read_frames"]
 
 SPOOL = "frames.jsonl"
 
@@ -126,12 +126,6 @@ class SpooledFrame:
             )
         except (ValueError, LookupError, TypeError):
             return None
-
-
-def settled(tracked: Tracked) -> Tracked:
-    """Return the same with its masks decoded: several formats are going to ask for their pixels."""
-    item = Annotations(tracked.frame.name, tracked.masks)
-    return replace(tracked, masks=replace(tracked.masks, store=item.store))
 
 
 def read_frames(out: str | os.PathLike[str]) -> Iterator[SpooledFrame]:

@@ -116,7 +116,10 @@ def test_pictures_of_odd_shapes_are_shown(shape: tuple[int, int, int]) -> None:
 
 
 def test_names_of_files_are_no_html() -> None:
-    model, visitor = SharedModel(model=FastSAM(segmenter=FixedSegmenter(MASKS))), PageSession(MemoryBudget(1 << 30))
+    model, visitor = (
+        SharedModel(model=FastSAM(segmenter=FixedSegmenter(MASKS))),
+        PageSession(MemoryBudget(1 << 30)),
+    )
     message = steps.open_photo(visitor, model, Frame(PHOTO, "<script>alert(1)</script>"), {})
     assert "<" not in message
     assert json.loads(message)["scene"]["name"] == "<script>alert(1)</script>"

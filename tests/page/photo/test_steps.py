@@ -17,8 +17,8 @@ from fastsam.config import RenderConfig
 from fastsam.errors import ImageError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
-from fastsam.page.photo.effects import Effect
 from fastsam.page.photo.answer import answer_of, prompt_of
+from fastsam.page.photo.effects import Effect
 from fastsam.page.photo.state import Mark, PhotoState
 from fastsam.page.shared.memory import MemoryBudget
 from fastsam.page.shared.model import SharedModel

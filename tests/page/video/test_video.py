@@ -31,7 +31,7 @@ from fastsam.page.shared.model import SharedModel
 from fastsam.page.shared.sessions import PageSession
 from fastsam.page.video.clip import Limits, example_clip, new_folder, plain, read_still, sweep
 from fastsam.page.video.run import Finished, Progress, RunOptions, follow, report_rows
-from fastsam.page.video.state import VideoSession, result_at, requests_of
+from fastsam.page.video.state import VideoSession, requests_of, result_at
 from fastsam.prompts import Box, MaskLike, Points, Text
 from fastsam.testing import ColourWordEncoder
 from fastsam.video.write.spool import read_frames

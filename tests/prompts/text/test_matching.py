@@ -58,9 +58,9 @@ def test_many_texts_in_one_pass_with_groups(features: ImageFeatures, encoder: Co
 
 
 def test_a_text_is_answered_as_if_alone(features: ImageFeatures) -> None:
-    both = select(features.masks, Text(["red", "a red square"], 0.1), features)
+    both = select(features.masks, Text(["red", "a red square"], threshold=0.1), features)
     for number, text in enumerate(["red", "a red square"]):
-        alone = select(features.masks, Text(text, 0.1), features)
+        alone = select(features.masks, Text(text, threshold=0.1), features)
         assert both.group(number).indices.tolist() == alone.indices.tolist()
         assert np.allclose(both.group(number).scores, alone.scores)
 
@@ -72,9 +72,9 @@ def test_pictures_are_encoded_once_and_texts_once(encoder: ColourWordEncoder) ->
     select(masks, Text("red"), features)
     first = dict(encoder.calls)
     assert first["pictures"] == 4  # neither the tiny nor the empty mask
-    select(masks, Text("red", 0.9), features)
+    select(masks, Text("red", threshold=0.9), features)
     select(masks, but_not(Text("red"), Box((0, 0, 24, 26))), features)
-    select(masks, all_of(Text("red"), Text("red", 0.1)), features)
+    select(masks, all_of(Text("red"), Text("red", threshold=0.1)), features)
     assert encoder.calls == first
     select(masks, Text("blue"), features)
     assert encoder.calls["pictures"] == 4

@@ -1,6 +1,6 @@
 """Make docs/video.jpg: two men are pointed at once, and followed while the camera turns away and back.
 
-python examples/video.py docs/video.jpg
+python docs/pictures/video.py docs/video.jpg
 
 The clip is made here, of a photo that ultralytics brings along.
 """

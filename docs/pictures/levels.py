@@ -1,6 +1,6 @@
 """Make docs/levels.jpg: whole, part and subpart masks of a photo, and its partition, side by side.
 
-python examples/levels.py docs/levels.jpg
+python docs/pictures/levels.py docs/levels.jpg
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Make docs/tiling.jpg: the small things of a photo, from one pass over the image and with tiles beside it.
 
-python examples/tiling.py docs/tiling.jpg
+python docs/pictures/tiling.py docs/tiling.jpg
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Make docs/readme.jpg: everything, a click, a click without a part, and a box, side by side.
 
-python examples/readme_picture.py docs/readme.jpg
+python docs/pictures/readme.py docs/readme.jpg
 """
 
 from __future__ import annotations

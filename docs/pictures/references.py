@@ -1,6 +1,6 @@
 """Make docs/references.jpg: a person of one photo, and what looks like it in another.
 
-python examples/references.py docs/references.jpg
+python docs/pictures/references.py docs/references.jpg
 """
 
 from __future__ import annotations

@@ -1,0 +1,157 @@
+"""What the two FastSAM call shapes share: a segmenter behind a model that is called with images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastsam import FastSAM, Frame, Session
+from fastsam.compat.arguments import core_of, device_name
+from fastsam.compat.sources import frames_of
+from fastsam.errors import ConfigError
+from fastsam.needed import require
+from fastsam.weights.table import table
+
+__all__ = ["CalledModel", "imgsz_for"]
+
+# What ultralytics runs where a call says nothing else; CASIA's code leaves it to ultralytics.
+_THEIR_DEFAULTS: Mapping[str, Any] = {"conf": 0.25, "iou": 0.7, "imgsz": 640, "max_det": 300}
+# Their masks and scores are the network's own.
+_PLAIN: Mapping[str, Any] = {"quality": False, "edge_radius": 0.0, "min_region_share": 0.0}
+_STRIDE = 32
+
+
+class CalledModel:
+    """A model as ultralytics has it: loaded by a name, moved to a device, called with images.
+
+    Attributes:
+        model: the :class:`fastsam.FastSAM` that answers.
+        task: ``"segment"``.
+        names: class number -> name.
+    """
+
+    task = "segment"
+
+    def __init__(self, model: Any = None, text_model: Any = None, *, bgr: bool) -> None:
+        if str(model) == "FastSAM.pt" and not Path("FastSAM.pt").is_file():
+            model = "FastSAM-x"  # so ultralytics reads it
+        self._given, self._text_model, self._bgr = model, text_model, bgr
+        self.model: FastSAM = core_of(model, text_model)
+        self.names = {0: "object"}
+
+    @property
+    def device(self) -> Any:
+        """Where the network runs, as a ``torch.device``."""
+        name = str(getattr(self.model.segmenter, "device", "cpu"))
+        torch = require("torch", "tell the device")
+        return torch.device(name if name.split(":")[0] in ("cpu", "cuda", "mps", "xpu") else "cpu")
+
+    def to(self, device: Any = None, *_: Any, **__: Any) -> Any:
+        """Move the network to a device; a dtype changes nothing. Return the model itself."""
+        self._move(device)
+        return self
+
+    def cpu(self) -> Any:
+        """Move to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self, device: int | str | None = None) -> Any:
+        """Move to a GPU."""
+        return self.to("cuda" if device is None else device)
+
+    def eval(self) -> Any:
+        """Return the model: it never trains."""
+        return self
+
+    def fuse(self) -> Any:
+        """Return the model: its layers are fused already."""
+        return self
+
+    def half(self) -> Any:
+        """Return the model: it computes as its device does best."""
+        return self
+
+    float = half
+
+    def info(self, detailed: bool = False, verbose: bool = True) -> Any:
+        """Return (layers, parameters, gradients, GFLOPs) of the network, and log it if ``verbose``."""
+        from ultralytics.utils.torch_utils import model_info
+
+        from fastsam.everything.backends.torch_network import load_network
+
+        network, _ = load_network(self.checkpoint)
+        return model_info(network, detailed=detailed, verbose=verbose)  # type: ignore[no-untyped-call]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file of the network.
+
+        Raises:
+            ConfigError: the segmenter has none.
+        """
+        path = getattr(self.model.segmenter, "checkpoint", None)
+        if path is None:
+            raise ConfigError(f"{type(self).__name__}: expected a model of a checkpoint, this has no file")
+        return Path(path)
+
+    def _move(self, device: Any) -> None:
+        """Load the weights again where the caller wants them on another device."""
+        here = str(getattr(self.model.segmenter, "device", None))
+        if device is None or isinstance(self._given, FastSAM) or _same_device(device_name(device), here):
+            return
+        self.model = core_of(self._given, self._text_model, device_name(device))
+
+    def _sessions(self, source: Any, options: Mapping[str, Any], *, plain: bool) -> Iterator[Session]:
+        """Yield each image with its masks.
+
+        Args:
+            source: as :func:`fastsam.compat.sources.frames_of` takes it.
+            options: ``conf``, ``iou``, ``imgsz``, ``max_det``; None where the caller gave none.
+            plain: as ultralytics would: the network's own masks and confidences, and its defaults.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        if plain:
+            given = {**_PLAIN, **(_THEIR_DEFAULTS if self._is_named() else {}), **given}
+        size = given.pop("imgsz", None)
+        for frame in frames_of(source, bgr=self._bgr):
+            # A tensor is the network's input already.
+            chosen = max(frame.size_hw) if hasattr(source, "detach") else imgsz_for(frame, size)
+            yield self.model.open(frame, imgsz=chosen, **given)
+
+    def _is_named(self) -> bool:
+        """Tell whether the caller named a checkpoint that is not the embedded one."""
+        if self._given is None or not isinstance(self._given, (str, Path)):
+            return False
+        embedded = {entry.name for entry in table() if entry.embedded} | {"default"}
+        return str(self._given) not in embedded
+
+
+def imgsz_for(frame: Frame, imgsz: Any) -> int | None:
+    """Return the longer side of the network's input for ultralytics' ``imgsz``: a number, or (height, width).
+
+    >>> import numpy as np
+    >>> wide = Frame(np.zeros((100, 200, 3), np.uint8))
+    >>> imgsz_for(wide, (640, 640)), imgsz_for(wide, (64, 640)), imgsz_for(wide, 1000)
+    (640, 128, 1024)
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if imgsz is None:
+        return None
+    sides = np.atleast_1d(np.asarray(imgsz, dtype=object)).tolist()
+    if len(sides) not in (1, 2) or not all(
+        isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in sides
+    ):
+        raise ConfigError(f"imgsz: expected a whole number or (height, width), got {imgsz!r}")
+    height, width = (-(-int(side) // _STRIDE) * _STRIDE for side in (sides * 2)[:2])
+    gain = min(height / frame.size_hw[0], width / frame.size_hw[1])
+    return max(round(max(frame.size_hw) * gain), _STRIDE)
+
+
+def _same_device(wanted: str, here: str) -> bool:
+    """Tell whether a device is the one that the network is on."""
+    return wanted in ("auto", here) or {wanted, here} == {"cuda", "cuda:0"}

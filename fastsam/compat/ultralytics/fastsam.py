@@ -1,0 +1,213 @@
+"""ultralytics' ``FastSAM``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fastsam import FastSAM as Core
+from fastsam.compat.arguments import check_keywords
+from fastsam.compat.models import CalledModel
+from fastsam.compat.sources import shown_path
+from fastsam.compat.ultralytics.asking import Asked, prompted
+from fastsam.compat.ultralytics.keeping import Keeper
+from fastsam.compat.ultralytics.theirs import exported, their_model
+from fastsam.compat.ultralytics.tracks import Tracks
+from fastsam.errors import ConfigError
+from fastsam.masks.letterbox import Letterbox
+
+if TYPE_CHECKING:
+    from fastsam.compat.results import Results
+
+__all__ = ["FastSAM", "Rules"]
+
+Rules = Literal["theirs", "ours"]
+_KEYWORDS = (
+    "bboxes", "conf", "device", "imgsz", "iou", "labels", "max_det", "points", "retina_masks", "save", "show",
+    "stream", "texts",
+)  # fmt: skip
+
+
+class FastSAM(CalledModel):
+    """ultralytics' ``FastSAM``: ``model(source, bboxes=..., points=..., texts=...)`` returns ``Results``.
+
+    Results are ultralytics' own class, with equal masks for equal weights. Arrays are BGR, as there.
+
+    Args:
+        model: a checkpoint's path, a name of the weights table, None for the embedded default, or a
+            :class:`fastsam.FastSAM`.
+        text_model: what answers ``texts``, as in :class:`fastsam.FastSAM`.
+        rules: whose prompts: ``"theirs"`` (:mod:`fastsam.compat.ultralytics.rules`), with the network's own
+            masks and confidences and, for weights that are named, ultralytics' defaults (``conf`` .25,
+            ``iou`` .7, ``imgsz`` 640); ``"ours"``: refined masks, scored by quality, chosen as
+            :class:`fastsam.Box`, :class:`fastsam.Points` and :class:`fastsam.Text` choose, with the
+            weights' own defaults.
+
+    Differences from ultralytics': without ``retina_masks=False`` masks have the size of the image; there is
+    one class, whatever the checkpoint has; texts are answered by the text-image model of this package; a
+    file that cannot be read is an error.
+
+    Raises:
+        WeightsError: the weights cannot be had or used.
+        ConfigError: unknown ``rules``.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Core | None = None,
+        *,
+        text_model: Any = None,
+        rules: Rules = "theirs",
+    ) -> None:
+        if rules not in ("theirs", "ours"):
+            raise ConfigError(f"rules: expected 'theirs' or 'ours', got {rules!r}")
+        super().__init__(model, text_model, bgr=True)
+        self.rules: Rules = rules
+        self._tracks: Tracks | None = None
+
+    def __call__(
+        self,
+        source: Any = None,
+        stream: bool = False,
+        bboxes: Any = None,
+        points: Any = None,
+        labels: Any = None,
+        texts: Any = None,
+        *,
+        conf: float | None = None,
+        iou: float | None = None,
+        imgsz: int | tuple[int, int] | list[int] | None = None,
+        max_det: int | None = None,
+        device: Any = None,
+        retina_masks: bool | None = None,
+        save: bool = False,
+        show: bool = False,
+        **others: Any,
+    ) -> list[Results] | Iterator[Results]:
+        """Return one result an image; with prompts, the masks that they choose.
+
+        Args:
+            source: a path, folder, pattern, video, camera number, PIL image, BGR array, tensor (3, H, W) or
+                (B, 3, H, W) in RGB and 0..1, or a list of these.
+            stream: yield the results one by one instead of a list.
+            bboxes: xyxy boxes, (4,) or (n, 4), image pixels.
+            points: (2,) or (n, 2), image pixels.
+            labels: 1 foreground, 0 background, for each point.
+            texts: a phrase or several.
+            conf: least confidence.
+            iou: NMS threshold.
+            imgsz: the network's input: a side, or (height, width).
+            max_det: most masks.
+            device: where the network runs.
+            retina_masks: False gives ``masks.data`` at the size of the network's input.
+            save: also write each result's ``plot`` into ``runs/segment/predict*``, as ultralytics does.
+            show: also show it in a window.
+            others: ultralytics' other keywords, where they do not change what is found.
+
+        Raises:
+            ImageError: an image cannot be read.
+            ConfigError: a keyword is unknown, or an option outside its range.
+            PromptError: a prompt has another form.
+        """
+        check_keywords("FastSAM", others, _KEYWORDS)
+        self._move(device)
+        options = {"conf": conf, "iou": iou, "imgsz": imgsz, "max_det": max_det}
+        asked = Asked(bboxes, points, labels, texts)
+        found = self._results(source, options, asked, retina_masks, Keeper(save, show, others))
+        return found if stream else list(found)
+
+    predict = __call__
+
+    def _results(
+        self, source: Any, options: dict[str, Any], asked: Asked, retina_masks: bool | None, keep: Keeper
+    ) -> Iterator[Results]:
+        from fastsam.compat.results import Results
+
+        ours = self.rules == "ours"
+        for number, session in enumerate(self._sessions(source, options, plain=not ours)):
+            stride = getattr(self.model.segmenter, "stride", 32)
+            letterbox = Letterbox.fit(session.frame.size_hw, session.config.imgsz, stride=stride)
+            result = Results(
+                session,
+                session.everything().masks if ours else None,
+                path=shown_path(session.frame, number),
+                mask_hw=letterbox.net_hw if retina_masks is False else None,
+                session_rows=np.arange(len(session.masks)),
+            )
+            yield keep(prompted(result, asked, ours=ours))
+
+    def track(
+        self,
+        source: Any = None,
+        stream: bool = False,
+        persist: bool = False,
+        *,
+        conf: float | None = None,
+        iou: float | None = None,
+        imgsz: int | tuple[int, int] | list[int] | None = None,
+        max_det: int | None = None,
+        device: Any = None,
+        save: bool = False,
+        show: bool = False,
+        tracker: Any = None,
+        **others: Any,
+    ) -> list[Results] | Iterator[Results]:
+        """Return one result a frame, with ``boxes.id``: the numbers of this package's tracker, which stay.
+
+        Args:
+            source: a video, or frames as in a call.
+            stream: yield the results one by one instead of a list.
+            persist: go on with the objects of the last call.
+            conf: least confidence; .1 by default, as in ultralytics.
+            iou: NMS threshold.
+            imgsz: the network's input: a side, or (height, width).
+            max_det: most masks.
+            device: where the network runs.
+            save: also write each result's ``plot``.
+            show: also show it in a window.
+            tracker: accepted for old code; there is one tracker.
+            others: as in a call.
+
+        Raises:
+            ImageError, ConfigError: as in a call.
+        """
+        check_keywords("FastSAM.track", {k: v for k, v in others.items() if k != "retina_masks"}, _KEYWORDS)
+        self._move(device)
+        if self._tracks is None or not persist:
+            self._tracks = Tracks()
+        options = {"conf": conf or 0.1, "iou": iou, "imgsz": imgsz, "max_det": max_det}
+        found = self._tracked(source, options, self._tracks, Keeper(save, show, others))
+        return found if stream else list(found)
+
+    def _tracked(
+        self, source: Any, options: dict[str, Any], tracks: Tracks, keep: Keeper
+    ) -> Iterator[Results]:
+        for number, session in enumerate(self._sessions(source, options, plain=self.rules == "theirs")):
+            yield keep(tracks.step(session, shown_path(session.frame, number)))
+
+    def val(self, **options: Any) -> Any:
+        """Return ultralytics' own metrics of the checkpoint, by its validator."""
+        with their_model(self.checkpoint) as model:
+            return model.val(**options)
+
+    def export(self, **options: Any) -> str:
+        """Export the checkpoint with ultralytics' own code (``format="onnx"``, ...) and return the path.
+
+        The file comes beside the checkpoint; into the current folder for the embedded weights. ``fastsam
+        export-model`` writes networks that this package runs.
+        """
+        folder = self.checkpoint.parent if self._is_named() else Path.cwd()
+        return exported(self.checkpoint, folder, options)
+
+    def train(self, **_: Any) -> Any:
+        """Refuse: training is :mod:`fastsam`'s own command.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "FastSAM.train: expected the command `fastsam train DATASET`; it trains the same networks"
+        )
