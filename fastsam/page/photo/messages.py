@@ -174,6 +174,7 @@ def _hover(masks: MaskSet) -> Hover:
 def _answer(state: PhotoState, answer: Answer, times_ms: dict[str, float]) -> AnswerRecord:
     session, result = state.opened, answer.result
     texts = {mark.text for mark in state.marks if mark.kind == "text"}
+    said = hint(state, answer)
     return {
         "scene": state.scene,
         "version": state.version,
@@ -192,7 +193,7 @@ def _answer(state: PhotoState, answer: Answer, times_ms: dict[str, float]) -> An
         "can": _possible(state, answer),
         "ways": ways_out(state, answer),
         "picture": _preview(state, answer),
-        "text": f"{counted(len(result), 'mask')}. {hint(state, answer)}",
+        "text": f"{counted(len(result), 'mask')}. {said}" if len(result) else said,
         "times": ", ".join(f"{name} {value:.0f} ms" for name, value in times_ms.items()),
         "alt": alt_text(session, answer),
     }

@@ -63,7 +63,7 @@ def test_the_photo_not_used_for_longest_is_put_away() -> None:
     pages.append(Page(budget=budget))
     assert budget.used_bytes <= budget.limit_bytes
     assert [page.visitor.state.put_away for page in pages] == [False, True, False, False]
-    with pytest.raises(PromptError, match=r"yours was put away. Open it again"):
+    with pytest.raises(PromptError, match="ran out of memory and closed your photo"):
         pages[1].mark("point", (60, 30))
     pages[1].opened(PHOTO)
     assert pages[1].mark("point", (60, 30))["rows"] == [OTHER]

@@ -46,30 +46,26 @@ def test_the_linked_script_is_javascript() -> None:
     subprocess.run(command, input=f"async function f() {{{script}}}", text=True, check=True, cwd=ROOT)
 
 
-def sources(**modules: str) -> dict[str, str]:
-    return {name: text for name, text in modules.items()}
-
-
 @pytest.mark.parametrize(
     "line", ["export default 1;", "import * as x from './b.js';", "export { a };", "import './b.js';"]
 )
 def test_forms_that_are_not_understood_are_errors(line: str) -> None:
     with pytest.raises(ValueError, match=r"a\.js: expected import"):
-        linked("a", sources(a=line).__getitem__)
+        linked("a", {"a": line}.__getitem__)
 
 
 def test_modules_in_a_circle_are_an_error() -> None:
-    files = sources(a="import { b } from './b.js';", b="import { a } from './a.js';")
+    files = {"a": "import { b } from './b.js';", "b": "import { a } from './a.js';"}
     with pytest.raises(ValueError, match="a -> b -> a"):
         linked("a", files.__getitem__)
 
 
 def test_a_module_that_two_others_use_is_there_once() -> None:
-    files = sources(
-        a="import { b } from './b.js';\nimport { c } from './c.js';",
-        b="import { c } from './c.js';\nexport const b = c;",
-        c="export const c = 1;",
-    )
+    files = {
+        "a": "import { b } from './b.js';\nimport { c } from './c.js';",
+        "b": "import { c } from './c.js';\nexport const b = c;",
+        "c": "export const c = 1;",
+    }
     script = linked("a", files.__getitem__)
     assert script.count("const c = (() => {") == 1
     assert script.index("const c =") < script.index("const b =") < script.index("const a =")
