@@ -35,8 +35,8 @@ from fastsam.page.video.state import VideoSession, result_at
 __all__ = ["VideoTab", "Widgets"]
 
 _SHOWN_EVERY_S = 0.4  # how often the browser is sent a frame of a run
-_SEGMENT = ("conf", "imgsz")  # the rest is as the weights want it
-_EVERYDAY = ("every", "birth")
+_SEGMENT = ("imgsz",)  # the rest is as the weights want it
+_EVERYDAY = ("conf", "every")
 _NEW = ("a new object", 0)
 _MARK, _RESULT = "Frame", "Result"
 Update = dict[Any, Any]  # widget -> what is new of it

@@ -21,7 +21,7 @@ from PIL import Image
 
 import fastsam
 from fastsam.config import SegmentConfig
-from fastsam.errors import FastSAMError, PromptError, VideoError
+from fastsam.errors import PromptError, VideoError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo import steps
@@ -29,7 +29,9 @@ from fastsam.page.photo.state import Mark
 from fastsam.page.shared.memory import MemoryBudget
 from fastsam.page.shared.model import SharedModel
 from fastsam.page.shared.sessions import PageSession
-from fastsam.page.video.clip import Limits, example_clip, new_folder, plain, read_still, sweep
+from fastsam.page.video.clip import Limits, example_clip, new_folder, read_still, sweep
+from fastsam.page.video.figures import report_of
+from fastsam.page.video.frame_objects import objects_in_frame
 from fastsam.page.video.run import Finished, Progress, RunOptions, follow, report_rows
 from fastsam.page.video.state import VideoSession, requests_of, result_at
 from fastsam.prompts import Box, MaskLike, Points, Text
@@ -173,11 +175,6 @@ def test_the_example_is_a_video_of_two_people() -> None:
     assert visitor.opened.frames == 40
 
 
-def test_paths_of_the_server_are_not_shown() -> None:
-    error = FastSAMError("video '/srv/secret/video.mp4': gone; see /tmp/fastsam-video-x/run.json for more")
-    assert plain(error, "film.mp4") == "video “film.mp4”: gone; see “film.mp4” for more"
-
-
 # ---- marks ---------------------------------------------------------------------------------------------
 
 
@@ -185,21 +182,21 @@ def test_paths_of_the_server_are_not_shown() -> None:
     ("marks", "wanted"),
     [
         ([], []),
-        ([Mark("point", xy=((20, 50),))], [("click, frame 3", Points)]),
+        ([Mark("point", xy=((20, 50),))], [("click", Points)]),
         (
             [Mark("box", xy=((8, 18), (36, 62))), Mark("box", xy=((88, 48), (116, 92)))],
-            [("box, frame 3", Box), ("box, frame 3", Box)],
+            [("box", Box), ("box", Box)],
         ),
         ([Mark("text", text="a red box"), Mark("text", text="a blue box")],
-         [("“a red box”, frame 3", Text), ("“a blue box”, frame 3", Text)]),
-        ([Mark("scribble", xy=((15, 30), (28, 55)))], [("drawing, frame 3", MaskLike)]),
+         [("“a red box”", Text), ("“a blue box”", Text)]),
+        ([Mark("scribble", xy=((15, 30), (28, 55)))], [("drawing", MaskLike)]),
         ([Mark("point", xy=((20, 50),)), Mark("box", xy=((88, 48), (116, 92)))],
-         [("click, frame 3", Points), ("box, frame 3", Box)]),
+         [("click", Points), ("box", Box)]),
         ([Mark("text", text="a red box"), Mark("box", "take", xy=((8, 18), (36, 40)))],
-         [("“a red box”, frame 3", MaskLike)]),
+         [("“a red box”", MaskLike)]),
     ],
 )  # fmt: skip
-def test_marks_become_things_to_follow(tab: Tab, marks: list[Mark], wanted: list[tuple[str, type]]) -> None:
+def test_marks_become_requests(tab: Tab, marks: list[Mark], wanted: list[tuple[str, type]]) -> None:
     state = replace(tab.visitor.frame.state, marks=tuple(marks))
     made = requests_of(state, 3)
     assert [(request.words, type(request.prompt)) for request in made] == wanted
@@ -219,6 +216,24 @@ def test_what_selects_nothing_is_refused(tab: Tab) -> None:
     tab.mark("point", (2, 2))
     with pytest.raises(PromptError, match="Nothing is selected in this frame"):
         tab.visitor.keep_marks()
+
+
+def test_what_is_to_be_followed_stays_in_sight(tab: Tab) -> None:
+    tab.mark("point", (20, 50))
+    tab.visitor.keep_marks()
+    tab.mark("box", (88, 48), (116, 92))
+    tab.visitor.keep_marks()
+    kept = objects_in_frame(tab.visitor)
+    assert [(one.number, one.name) for one in kept] == [(1, "click"), (2, "box")]
+    assert [one.masks.union()[80, 100] for one in kept] == [False, True]
+    tab.to(3)
+    assert objects_in_frame(tab.visitor) == ()  # they were marked in another frame
+    tab.run()
+    found = objects_in_frame(tab.visitor)
+    assert [one.number for one in found] == [1, 2]
+    assert found[0].masks.union()[50, box_at(3)[0] + 12]
+    tab.visitor.target = 1
+    assert [one.number for one in objects_in_frame(tab.visitor)] == [2]  # the other is being corrected
 
 
 # ---- runs ----------------------------------------------------------------------------------------------
@@ -258,17 +273,26 @@ def test_a_thing_marked_later_is_followed_from_there(tab: Tab) -> None:
     assert [len(found) for found in tab.areas()] == [0] * 4 + [1] * (COUNT - 4)
 
 
-def test_words_also_find_what_comes_later(tab: Tab) -> None:
+def test_texts_also_find_what_comes_later(tab: Tab) -> None:
     steps.ask(tab.visitor.frame, {"text": "something blue"})
     done = tab.run()
     assert len(done.objects) >= 1
     assert all("blue" in seen.label for seen in done.objects.values())
 
 
+def test_a_text_that_is_never_found_is_reported(tab: Tab) -> None:
+    for text in ("something red", "something green"):
+        steps.ask(tab.visitor.frame, {"text": text})
+    done = tab.run()
+    assert done.absent == ("something green",)
+    assert "“something green” was not found in any frame." in report_of(done)
+    assert tab.visitor.run is not None
+
+
 def test_everything_is_followed_without_marks(tab: Tab) -> None:
     done = tab.run(everything=True)
     assert len(done.objects) >= 2
-    with pytest.raises(PromptError, match="Follow something first"):
+    with pytest.raises(PromptError, match="Follow an object first"):
         tab.run(again=True)
 
 
@@ -287,14 +311,15 @@ def test_a_correction_changes_what_comes_after_it_and_nothing_before(tab: Tab) -
     assert shown["text"].startswith("1 mask. Object 1; click what to add")
     tab.mark("point", (100, 80))  # the blue box belongs to it, too
     tab.visitor.keep_marks()
-    assert tab.visitor.requests[-1].words == "object 1 corrected, frame 9"
+    assert tab.visitor.requests[-1].words == "object 1 corrected"
+    assert tab.visitor.requests[-1].title.endswith(": object 1 corrected, frame 9")
     done = tab.run(again=True)
     after = tab.areas()
     assert done.frames == COUNT
     assert after[:9] == before[:9]
     assert sorted(done.objects) == [1]
     assert all(found[1] > 1.5 * old[1] for found, old in zip(after[9:], before[9:], strict=True))
-    with pytest.raises(PromptError, match="Nothing is new"):
+    with pytest.raises(PromptError, match="Nothing has changed"):
         tab.run(again=True)
     assert run is not None
     assert not run.folder.exists()  # one run a visitor
@@ -317,7 +342,7 @@ def test_what_is_lost_before_a_correction_is_found_after_it(tab: Tab) -> None:
 def test_words_correct_nothing(tab: Tab) -> None:
     tab.visitor.target = 1
     steps.ask(tab.visitor.frame, {"text": "something red"})
-    with pytest.raises(PromptError, match="Words do not correct an object"):
+    with pytest.raises(PromptError, match="A text cannot correct an object"):
         tab.visitor.keep_marks()
 
 
@@ -326,9 +351,9 @@ def test_a_run_is_cancelled_and_keeps_what_it_has(tab: Tab) -> None:
     tab.visitor.keep_marks()
     frames = follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1})))
     next(frames)
-    with pytest.raises(PromptError, match="followed already"):
+    with pytest.raises(PromptError, match="A run is in progress; wait"):
         next(follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1}))))
-    with pytest.raises(PromptError, match="cancel that first"):
+    with pytest.raises(PromptError, match="A run is in progress; cancel"):
         tab.visitor.open(tab.visitor.opened.path, "again.mp4", Limits())
     next(frames)
     tab.visitor.stop.set()
@@ -355,8 +380,8 @@ def test_a_run_that_is_left_alone_frees_everything(tab: Tab) -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (lambda tab: tab.run(), "Nothing is selected: click a thing"),
-        (lambda tab: tab.run(again=True), "Follow something first"),
+        (lambda tab: tab.run(), "Nothing is selected: click an object"),
+        (lambda tab: tab.run(again=True), "Follow an object first"),
         (lambda tab: (tab.visitor.leave(), tab.run()), "Open a video first"),
     ],
 )
