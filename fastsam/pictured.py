@@ -160,7 +160,7 @@ class Pictured(MaskRows):
 
     def _about(self) -> dict[str, Any]:
         """Return what the formats of :mod:`fastsam.export` take beside the masks."""
-        return {"source": self.frame.source, "labels": self.labels}
+        return {"source": self.frame.source, "labels": self.labels, "rgb": self.frame.rgb}
 
 
 def checked_path(value: Any, what: str) -> Path:

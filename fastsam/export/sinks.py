@@ -27,7 +27,9 @@ from fastsam.export.encoders import (
     to_json,
 )
 from fastsam.export.records import coco_record
-from fastsam.files import replacing, replacing_folder, write_bytes
+from fastsam.files import replacing, replacing_folder, safe_name, write_bytes
+from fastsam.images.matte import soft_cutout
+from fastsam.masks.crop import Crop
 from fastsam.masks.polygons import yolo_polygon
 
 __all__ = ["FORMATS", "Format", "Sink"]
@@ -127,6 +129,31 @@ class PngSink(Sink):
                 facts.append(facts_of(item, row))
             names.append("metadata.csv")
             (folder / names[-1]).write_bytes(to_csv(facts, AMG_COLUMNS, item))
+        return [self.target(item.name) / name for name in names]
+
+
+class CutoutSink(Sink):
+    """``NAME_cutouts/000.png`` ...: each object on a transparent ground, with soft edges."""
+
+    def target(self, name: str) -> Path:
+        """Return the image's folder."""
+        return self.folder / f"{name}_cutouts"
+
+    def add(self, item: Annotations) -> list[Path]:
+        """Write the image's folder; an earlier one is replaced. Masks without pixels have no file."""
+        if item.rgb is None:
+            raise ExportError(
+                f"format 'cutout': expected the photo of {item.name!r}, got masks only; pass rgb=frame.rgb"
+            )
+        digits = max(len(str(len(item.masks) - 1)), 3)
+        names = []
+        with replacing_folder(self.target(item.name)) as folder:
+            for row in item.rows():
+                if row.area_px:
+                    kind = "" if item.labels is None else f"_{safe_name(row.label)}"
+                    names.append(f"{row.number:0{digits}d}{kind}.png")
+                    picture = soft_cutout(item.rgb, Crop(row.x0, row.y0, row.patch))
+                    Image.fromarray(picture).save(folder / names[-1], compress_level=3)
         return [self.target(item.name) / name for name in names]
 
 
@@ -271,6 +298,13 @@ _ROWS = (
         "NAME_labels.png: 16 bit, each pixel its mask's row + 1, 0 for none; the smaller in front",
         "image",
         LabelMapSink,
+    ),
+    Format(
+        "cutout",
+        ".png",
+        "NAME_cutouts/: a PNG an object, transparent around it, soft edges",
+        "image",
+        CutoutSink,
     ),
     Format("geojson", ".geojson", "NAME.geojson: exact polygons in pixels, y down", "image", GeoJsonSink),
 )

@@ -63,7 +63,7 @@ class VideoWindow(Window):
         )
 
     def follow(self, button: str = "follow") -> str:
-        """Run, and wait for the report."""
+        """RunResult, and wait for the report."""
         before = self.find("#video-report").text
         self.press(f"#video-{button}")
         self.wait(
@@ -92,7 +92,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def window(address: str, tmp_path: Path) -> Iterator[VideoWindow]:
     made = VideoWindow(tmp_path / "visitor", size=(1280, 1300))
-    made.visit(address)
+    made.state(address)
     yield made
     made.close()
 
@@ -110,7 +110,7 @@ def test_a_person_is_followed_corrected_and_taken_home(window: VideoWindow, clip
     report = window.follow()
     assert report.startswith(f"{COUNT} frames")
     assert "network" in report
-    assert window.texts("#video-wishes label")[-1].endswith("click, frame 0")
+    assert window.texts("#video-requests label")[-1].endswith("click, frame 0")
     assert window.driver.execute_script(PLAY) == CLIP_HW[1]  # chromium plays it
     assert "Objects seen: 1" in window.find("#video-live").text
     links = {a.get_attribute("download"): a for a in window.all("#video-files a[download]")}
@@ -125,9 +125,9 @@ def test_a_person_is_followed_corrected_and_taken_home(window: VideoWindow, clip
     assert window.masks == 1
     assert "Object 1; click what to add" in window.texts(".fs-status")[0]
     window.click(*OTHER)
-    assert "corrected, frame 4" in window.follow("again") or window.texts("#video-wishes label")[-1].endswith(
-        "object 1 corrected, frame 4"
-    )
+    assert "corrected, frame 4" in window.follow("again") or window.texts("#video-requests label")[
+        -1
+    ].endswith("object 1 corrected, frame 4")
     window.wait(lambda: window.all("#video-files a[download$='frames.jsonl']"), "the files")
     link = window.find("#video-files a[download$='frames.jsonl']")
     window.driver.execute_script("arguments[0].click()", link)
@@ -143,13 +143,13 @@ def test_words_and_boxes_of_several_frames(window: VideoWindow, clip: Path) -> N
     window.press(".fs-bar [data-tool=box]")
     window.drag((130, 235), (160, 300), (205, 318))
     window.press("#video-keep")
-    window.wait(lambda: len(window.all("#video-wishes label")) == 1, "the wish")
+    window.wait(lambda: len(window.all("#video-requests label")) == 1, "the request")
     assert window.marks == []
     window.to(3)
     words = window.find(".fs-ask input")
     window.answered(lambda: words.send_keys("something blue\n"))
     report = window.follow()
-    assert window.texts("#video-wishes label") == [
+    assert window.texts("#video-requests label") == [
         "box, frame 0",
         "“something blue”, frame 3",
     ]

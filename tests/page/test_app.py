@@ -275,7 +275,7 @@ def test_no_file_of_the_server_is_opened_as_a_photo(visitor: Visitor, path: str)
 def test_no_file_of_the_server_is_opened_by_ourselves(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastsam.page.photo.tab import photo_of
+    from fastsam.page.photo.uploads import photo_of
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with pytest.raises(ImageError, match="was not sent to this page"):
