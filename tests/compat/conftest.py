@@ -14,6 +14,12 @@ from PIL import Image
 from ultralytics.models.fastsam import FastSAM as TheirFastSAM
 from ultralytics.utils import ASSETS
 
+import fastsam
+from fastsam.config import SegmentConfig
+from fastsam.everything.backends.choose import open_network
+from fastsam.images.frame import Frame
+from fastsam.masks.maskset import MaskSet
+
 # What programs pass, but for the size: the network is asked about a small photo.
 ASKED: dict[str, Any] = {"retina_masks": True, "imgsz": 320, "conf": 0.15, "iou": 0.9}
 SIZE = (540, 405)  # H, W
@@ -32,6 +38,31 @@ def box_iou(mask: Any, box: list[int]) -> float:
     drawn = np.zeros(SIZE, bool)
     drawn[box[1] : box[3], box[0] : box[2]] = True
     return iou(mask, drawn)
+
+
+class Remembering:
+    """A network that looks at each image once, however often it is asked; all else is the network's own."""
+
+    def __init__(self, network: Any) -> None:
+        self._network = network
+        self._known: dict[tuple[bytes, SegmentConfig], MaskSet] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
+        key = (frame.rgb.tobytes(), config)
+        if key not in self._known:
+            self._known[key] = self._network.segment(frame, config)
+        return self._known[key]
+
+
+@pytest.fixture(scope="session")
+def quick(embedded_weights: Path) -> fastsam.FastSAM:
+    """The embedded weights, which remember; with the options of ``ASKED``."""
+    model = fastsam.FastSAM(segmenter=Remembering(open_network(embedded_weights, device="cpu").segmenter))
+    model.defaults = SegmentConfig(**{name: value for name, value in ASKED.items() if name != "retina_masks"})
+    return model
 
 
 @pytest.fixture(scope="session")
