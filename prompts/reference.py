@@ -23,6 +23,7 @@ from fastsam.prompts.reference_spec import Example, Look, Reference, Region
 from fastsam.prompts.regions import Box, MaskLike, Points
 from fastsam.prompts.spec import Prompt, asks
 from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures
+from fastsam.prompts.wording import counted
 
 __all__ = [
     "answer",
@@ -202,15 +203,17 @@ def answer(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) ->
     """Return every mask that looks like the reference, best score first, or only the best one."""
     values = score(masks, prompt, features)[0]
     best = values.max(initial=0)
-    what = f"reference of {len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+    what = f"reference of {counted(len(prompt.shots), 'shot')}"
     if prompt.negatives:
-        what += f" and {len(prompt.negatives)} negative{'s' * (len(prompt.negatives) != 1)}"
+        what += f" and {counted(len(prompt.negatives), 'negative')}"
     if len(masks) == 0 or best < prompt.threshold or best <= 0:
-        reached = f"absent, best score {best:.2f} is under {prompt.threshold:g}" if len(masks) else "no masks"
-        return Selection.of(masks, [], [], f"{what}: {reached}")
+        below = f"not found, the best score {best:.2f} is below {prompt.threshold:g}"
+        return Selection.of(masks, [], [], f"{what}: {below if len(masks) else 'no masks to choose from'}")
     if prompt.mode == "best":
         row = best_row(masks, values)
-        return Selection.of(masks, [row], [best], f"{what}: the best of {len(masks)} masks, score {best:.2f}")
+        return Selection.of(
+            masks, [row], [best], f"{what}: the best of {counted(len(masks), 'mask')}, score {best:.2f}"
+        )
     rows = [row for row in ranked_rows(masks, values) if values[row] >= prompt.threshold and values[row] > 0]
-    count = f"{len(rows)} mask{'s' * (len(rows) != 1)}"
+    count = counted(len(rows), "mask")
     return Selection.of(masks, rows, values[rows], f"{what}: {count}, best score {best:.2f}")

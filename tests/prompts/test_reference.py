@@ -210,11 +210,11 @@ def test_nothing_to_compare_with_is_an_empty_answer(session: Session) -> None:
     nothing = colour_model().open(scene()[0], conf=1.0)
     assert len(nothing.masks) == 0
     found = nothing.select(reference)
-    assert (len(found), found.reason) == (0, "reference of 1 shot: no masks")
+    assert (len(found), found.reason) == (0, "reference of 1 shot: no masks to choose from")
     grey = Frame(np.full((*SIZE, 3), 120, np.uint8))
     absent = colour_model().open(grey, conf=0.0).select(reference)
     assert len(absent) == 0
-    assert "absent, best score 0." in absent.reason
+    assert "not found, the best score 0." in absent.reason
 
 
 def test_bad_references(session: Session, tmp_path: Path) -> None:
