@@ -22,6 +22,7 @@ from fastsam.errors import (
     ImageTooLargeError as ImageTooLargeError,
     InputError as InputError,
     MissingPackageError as MissingPackageError,
+    NoImageError as NoImageError,
     PromptError as PromptError,
     RecordError as RecordError,
     TrainingError as TrainingError,
@@ -87,6 +88,10 @@ from fastsam.result import (
 )
 from fastsam.search import (
     MaskIndex as MaskIndex,
+)
+from fastsam.segmenter import (
+    Segmentation as Segmentation,
+    Segmenter as Segmenter,
 )
 from fastsam.session import (
     Session as Session,

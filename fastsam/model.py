@@ -16,7 +16,6 @@ import numpy as np
 from fastsam.config import SegmentConfig, VideoConfig, check_names, override
 from fastsam.errors import ConfigError
 from fastsam.everything.backends.choose import open_network
-from fastsam.everything.segmenter import Segmenter
 from fastsam.everything.tiling import TiledSegmenter
 from fastsam.images.frame import Frame
 from fastsam.images.listing import open_frames
@@ -31,6 +30,7 @@ from fastsam.prompts.text.encoder import Encoder
 from fastsam.prompts.text.matching import Embedder
 from fastsam.prompts.text.models import open_text_model
 from fastsam.result import Result
+from fastsam.segmenter import Part, Segmenter, as_segmenter
 from fastsam.session import Session
 from fastsam.weights.table import Progress
 
@@ -150,12 +150,9 @@ class FastSAM:
         self.on_tile: Callable[[int, int], None] | None = None
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
-            if not callable(getattr(segmenter, "segment", None)):
-                raise ConfigError(
-                    f"segmenter: expected an object with segment(frame, config), "
-                    f"got {type(segmenter).__name__}"
-                )
-            self.segmenter, self.defaults = segmenter, SegmentConfig()
+            as_segmenter(segmenter)  # says what is missing
+            self.segmenter: Any = segmenter
+            self.defaults = SegmentConfig()
             self.identity = type(segmenter).__name__ + named
             return
         opened = open_network(weights, backend=backend, device=device, progress=progress)
@@ -197,7 +194,12 @@ class FastSAM:
     @property
     def device(self) -> str:
         """Where the network runs, such as ``"cpu"`` or ``"cuda:0"``."""
-        return str(getattr(self.segmenter, "device", "cpu"))
+        return self._stage_one.device
+
+    @property
+    def _stage_one(self) -> Segmenter:
+        """The segmenter with all that segmenters have."""
+        return as_segmenter(self.segmenter)
 
     def segment_config(self, **options: Unpack[SegmentOptions]) -> SegmentConfig:
         """Return the weights' own options of segmenting with some of them changed.
@@ -215,7 +217,7 @@ class FastSAM:
     @property
     def network(self) -> str:
         """Names the segmenter's network by its file's content; empty for a segmenter without weights."""
-        return str(getattr(self.segmenter, "sha256", ""))
+        return self._stage_one.sha256
 
     def open(
         self, source: FrameSource, *, channels: Channels = "rgb", **options: Unpack[SegmentOptions]
@@ -287,30 +289,24 @@ class FastSAM:
         ) -> Session:
             # Tracking ranks nothing by score, so only frames with prompts pay for good scores.
             config = segment if prompted else replace(segment, quality=False)
-            look = getattr(self.segmenter, "segment_part", None)
-            if box is None or look is None:
+            if box is None or not self._stage_one.takes_parts:
                 return self._session(frame, config, 0.0)
-            part = partial(look, box_xyxy=box, before=None if before is None else before.pyramid)
+            part = Part(tuple(box), None if before is None else before.pyramid)
             return self._session(frame, config, 0.0, part)
 
-        return Stream(opened, open_video(source, **for_reader), video, self.segmenter)
+        return Stream(opened, open_video(source, **for_reader), video, self._stage_one)
 
     def _session(
-        self,
-        frame: Frame,
-        config: SegmentConfig,
-        read_ms: float,
-        look: Callable[[Frame, SegmentConfig], MaskSet] | None = None,
+        self, frame: Frame, config: SegmentConfig, read_ms: float, part: Part | None = None
     ) -> Session:
-        segmenter = TiledSegmenter(self.segmenter, self.on_tile)
-        masks = segmenter.segment(frame, config) if look is None else look(frame, config)
+        found = TiledSegmenter(self._stage_one, self.on_tile).segment(frame, config, part)
+        masks = found.masks
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        steps = segmenter.times_ms if look is None else self.segmenter.times_ms
-        times = {"read": read_ms, **steps}
+        times = {"read": read_ms, **found.times_ms}
         return Session(frame, masks, config, times, features, look=_Looker(self, config))
 
     def reference(

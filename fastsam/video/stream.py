@@ -29,6 +29,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.needed import needed
 from fastsam.prompts import Prompt, as_prompt
 from fastsam.prompts.shorthand import PromptLike
+from fastsam.segmenter import Segmenter
 from fastsam.video.look_ahead import LookAhead
 from fastsam.video.read.reader import VideoInfo, VideoReader
 from fastsam.video.report import StageTimes
@@ -85,7 +86,7 @@ class Stream:
         open_frame: Opener,
         reader: VideoReader,
         config: VideoConfig | None = None,
-        segmenter: Any = None,
+        segmenter: Segmenter | None = None,
     ) -> None:
         self.reader = reader
         self._segmenter = segmenter
@@ -265,7 +266,7 @@ class Stream:
         config = self.config
         if self.reader.policy != "all" or config.every > 1 or config.target_fps is not None or config.roi:
             return 1
-        return int(getattr(self._segmenter, "passes_at_once", 1))
+        return 1 if self._segmenter is None else self._segmenter.passes_at_once
 
     def _begin(self, frame: Frame) -> View:
         """Find the masks of a frame that will be the next, or the one after."""
