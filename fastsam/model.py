@@ -23,8 +23,8 @@ from fastsam.images.reading import FrameSource, read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import containment_nms, drop_duplicates
 from fastsam.options import ReaderOptions, SegmentOptions, StreamOptions
-from fastsam.prompts import Example, ImageFeatures, Look, Prompt, Reference
-from fastsam.prompts.reference import look_at, resolve
+from fastsam.prompts import Appearance, Example, ImageFeatures, Prompt, Reference
+from fastsam.prompts.reference import describe_region, resolve
 from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.text.encoder import Encoder
 from fastsam.prompts.text.matching import Embedder
@@ -76,23 +76,23 @@ def _opened_here(recipe: _Recipe) -> FastSAM:
 
 
 @dataclass(frozen=True, eq=False)
-class _Looker:
-    """Looks at examples for a session; where the session came from another process, the first look opens
+class _Describer:
+    """Describes examples for a session; where the session came from another process, the first one opens
     the model.
     """
 
     model: FastSAM | _Recipe
     config: SegmentConfig
 
-    def __call__(self, example: Example) -> Sequence[Look]:
-        """Look at a region of another image."""
+    def __call__(self, example: Example) -> Sequence[Appearance]:
+        """Describe a region of another image."""
         model = _opened_here(self.model) if isinstance(self.model, _Recipe) else self.model
-        return model._look(example, self.config)
+        return model._describe(example, self.config)
 
     def __reduce__(self) -> Any:
         """Send the recipe of the model, not the model."""
         recipe = self.model if isinstance(self.model, _Recipe) else self.model._recipe
-        return _Looker, (recipe, self.config)
+        return _Describer, (recipe, self.config)
 
 
 class FastSAM:
@@ -143,7 +143,9 @@ class FastSAM:
     ) -> None:
         _check_no_photo(weights)
         self._recipe = _Recipe(type(self), _lasting(weights), backend, device, segmenter, text_model)
-        self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
+        self._descriptions: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Appearance]]] = (
+            WeakKeyDictionary()
+        )
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
         self._embedder = open_text_model(text_model, device=text_device, progress=progress)
@@ -307,7 +309,7 @@ class FastSAM:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
         times = {"read": read_ms, **found.times_ms}
-        return Session(frame, masks, config, times, features, look=_Looker(self, config))
+        return Session(frame, masks, config, times, features, describe=_Describer(self, config))
 
     def reference(
         self,
@@ -338,19 +340,19 @@ class FastSAM:
         return session.reference(region, negatives=negatives, mode=mode, threshold=threshold)
 
     def resolve(self, prompt: Prompt, **options: Unpack[SegmentOptions]) -> Prompt:
-        """Return the prompt with every reference in it looked at, so that it holds vectors and no images.
+        """Return the prompt with every reference in it described, so that it holds vectors and no images.
 
         Raises:
             ImageError, PromptError, ConfigError: as :meth:`reference`.
         """
-        return resolve(prompt, partial(self._look, config=override(self.defaults, dict(options))))
+        return resolve(prompt, partial(self._describe, config=override(self.defaults, dict(options))))
 
-    def _look(self, example: Example, config: SegmentConfig) -> Sequence[Look]:
-        """Look at an example once; what was seen is kept for as long as somebody holds the example."""
-        known = self._looks.setdefault(example, {})
+    def _describe(self, example: Example, config: SegmentConfig) -> Sequence[Appearance]:
+        """Describe an example once; what was found is kept for as long as somebody holds the example."""
+        known = self._descriptions.setdefault(example, {})
         if config not in known:
             session = self._session(read_frame(example.image), config, 0.0)
-            known[config] = look_at(session.masks, session.features, example)
+            known[config] = describe_region(session.masks, session.features, example)
         return known[config]
 
 

@@ -170,7 +170,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         WeightsError: the text-image model cannot be had.
     """
     job.check()
-    if job.prompt is not None:  # references are looked at once, and what they show counts, not their names
+    if job.prompt is not None:  # references are described once, and what they show counts, not their names
         job = replace(job, prompt=model.resolve(job.prompt, **job.segment))
     images = job.images
     if None in images and stdin is None:

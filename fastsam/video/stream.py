@@ -182,7 +182,7 @@ class Stream:
         if isinstance(frame_index, bool) or not isinstance(frame_index, (int, np.integer)) or frame_index < 0:
             raise PromptError(f"frame: expected a whole number from 0 on or None, got {frame_index!r}")
         if frame_index == self._index:
-            self._look()
+            self._segment_now()
             return self._tracking.select(prompt, object_id, label)
         if self._index is not None and frame_index < self._index:
             raise PromptError(
@@ -315,7 +315,7 @@ class Stream:
                 self.info.source, self._index, asked,
             )  # fmt: skip
 
-    def _look(self) -> None:
+    def _segment_now(self) -> None:
         """Find the masks of the current frame, where only motion has told what is in it."""
         if self._frame is not None and (self._since_pass or self._since_whole):
             self._tracking.step(self._seen(self._frame, True))

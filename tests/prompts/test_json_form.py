@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fastsam.errors import PromptError
 from fastsam.prompts import (
+    Appearance,
     Box,
-    Look,
     Mask,
     Points,
     Position,
@@ -26,7 +26,7 @@ from fastsam.prompts import (
 
 BITS = np.zeros((9, 12), bool)
 BITS[2:5, 3:8] = True
-LOOK = Look(np.float32([0.6, 0.8]), np.float32([0, 1]), "net", "text", "a name")
+LOOK = Appearance(np.float32([0.6, 0.8]), np.float32([0, 1]), "net", "text", "a name")
 PROMPTS = [
     Box(0, 0, 5.25, 5),
     Box([(0, 0, 5, 5), (1, 1, 2, 2)], iou_threshold=0.5),
@@ -81,12 +81,12 @@ def test_equal_prompts_are_written_equally() -> None:
 
 
 def test_what_a_model_has_looked_at_reads_back() -> None:
-    reference = Reference.made([LOOK], [Look(np.float32([1, 0]), np.float32([1, 0]), "net", "text")])
+    reference = Reference.made([LOOK], [Appearance(np.float32([1, 0]), np.float32([1, 0]), "net", "text")])
     again = prompt_from_json(prompt_to_json(reference))
     assert isinstance(again, Reference)
-    assert again.looked_at
+    assert again.is_described
     (shot,) = again.shots
-    assert isinstance(shot, Look)
+    assert isinstance(shot, Appearance)
     assert np.array_equal(shot.seen, LOOK.seen)
     assert np.array_equal(shot.picture, LOOK.picture)
     assert (shot.network, shot.text_model, shot.name) == ("net", "text", "a name")
