@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -184,9 +184,9 @@ class Session:
         """
         return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
 
-    def select_many(self, prompts: Sequence[PromptLike]) -> list[Result]:
+    def select_many(self, prompts: Iterable[PromptLike]) -> list[Result]:
         """Return one result a prompt, in order; prompts are what :meth:`select` takes."""
-        if not isinstance(prompts, Sequence) or isinstance(prompts, str):
+        if not isinstance(prompts, Iterable) or isinstance(prompts, str):
             raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
         return [self.select(prompt) for prompt in prompts]
 

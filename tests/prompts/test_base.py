@@ -175,3 +175,9 @@ def test_what_persists() -> None:
     assert not (C & A).is_persistent
     assert not ButNot(C, A).is_persistent
     assert not Position("largest", of=C).is_persistent
+
+
+def test_what_can_be_drawn() -> None:
+    nested = Position("largest", of=(A | B) - Points([(7, 8), (1, 2)], [0, 1]))
+    assert nested.marks() == (((3, 4, 1), (1, 2, 1), (7, 8, 0)), ((0, 0, 5, 5),))
+    assert C.marks() == Mask(np.eye(3) > 0).marks() == ((), ())
