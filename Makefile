@@ -45,9 +45,9 @@ app: $(VENV)/.installed
 
 # The documentation as a site, in site/; a link that leads nowhere is an error.
 docs: $(VENV)/.installed-docs
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-# What is made from the code: the reference of the commands, and pictures.
+# What is made by code: the reference of the commands, and the pictures of docs/pictures/.
 pictures: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
 	for name in readme levels references tiling video; do \

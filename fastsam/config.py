@@ -253,6 +253,7 @@ class EvalConfig(CheckedConfig):
     min_area_px: int = option(100, "minimum area of the objects to prompt for, pixels", min=0)
     jitter: float = option(0.1, "shift of each edge of a jittered box, share of the side", min=0.0, max=0.4)
     seed: int = option(0, "random seed of the jitter", min=0)
+    used: bool = option(True, "also measure what users get, with the weights' own defaults (one more pass)")
     noc: bool = option(False, "count the clicks until IoU .85 and .90 (slow)")
     max_clicks: int = option(20, "maximum number of clicks", min=1)
     boundary: bool = option(False, "measure boundaries against BSDS annotations (groundTruth_test/*.mat)")

@@ -52,18 +52,21 @@ class RenderOptions(TypedDict, total=False):
     seed: int | None
 
 
-class VideoOptions(TypedDict, total=False):
-    """Fields of :class:`fastsam.config.VideoConfig`."""
-
+class _FollowOptions(TypedDict, total=False):
+    follow_conf: float | None
     every: int | None
     target_fps: float | None
-    candidates: float | None
-    birth: float | None
-    lost_after: int | None
+    forget_after_frames: int | None
     roi: bool | None
     roi_every: int | None
-    crops: int | None
-    history: int | None
+    masks_per_text: int | None
+    trail_length: int | None
+
+
+class VideoOptions(_FollowOptions, total=False):
+    """Fields of :class:`fastsam.config.VideoConfig`."""
+
+    conf: float | None
 
 
 class ReaderOptions(TypedDict, total=False):
@@ -78,8 +81,8 @@ class ReaderOptions(TypedDict, total=False):
     wanted: Callable[..., Any] | None
 
 
-class StreamOptions(SegmentOptions, VideoOptions, ReaderOptions, total=False):
-    """What :meth:`fastsam.FastSAM.stream` takes."""
+class StreamOptions(SegmentOptions, _FollowOptions, ReaderOptions, total=False):
+    """What :meth:`fastsam.FastSAM.stream` takes; ``conf`` is that of :class:`fastsam.config.VideoConfig`."""
 
 
 class ExportOptions(TypedDict, total=False):

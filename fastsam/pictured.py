@@ -72,8 +72,8 @@ class Pictured(MaskRows):
         picture = Image.fromarray(self.plot(**options))
         if _in_notebook():
             with needed("IPython", "show a picture in a notebook"):
-                from IPython import display
-            display.display(picture)
+                from IPython.display import display
+            display(picture)
         else:
             picture.show(title=self.frame.name)
 

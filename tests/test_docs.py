@@ -44,7 +44,8 @@ def run_block(code: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("code", python_blocks(PAGES))
 def test_python_in_the_docs_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(demo_photo(), tmp_path / "photo.jpg")
+    for name in ("photo.jpg", "a.jpg", "b.jpg", "c.jpg"):
+        shutil.copy(demo_photo(), tmp_path / name)
     monkeypatch.chdir(tmp_path)
     run_block(code, tmp_path)
 
@@ -65,7 +66,8 @@ def cli_reference() -> str:
         parts += ["", f"## fastsam {name}", "", command.help or ""]
         panels: dict[str, list[Any]] = {}
         for parameter in command.params:
-            panels.setdefault(getattr(parameter, "rich_help_panel", None) or "Options", []).append(parameter)
+            usual = "Options" if parameter.opts[0].startswith("-") else "Arguments"
+            panels.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(parameter)
         for panel, parameters in panels.items():
             parts += ["", f"| {panel.lower()} | default | what it does |", "|---|---|---|"]
             parts += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def test_a_model_is_sent_by_name_and_options(
 
 def test_a_model_of_another_class_stays_one() -> None:
     class Nothing:
-        times_ms: dict[str, float] = {}
+        times_ms: ClassVar[dict[str, float]] = {}
 
         def segment(self, *_: Any) -> Any:
             raise NotImplementedError

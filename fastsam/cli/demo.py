@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
     network = session.times_ms["network"]
     yield f"{photo.name}: {len(everything)} masks, network {network:.0f} ms (first run)"
     yield f"everything    {everything.save(out / 'everything.png')}"
+    yield f"the photo     {shutil.copy(photo, out / 'photo.jpg')}"
     files = everything.export(out / "masks", "png")
     yield f"{len(files)} mask files {out / 'masks'}"
     asked: dict[str, Prompt] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.errors import InputError
-from fastsam.evaluation.shards import write_atomic
+from fastsam.files import write_bytes
 from fastsam.needed import needed
 
 __all__ = ["LABELS", "TEXT_LABELS", "VOS_LABELS", "clip_table", "save_json", "table"]
@@ -37,6 +37,13 @@ LABELS: dict[str, str] = {
     "point_mIoU_best3": "best of up to three answers to one click",
     "box_mIoU": "answer to the tight box",
     "box_mIoU_jitter": "answer to a jittered box",
+    "used_masks_per_image": "the weights' own defaults: masks an image",
+    "used_coverage": "pixels under some mask",
+    "used_dead_clicks": "clicks on objects without an answer",
+    "used_straight": "masks with an eighth of the outline on a side of their box",
+    "used_unsupported": "masks with such a side where the photo shows no edge",
+    "used_point_mIoU": "answer to one click",
+    "used_box_mIoU": "answer to the tight box",
     "noc@85": "clicks until IoU .85",
     "noc@90": "clicks until IoU .90",
     "ODS": "boundary F, one threshold for all",
@@ -205,5 +212,5 @@ def save_json(results: Mapping[str, Any], path: str | Path) -> Path:
         text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise InputError(f"results: expected JSON values, with None for what is unknown ({error})") from error
-    write_atomic(Path(path), lambda stream: stream.write(text.encode()))
+    write_bytes(Path(path), text.encode())
     return Path(path)

@@ -24,6 +24,7 @@ from fastsam.datasets import (
     read_coco,
 )
 from fastsam.errors import ConfigError, DatasetError
+from fastsam.evaluation.as_used import figures_as_used, measure_as_used
 from fastsam.evaluation.boundary import (
     BoundaryCounts,
     boundary_figures,
@@ -101,12 +102,14 @@ def evaluate(
     if worst and out is None:
         raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
+    used: SegmentConfig = getattr(model, "defaults", None) or SegmentConfig()
     found = read_coco(dataset, split)
     images = first_images(found, limit)
     identity = {
         "model": model_identity(segmenter, model_id, required=out is not None),
         "annotations_sha256": file_sha256(found.root / "instances.json"),
         "protocol": asdict(config),
+        "used": asdict(used) if config.used else None,
         "version": fastsam.__version__,
         "measures": _MEASURES,
     }
@@ -117,7 +120,7 @@ def evaluate(
         shard = shards.path(inputs)
         arrays = shards.load(shard)
         if arrays is None:
-            arrays = _measure(segmenter, found, image, config)
+            arrays = _measure(segmenter, found, image, config, used)
             shards.save(shard, arrays)
         measured.append(arrays)
         if on_progress is not None:
@@ -165,7 +168,9 @@ def first_images(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ..
     return dataset.images[:limit]
 
 
-def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig) -> Arrays:
+def _measure(
+    segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig, used: SegmentConfig
+) -> Arrays:
     """Return everything that is measured on one image."""
     frame = read_listed(image)
     start = time.perf_counter()
@@ -186,6 +191,8 @@ def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, confi
     steps = dict(segmenter.times_ms)
     chosen = segmenter.segment(frame, config.select)
     prompt_ms = _add_prompts(arrays, chosen, frame, objects, config, image.path.name)
+    if config.used:
+        arrays |= measure_as_used(segmenter.segment(frame, used), frame, objects, used, config)
     if config.boundary:
         truths = read_boundaries(dataset.root, image)
         counts = count_boundaries(
@@ -256,6 +263,8 @@ def _summary(measured: Sequence[Arrays], config: EvalConfig) -> dict[str, Any]:
     for name, values in zip(FIGURES, pooled["prompt_iou"], strict=True):
         head, _, tail = name.partition("_")
         results[f"{head}_mIoU" + (f"_{tail}" if tail else "")] = mean(values)
+    if config.used:
+        results |= figures_as_used(measured)
     if config.noc:
         for iou, values in zip(NOC_IOUS, pooled["clicks"], strict=True):
             results[f"noc@{100 * iou:.0f}"] = mean(values)

@@ -22,6 +22,7 @@ from fastsam.masks.stores.grid import GridStore
 __all__ = ["decode", "nms"]
 
 FloatArray = NDArray[np.float32]
+_MOST_SURE = 1.01  # a score, with what half precision rounds
 _MAX_CANDIDATES = 30_000  # as ultralytics: bounds the NMS of a very low conf
 
 
@@ -91,6 +92,11 @@ def decode(
         )
     scores = predictions[4] if classes == 1 else predictions[4 : 4 + classes].max(axis=0)
     chosen = np.flatnonzero(scores > config.conf)
+    if len(chosen) and not scores[chosen].max() <= _MOST_SURE:
+        raise CheckpointError(
+            f"network output: expected scores of 0 to 1, got {scores[chosen].max():.4g}; this is not the "
+            "raw output of a YOLO segmentation head (exports with end-to-end detection or NMS give another)"
+        )
     if len(chosen) > _MAX_CANDIDATES:
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:_MAX_CANDIDATES]]
     centre, half = predictions[:2, chosen].T, predictions[2:4, chosen].T / 2

@@ -9,6 +9,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,7 @@ class QualityModel:
         for name, size in wanted.items():
             try:
                 array = np.asarray(getattr(self, name), np.float64)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 raise CheckpointError(f"quality {name}: expected {size} numbers ({error})") from error
             if array.shape != (size,) or not np.isfinite(array).all():
                 raise CheckpointError(
@@ -203,10 +204,12 @@ class QualityModel:
         Raises:
             CheckpointError: it is of another version, or damaged.
         """
-        named = tuple(content.get("features") or ())
-        if named != FEATURES:
+        if not isinstance(content, Mapping):
+            raise CheckpointError(f"quality: expected a mapping, got {type(content).__name__}")
+        named = content.get("features")
+        if not isinstance(named, (list, tuple)) or tuple(named) != FEATURES:
             raise CheckpointError(
-                f"quality: expected the features {', '.join(FEATURES)}, got {', '.join(map(str, named))}; "
+                f"quality: expected the features {', '.join(FEATURES)}, got {reprlib.repr(named)}; "
                 "calibrate the checkpoint again with this version (fastsam calibrate)"
             )
         return cls(*(content.get(name, ()) for name in ("mean", "scale", "weights")))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, FastSAMError, PromptError, WeightsError
-from fastsam.files import writable_folder
+from fastsam.files import file_state, writable_folder
 from fastsam.images.listing import list_images
 from fastsam.masks.rle import Rle, decode_rle, encode_crop
 from fastsam.model import FastSAM
@@ -133,7 +133,7 @@ class MaskIndex:
             store = store if store.header.width else None  # none of the images could be read
         for file in files:
             known = store.entries.get(file) if store is not None else None
-            if known is not None and known.state == _state(file):
+            if known is not None and known.state == file_state(file):
                 done = Indexed(file, len(known), skipped=True)
             else:
                 store, done = _one(model, file, folder, store, segment)
@@ -275,12 +275,6 @@ class _Chunk:
                 )
 
 
-def _state(file: str) -> tuple[int, int]:
-    """Return what changes with a file."""
-    state = os.stat(file)
-    return state.st_size, state.st_mtime_ns
-
-
 def _check(header: Header, model: FastSAM, segment: dict[str, Any] | None) -> None:
     """Raise ConfigError where an index is not of this model, or of other options."""
     for what, theirs, ours in (
@@ -307,7 +301,7 @@ def _one(
 ) -> tuple[Store | None, Indexed]:
     """Index one image; a bad one is reported and does not stop the rest."""
     try:
-        state = _state(file)
+        state = file_state(file)
         session = model.open(file, **segment)
         seen, pictures = _vectors(session, model)
         found = session.everything()

@@ -68,14 +68,19 @@ def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Modu
     """
     with needed("torch", "train"):
         import torch
-    layers = [
+    modules: list[Any] = list(
+        model.modules()
+    )  # such a layer's statistics are there: its type does not say so
+    layers: list[Any] = [
         m
-        for m in model.modules()
+        for m in modules
         if isinstance(m, torch.nn.BatchNorm2d)
         and bool((m.running_mean == 0).all())
         and float(m.running_var.std(correction=0)) < 1e-3
     ]
-    sums = {id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers}
+    sums: dict[int, list[Any]] = {
+        id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers
+    }
 
     def measure(layer: Any, args: tuple[Tensor, ...], _out: Tensor) -> None:
         values = args[0].transpose(0, 1).flatten(1).double()

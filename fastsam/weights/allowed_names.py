@@ -36,23 +36,26 @@ __all__ = [
     "lookup",
 ]
 
-# torch.nn classes that appear in YOLOv8..YOLO26 and FastSAM checkpoints.
+# torch.nn classes that appear in YOLOv8..YOLO26 and FastSAM checkpoints, and the activations of torch.
 TORCH_LAYERS = (
-    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU", "GELU",
-    "GroupNorm", "Hardswish", "Hardtanh", "Identity", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d",
-    "Mish", "ModuleList", "MultiheadAttention", "ParameterList", "PReLU", "ReLU", "ReLU6", "SELU",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "SyncBatchNorm", "Tanh", "Upsample",
-    "ZeroPad2d",
+    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "CELU", "Conv2d", "ConvTranspose2d", "Dropout",
+    "ELU", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LayerNorm",
+    "LeakyReLU", "Linear", "LogSigmoid", "MaxPool2d", "Mish", "ModuleList", "MultiheadAttention",
+    "ParameterList", "PReLU", "ReLU", "ReLU6", "SELU", "Sequential", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Softsign", "SyncBatchNorm", "Tanh", "Tanhshrink", "Upsample", "ZeroPad2d",
 )  # fmt: skip
 _LAYER_FILES = ("activation", "block", "conv", "head", "transformer", "utils")
 _DTYPES = {
     "BFloat16": "bfloat16", "Bool": "bool", "Byte": "uint8", "Char": "int8", "Double": "float64",
     "Float": "float32", "Half": "float16", "Int": "int32", "Long": "int64", "Short": "int16",
 }  # fmt: skip
-# Loss objects of a network that was saved in the middle of its training.
+# What running a network does not need: loss objects of a network that was saved in the middle of its
+# training, and settings as the first releases kept them (8.0.6 wrote OmegaConf objects, 8.0.35 no longer).
 _DROPPED_FILES = re.compile(
     r"(ultralytics\.(yolo\.)?(utils\.(loss|tal)|v8\.\w+\.train)|torch\.nn\.modules\.loss)\.\w+"
+    r"|omegaconf(\.\w+)+|typing\.Any|collections\.defaultdict|(builtins|__builtin__)\.(bool|dict|float|int|list|long|str|tuple|unicode)"
 )
+_MODULES = "ultralytics.nn.modules"
 
 
 class UnsafePickleError(Exception):
@@ -136,6 +139,31 @@ def _path(*parts: Any) -> pathlib.PurePosixPath:
     if not all(type(part) is str for part in parts):
         raise DamagedPickleError("a path that is not made of text")
     return pathlib.PurePosixPath(*parts)
+
+
+def _dill_type(name: Any) -> Symbol:
+    """Return what dill means by a type's name.
+
+    Where dill was installed, ultralytics 8.0.101 to 8.2.50 trained with it, and saved with it until 8.3.
+    """
+    kinds = {
+        "set": Symbol("builtins.set", "call", _set),
+        "MethodType": Symbol("types.MethodType", "call", _bound),
+    }
+    if type(name) is not str or name not in kinds:
+        raise UnsafePickleError(f"dill type {_shown(name)}")
+    return kinds[name]
+
+
+def _bound(function: Any, owner: Any) -> Method:
+    """Return a layer's own method, as dill takes it apart."""
+    with needed("torch", "read checkpoints"):
+        from torch import nn
+    if type(function) is not Method or not isinstance(owner, nn.Module):
+        raise UnsafePickleError("types.MethodType")
+    if type(function.owner) is not Symbol or not isinstance(owner, function.owner.value):
+        raise UnsafePickleError("types.MethodType of another layer")
+    return Method(owner, function.name)
 
 
 def _set(items: Any = ()) -> set[Any]:
@@ -231,15 +259,18 @@ def layer_classes() -> dict[str, type[Any]]:
         value = getattr(torch.nn, name)
         layers[f"{value.__module__}.{name}"] = value
     for part in _LAYER_FILES:
-        module = importlib.import_module(f"ultralytics.nn.modules.{part}")
+        module = importlib.import_module(f"{_MODULES}.{part}")
         for name, value in vars(module).items():
             if (
                 isinstance(value, type)
                 and issubclass(value, torch.nn.Module)
-                and value.__module__ == module.__name__
+                and value.__module__.startswith(
+                    f"{_MODULES}."
+                )  # also those that have moved from here to another
             ):
                 layers[f"{module.__name__}.{name}"] = value
-                layers[f"ultralytics.nn.modules.{name}"] = value  # where ultralytics < 8.0.120 had them
+                layers[f"{_MODULES}.{name}"] = value  # where ultralytics < 8.0.120 had them
+    layers[f"{_MODULES}.block.Silence"] = torch.nn.Identity  # of YOLOv9e, until 8.2.45
     for name, value in vars(tasks).items():
         if isinstance(value, type) and issubclass(value, tasks.BaseModel):
             layers[f"ultralytics.nn.tasks.{name}"] = value
@@ -253,6 +284,7 @@ def _known() -> dict[str, Any]:
         import torch
     calls: dict[str, Callable[..., Any]] = {
         "_codecs.encode": _bytes,
+        "dill._dill._load_type": _dill_type,
         "collections.OrderedDict": _ordered_dict,
         "numpy.dtype": NumpyType,
         "torch.Size": _size,

@@ -47,6 +47,7 @@ class WeightsEntry:
         licence: of the weights.
         embedded: it comes with the package.
         description: one line.
+        aliases: other names that it goes by.
     """
 
     name: str
@@ -62,6 +63,7 @@ class WeightsEntry:
     edge_radius: float | None = None
     min_region_share: float | None = None
     embedded: bool = False
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what would otherwise fail far from here."""
@@ -115,7 +117,8 @@ def _manifest() -> _Manifest:
         path=path,
     ):
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        entries = tuple(WeightsEntry(**row) for row in content["weights"])
+        rows = [{**row, "aliases": tuple(row.get("aliases", ()))} for row in content["weights"]]
+        entries = tuple(WeightsEntry(**row) for row in rows)
         return _Manifest(str(content["default"]), entries, WeightsEntry(**content["text_model"]))
 
 
@@ -134,7 +137,8 @@ def _find(name: str) -> WeightsEntry | None:
     wanted = name.strip().lower().removesuffix(".pt")
     wanted = manifest.default.lower() if wanted == "default" else wanted
     for entry in manifest.entries:
-        if wanted in (entry.name.lower(), entry.file.lower().removesuffix(".pt")):
+        names = (entry.name, entry.file.removesuffix(".pt"), *entry.aliases)
+        if wanted in (other.lower() for other in names):
             return entry
     return None
 

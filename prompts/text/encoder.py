@@ -20,6 +20,7 @@ from fastsam.errors import (
     UnsafeCheckpointError,
     WeightsError,
 )
+from fastsam.files import file_state
 from fastsam.needed import needed
 from fastsam.prompts.text.folding import fold_norms
 
@@ -209,8 +210,7 @@ class OpenClipEncoder:
                 f"{what}: its tokenizer cannot be had ({_first_line(error)}); with a network once, or from a "
                 "folder in open_clip's format that holds the tokenizer's files too"
             ) from error
-        state = file.stat()
-        self.identity = f"open_clip|{name}|{file.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        self.identity = f"open_clip|{name}|{file.resolve()}|{file_state(file)}"
         self.logit_scale = float(self._model.logit_scale.exp())
 
     def _load(

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DownloadError, ExportError, WeightsError
-from fastsam.files import replacing
+from fastsam.files import file_state, replacing, trim_folder
 from fastsam.prompts.text.encoder import (
     CONFIG_NAME,
     WEIGHTS_NAMES,
@@ -146,8 +146,7 @@ class NamedEncoder:
             return f"{text_model().name}|{text_model().sha256}"
         if self.file is None:
             return f"{self.model}:{self.tag}"
-        state = self.file.stat()
-        return f"{self.model}|{self.file.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        return f"{self.model}|{self.file.resolve()}|{file_state(self.file)}"
 
     @property
     def content(self) -> str:
@@ -306,9 +305,7 @@ class _TextFiles:
         with suppress(OSError, ExportError):  # a read-only home, a full disk: as if there were no cache
             with replacing(path) as stream:
                 np.savez(stream, vectors=vectors)
-            newest = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
-            for old in newest[_KEPT_FILES:]:
-                old.unlink(missing_ok=True)
+            trim_folder(path.parent, "*.npz", _KEPT_FILES)
 
     def _path(self, phrases: Sequence[str], forms: Sequence[str]) -> Path | None:
         """Return the file of a list of phrases; None where this user has no folder for it."""

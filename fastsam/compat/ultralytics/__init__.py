@@ -30,6 +30,8 @@ _OWNERS = {
 
 def __getattr__(name: str) -> Any:
     """Import a name on first use: ours, or ultralytics' own."""
+    if name == "models":
+        return importlib.import_module(f"{__name__}.models")
     if name in _OWNERS:
         return getattr(importlib.import_module(_OWNERS[name]), name)
     if name.startswith("_"):

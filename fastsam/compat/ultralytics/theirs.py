@@ -30,7 +30,7 @@ def their_model(checkpoint: Path) -> Iterator[Any]:
     network: Any = network_of(load_checkpoint(checkpoint), checkpoint)
     with tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
         copy = Path(folder) / f"{checkpoint.stem}.pt"
-        torch.save({"model": network, "train_args": {}, "epoch": -1}, copy)
+        torch.save({"model": network, "train_args": {"task": "segment"}, "epoch": -1}, copy)
         yield FastSAM(str(copy))
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError
+from fastsam.files import file_state, trim_folder
 from fastsam.needed import needed
 from fastsam.weights.download import Progress, exclusive, file_sha256
 from fastsam.weights.resolve import ResolvedWeights, resolve
@@ -109,8 +110,7 @@ def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, A
 
 def _identity(path: Path, runtime: str = "") -> str:
     """Return what names a file, its state, and the runtime if it is not torch."""
-    state = path.stat()
-    parts = [str(path.resolve()), str(state.st_size), str(state.st_mtime_ns)]
+    parts = [str(path.resolve()), file_state(path)]
     return "|".join([*parts, f"{runtime} {_version(_PACKAGES[runtime])}"] if runtime else parts)
 
 
@@ -187,9 +187,7 @@ def _convert_into_cache(checkpoint: Path, target: Path) -> None:
         with exclusive(target.with_name("lock")):
             if not target.is_file():
                 convert_apart(checkpoint, target)
-            newest = sorted(target.parent.glob("*.onnx"), key=lambda f: f.stat().st_mtime, reverse=True)
-            for old in newest[_KEPT_FILES:]:
-                old.unlink(missing_ok=True)
+            trim_folder(target.parent, "*.onnx", _KEPT_FILES)
     except OSError as error:
         raise ExportError(
             f"network {target}: a converted network cannot be kept there ({error}); FASTSAM_HOME moves that "

@@ -13,18 +13,17 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fastsam.errors
-from fastsam.errors import CheckpointError, ExportError, FastSAMError
+from fastsam.errors import CheckpointError, FastSAMError
 from fastsam.everything.backends.converted import METADATA_KEY, NetworkCard, output_names
 from fastsam.everything.backends.torch_network import Watch, load_network
+from fastsam.files import write_bytes
 from fastsam.needed import needed
 from fastsam.weights.download import file_sha256
 
@@ -65,19 +64,7 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
         replace(carried, defaults={**carried.defaults, **(defaults or {})}),
     )
     content = _exported(network, watch, card, checkpoint)
-    partial = target.with_name(f".{uuid.uuid4().hex[:12]}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, target)
-    except OSError as error:
-        raise ExportError(
-            f"network {target}: cannot be written ({error.strerror or error}); "
-            "choose a folder that is writable and has space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
+    write_bytes(target, content)
 
 
 def _traceable(network: Any, watch: Watch) -> nn.Module:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import CheckpointError, ConfigError, ExportError
+from fastsam.errors import CheckpointError, ConfigError
 from fastsam.everything.backends.converted import METADATA_KEY, ConvertedBackend, NetworkCard, wanted_threads
 from fastsam.everything.segmenter import Outputs
+from fastsam.files import replacing_path
 from fastsam.needed import needed
 
 __all__ = ["OpenVinoBackend", "write_ir"]
@@ -138,17 +136,5 @@ def write_ir(network: Path, target: Path) -> None:
     openvino = _openvino()
     model = _read(openvino.Core(), network)
     model.set_rt_info(NetworkCard.from_json(_metadata(model), network).to_json(), [METADATA_KEY])
-    partial = target.with_name(f".{uuid.uuid4().hex[:12]}.xml")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_path(target, RuntimeError, what="network", beside=[".bin"]) as partial:
         openvino.save_model(model, partial, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):  # who sees the .xml, sees its .bin
-            os.replace(partial.with_suffix(suffix), target.with_suffix(suffix))
-    except (OSError, RuntimeError) as error:
-        raise ExportError(
-            f"network {target}: cannot be written ({error}); choose a folder that is writable and has space"
-        ) from error
-    finally:
-        for suffix in (".bin", ".xml"):
-            with suppress(OSError):
-                partial.with_suffix(suffix).unlink()
