@@ -93,7 +93,8 @@ class VideoTab:
             path = example_clip() if example else uploaded(what)
             name = "street.mp4" if example else str(what.get("name") or path.name)
             frame, clip = visitor.open(path, name, self.limits), visitor.opened
-            message = steps.open_photo(visitor.frame, self.shared, frame, _given(w.segment, segment))
+            options = _given(w.segment, segment)
+            message = steps.open_photo(visitor.frame, self.shared, frame, options, of_video=True)
             return {
                 **self._showing(_MARK, message),
                 w.show: gr.update(visible=False),
@@ -142,7 +143,8 @@ class VideoTab:
 
         def step() -> None:
             frame = read_still(visitor.opened, int(index))
-            steps.open_photo(visitor.frame, self.shared, frame, _given(w.segment, segment))
+            options = _given(w.segment, segment)
+            steps.open_photo(visitor.frame, self.shared, frame, options, of_video=True)
             visitor.index = int(index)
             self._aim(visitor)
             self._show_objects(visitor)
@@ -353,7 +355,7 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
         with gr.Column(scale=3, min_width=320):
             canvas = canvas_of(limits.most_bytes, "video")
             player = gr.Video(
-                label="Result", interactive=False, visible=False, autoplay=True, loop=True,
+                label="Result", interactive=False, visible=False, autoplay=True, loop=True, height="62vh",
                 elem_id="video-result",
             )  # fmt: skip
             live = gr.HTML("", elem_id="video-live")
@@ -362,6 +364,10 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
             with gr.Row():
                 target = gr.Dropdown([_NEW], value=0, label="My marks are about", elem_id="video-target")
                 keep = gr.Button("Keep, mark another", elem_id="video-keep")
+            files = gr.File(
+                label="Download", file_count="multiple", interactive=False, visible=False,
+                elem_id="video-files",
+            )  # fmt: skip
             report = gr.Markdown("", elem_id="video-report")
         with gr.Column(scale=1, min_width=280):
             requests = gr.CheckboxGroup([], label="Objects to follow", elem_id="video-requests")
@@ -369,10 +375,6 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
             follow_button = gr.Button("Follow", variant="primary", elem_id="video-follow")
             again = gr.Button("Follow again from the correction", interactive=False, elem_id="video-again")
             cancel = gr.Button("Cancel", interactive=False, elem_id="video-cancel")
-            files = gr.File(
-                label="Download", file_count="multiple", interactive=False, visible=False,
-                elem_id="video-files",
-            )  # fmt: skip
             with gr.Accordion("Detection", open=False):
                 segment = controls(gr, shared.defaults, _SEGMENT, rest=False)
             with gr.Accordion("Following", open=False):
