@@ -1,7 +1,7 @@
 """Call sequences of programs for ultralytics' FastSAM and SAM, typed anew (docs/moving-over.md).
 
-For FastSAM the right answers are ultralytics' own for the same checkpoint and photo. SAM's weights cannot be
-had, so its programs are checked for shapes, types, order, and for choosing the mask that fits the prompt best.
+For FastSAM the right answers are ultralytics' own for the same checkpoint and photo. SAM's weights are not to be
+had: its programs are checked for shapes, types, order, and for the mask that fits the prompt best.
 """
 
 from __future__ import annotations
