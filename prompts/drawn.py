@@ -159,7 +159,9 @@ def _line(points: Any) -> NDArray[np.float64]:
 def _width(width_px: Any) -> float:
     """Return the width of a stroke, checked."""
     if not is_number(width_px) or not 0 < width_px <= _MAX_WIDTH_PX:
-        raise PromptError(f"scribble: expected a width_px above 0, {_MAX_WIDTH_PX} at most, got {width_px!r}")
+        raise PromptError(
+            f"scribble: expected width_px above 0 and at most {_MAX_WIDTH_PX}, got {width_px!r}"
+        )
     return float(width_px)
 
 

@@ -231,9 +231,11 @@ def _label_groups(labels: Any, groups: list[NDArray[np.float64]], depth: int) ->
         values = [as_floats(labels, "labels", "one number for each point").reshape(-1)]
     else:
         try:
-            values = [as_floats(row, "labels", "one list of numbers an object").reshape(-1) for row in labels]
+            values = [
+                as_floats(row, "labels", "one list of numbers per object").reshape(-1) for row in labels
+            ]
         except TypeError as error:
-            raise PromptError(f"labels: expected one list of numbers an object, got {labels!r}") from error
+            raise PromptError(f"labels: expected one list of numbers per object, got {labels!r}") from error
     if len(values) != len(groups):
         raise PromptError(f"labels: expected {len(groups)} objects as in points, got {len(values)}")
     return values

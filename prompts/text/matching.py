@@ -41,7 +41,7 @@ __all__ = [
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 NO_FEATURES = (
-    "expected the masks' photo with them; ask FastSAM().open(photo).select(...), or "
+    "the photo of the masks is needed; ask FastSAM().open(photo).select(...), or "
     "select(masks, prompt, ImageFeatures(frame, masks, encoder))"
 )
 _CROPS_AT_ONCE = 32  # pictures in memory at a time
@@ -337,7 +337,7 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
         raise PromptError(f"text {prompt.texts[0]!r}: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
-            f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
+            f"features: expected the features of these {len(masks)} masks, got those of {len(features)} other masks"
         )
     likely = probabilities(
         features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
