@@ -142,7 +142,8 @@ def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> 
         raise PromptError(f"reference: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
-            f"features: expected the features of these {len(masks)} masks, got those of {len(features)} other masks"
+            f"features: expected the features of these {len(masks)} masks, "
+            f"got those of {len(features)} other masks"
         )
     if len(masks) == 0:
         return np.zeros((1, 0), np.float32)

@@ -50,7 +50,8 @@ class Box(Prompt):
 
     def __init__(self, *edges: Any, xyxy: Any = None, iou_threshold: float = 0.1) -> None:
         if len(edges) == 2 and not is_number(edges[0]) and is_number(edges[1]):
-            edges, iou_threshold = edges[:1], edges[1]
+            given, iou_threshold = edges
+            edges = (given,)
         xyxy = _edges(edges, xyxy)
         array = as_floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
         array = array[None] if array.shape == (4,) else array

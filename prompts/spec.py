@@ -11,6 +11,7 @@ import numpy as np
 
 from fastsam.errors import PromptError
 from fastsam.prompts.base import AllOf, AnyOf, ButNot, Prompt, all_of, any_of, asks, but_not, prompts_in
+from fastsam.prompts.drawn import as_share, is_number
 from fastsam.prompts.reference_spec import Reference
 from fastsam.prompts.regions import (
     Box,
@@ -20,8 +21,6 @@ from fastsam.prompts.regions import (
     ObjectPoints,
     Point,
     Points,
-    as_share,
-    is_number,
 )
 
 __all__ = [
@@ -108,7 +107,8 @@ class Text(Prompt):
         crops: CropStyle = "masked",
     ) -> None:
         if len(phrases) == 2 and is_number(phrases[1]):
-            phrases, threshold = phrases[:1], phrases[1]
+            given, threshold = phrases
+            phrases = (given,)
         wanted, unwanted = _wanted(phrases, texts), _phrases(negatives, "negatives")
         if not wanted:
             raise PromptError("text: expected at least one text, such as 'a dog'")

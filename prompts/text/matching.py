@@ -337,7 +337,8 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
         raise PromptError(f"text {prompt.texts[0]!r}: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
-            f"features: expected the features of these {len(masks)} masks, got those of {len(features)} other masks"
+            f"features: expected the features of these {len(masks)} masks, "
+            f"got those of {len(features)} other masks"
         )
     likely = probabilities(
         features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
@@ -358,7 +359,7 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         rows += [(row, number) for row in ranked_rows(masks, likely) if chosen[row]]
         best = likely.max(initial=0)
         if chosen.any():
-            notes.append(f"{text!r}: {counted(np.count_nonzero(chosen), 'mask')}, best score {best:.2f}")
+            notes.append(f"{text!r}: {counted(int(np.count_nonzero(chosen)), 'mask')}, best score {best:.2f}")
         elif len(masks):
             notes.append(f"{text!r}: not found, the best score {best:.2f} is below {prompt.threshold:g}")
         else:
