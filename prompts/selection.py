@@ -133,12 +133,13 @@ def _score_all(masks: MaskSet, prompt: AllOf, features: ImageFeatures | None) ->
     if _any_labels(members):
         labels = np.full(worst.shape, "", object)
         for member in reversed(members):
-            said = member.best_labels()
-            labels = np.where(said == "", labels, said)
+            own = member.best_labels()
+            labels = np.where(own == "", labels, own)
     leading = next((m for m in members if m.best_only), None)
     if leading is None:
-        ranked, said = any(m.ranked for m in members), None if labels is None else labels[None]
-        return _Scored(worst[None], best_only=False, ranked=ranked, labels=said)
+        ranked = any(m.ranked for m in members)
+        row = None if labels is None else labels[None]
+        return _Scored(worst[None], best_only=False, ranked=ranked, labels=row)
     kept = np.where(leading.scores > 0, worst, 0)
     return _Scored(
         kept, best_only=True, labels=None if labels is None else np.broadcast_to(labels, kept.shape)
@@ -212,7 +213,7 @@ def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
         rows = np.flatnonzero(values > 0)
         if scored.ranked:
             rows = rows[ranked_rows(masks[rows], values[rows])]
-        names = None if scored.labels is None else scored.best_labels()[rows]
+        names = None if scored.labels is None else scored.best_labels()[rows].tolist()
         return Selection.of(masks, rows, values[rows], f"{what}: {counted(len(rows), 'mask')}", labels=names)
     picks: list[tuple[int, int]] = []
     for number, values in enumerate(scored.scores):
