@@ -196,8 +196,9 @@ class TrackFollower:
         self, checkpoint: Path, config: SegmentConfig, device: str = "cpu", tracker: str = "bytetrack"
     ) -> None:
         with _assignment_at_hand(), needed("ultralytics", "follow objects with its trackers"):
-            import ultralytics.trackers
-        self._yolo = ultralytics.YOLO(str(checkpoint))
+            import ultralytics.trackers  # noqa: F401  while a solver is at hand
+            from ultralytics.models import YOLO
+        self._yolo: Any = YOLO(str(checkpoint))  # what it returns depends on its options
         self.name = "track" if tracker == "bytetrack" else tracker
         self._options = {
             "tracker": f"{tracker}.yaml",

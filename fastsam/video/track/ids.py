@@ -129,7 +129,9 @@ def _tracker_class() -> Any:
     with needed("ultralytics", "give masks ids that stay"):
         from ultralytics.trackers import bot_sort
 
-    class MaskBoTSORT(bot_sort.BOTSORT):  # type: ignore[misc, name-defined]
+    base: Any = bot_sort.BOTSORT  # its tracks get two attributes more
+
+    class MaskBoTSORT(base):  # type: ignore[misc]
         """BoT-SORT by masks."""
 
         grid_hw = (1, 1)  # of what is remembered
