@@ -53,6 +53,7 @@ export function makePanel(root, store, page, commands) {
     nameInput.disabled = !answer.can.includes('keep');
     root.dataset.version = String(answer.version);
     root.dataset.masks = String(answer.masks.length);
+    root.dataset.rings = String(answer.masks.flatMap(mask => mask.rings).flat().length); // for tests
   }
 
   function showChips() {
