@@ -50,8 +50,8 @@ docs: $(VENV)/.installed-docs
 # What is made by code: the reference of the commands, and the pictures of docs/pictures/.
 pictures: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
-	for name in readme levels references tiling video; do \
-		$(BIN)/python docs/pictures/$$name.py docs/$$name.jpg || exit 1; done
+	for script in docs/pictures/*.py; do \
+		$(BIN)/python $$script docs/$$(basename $$script .py).jpg || exit 1; done
 
 install: $(VENV)/.installed
 

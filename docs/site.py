@@ -35,7 +35,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def in_site(markdown: str, folder: Path) -> str:
-    """Return a page whose links lead to pages of the site; what the site does not have becomes plain words."""
+    """Return a page whose links lead to pages of the site; what it does not have becomes plain words."""
     pages = {(ROOT / source).resolve(): page for page, source in PAGES.items()}
 
     def link(match: re.Match[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,8 @@ from fastsam.masks.levels import Level, Levels, containment_tree
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import grid_cell_px, partition, refine
 from fastsam.masks.selection import Selection
-from fastsam.prompts import Example, ImageFeatures, Look, Points, Prompt, Reference, select
-from fastsam.prompts.reference import look_at, resolve, resolve_reference
+from fastsam.prompts import Appearance, Example, ImageFeatures, Points, Prompt, Reference, select
+from fastsam.prompts.reference import describe_region, resolve, resolve_reference
 from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.shorthand import PromptLike, SelectOptions, prompt_of
 from fastsam.prompts.text.labels import UNKNOWN, Labels, label
@@ -42,7 +42,7 @@ class Session:
         times_ms: how long reading and the steps of stage one took.
         features: the masks as the text-image model sees them, encoded at the first text and then kept.
         labels: a name for each mask, after :meth:`label`.
-        look: looks at a region of another image with the model that this session is of, for references.
+        describe: describes a region of another image with the model of this session, for references.
     """
 
     frame: Frame
@@ -51,7 +51,7 @@ class Session:
     times_ms: dict[str, float]
     features: ImageFeatures | None = None
     labels: Labels | None = None
-    look: Callable[[Example], Sequence[Look]] | None = None
+    describe: Callable[[Example], Sequence[Appearance]] | None = None
 
     def __repr__(self) -> str:
         """Return the image and how many masks it has."""
@@ -114,7 +114,7 @@ class Session:
     def select(self, prompt: PromptLike | None = None, **options: Unpack[SelectOptions]) -> Result:
         """Return what the prompt means; the network does not run again on this image.
 
-        The image of a reference that no model has looked at yet is segmented first, once for a reference.
+        The image of a reference that no model has described yet is segmented first, once for a reference.
 
         Args:
             prompt: a prompt; words, which mean a ``Text``; ``(x, y)``, a click; ``(x1, y1, x2, y2)``, a box;
@@ -133,7 +133,7 @@ class Session:
         >>> session.select(points=[(320, 240), (9, 9)], labels=[1, 0])   # doctest: +SKIP
         """
         asked = prompt_of(prompt, **options)
-        looked = resolve(asked, self._look_at)
+        looked = resolve(asked, self._describe)
         return self._result(select(self.masks, looked, self.features), asked)
 
     def reference(
@@ -151,17 +151,17 @@ class Session:
             PromptError: a region selects nothing here, or is wanted and unwanted at once.
         """
         made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
-        return resolve_reference(made, self._look_at)
+        return resolve_reference(made, self._describe)
 
-    def _look_at(self, example: Example) -> Sequence[Look]:
+    def _describe(self, example: Example) -> Sequence[Appearance]:
         if example.image is self.frame:
-            return look_at(self.masks, self.features, example)
-        if self.look is None:
+            return describe_region(self.masks, self.features, example)
+        if self.describe is None:
             raise PromptError(
                 f"{example!r}: this session cannot open other images; expected one of FastSAM().open(...), "
-                "or a reference that has been looked at (Session.reference)"
+                "or a reference that is described already (Session.reference)"
             )
-        return self.look(example)
+        return self.describe(example)
 
     def label(
         self,
@@ -184,9 +184,9 @@ class Session:
         """
         return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
 
-    def select_many(self, prompts: Sequence[PromptLike]) -> list[Result]:
+    def select_many(self, prompts: Iterable[PromptLike]) -> list[Result]:
         """Return one result a prompt, in order; prompts are what :meth:`select` takes."""
-        if not isinstance(prompts, Sequence) or isinstance(prompts, str):
+        if not isinstance(prompts, Iterable) or isinstance(prompts, str):
             raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
         return [self.select(prompt) for prompt in prompts]
 

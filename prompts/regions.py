@@ -16,7 +16,7 @@ from fastsam.errors import PromptError
 from fastsam.masks.coordinates import as_floats, as_text, check_box_order
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
-from fastsam.prompts.base import Prompt
+from fastsam.prompts.base import Marks, Prompt
 from fastsam.prompts.drawn import Mask, MaskLike, as_share, is_number
 
 __all__ = ["Box", "ClickLevel", "Mask", "MaskLike", "ObjectPoints", "Point", "Points", "as_share"]
@@ -59,6 +59,10 @@ class Box(Prompt):
         check_box_order(array)
         object.__setattr__(self, "xyxy", tuple(tuple(float(v) for v in box) for box in array))
         object.__setattr__(self, "iou_threshold", as_share(iou_threshold, "iou_threshold"))
+
+    def marks(self) -> Marks:
+        """Return the boxes."""
+        return Marks(boxes=self.xyxy)
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,12 @@ class Points(Prompt):
         object.__setattr__(self, "multimask", bool(multimask))
         object.__setattr__(self, "level", level)
         object.__setattr__(self, "previous", before)
+
+    def marks(self) -> Marks:
+        """Return the clicks, foreground first."""
+        clicks = [(x, y, 1) for one in self.objects for x, y in one.foreground]
+        clicks += [(x, y, 0) for one in self.objects for x, y in one.background]
+        return Marks(clicks=tuple(clicks))
 
 
 def Point(x: float, y: float, *, level: ClickLevel = "auto", multimask: bool = False) -> Points:  # noqa: N802

@@ -49,11 +49,12 @@ from fastsam.images.reading import read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
+from fastsam.segmenter import as_segmenter, segmented
 from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.model import FastSAM
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["evaluate", "first_images", "read_listed"]
 
@@ -174,7 +175,7 @@ def _measure(
     """Return everything that is measured on one image."""
     frame = read_listed(image)
     start = time.perf_counter()
-    masks = segmenter.segment(frame, config.segment)
+    masks = segmented(as_segmenter(segmenter), frame, config.segment)
     passed = time.perf_counter()
     # Each mask is decoded once; what needs all pixels works on these packed copies.
     refined = refine(masks, frame.rgb, config.segment)
@@ -188,7 +189,7 @@ def _measure(
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)
     arrays["mask_iou"] = known_ious(ious, rles, crowds)
-    steps = dict(segmenter.times_ms)
+    steps = masks.times_ms
     chosen = segmenter.segment(frame, config.select)
     prompt_ms = _add_prompts(arrays, chosen, frame, objects, config, image.path.name)
     if config.used:

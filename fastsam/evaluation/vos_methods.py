@@ -26,13 +26,14 @@ from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
 from fastsam.needed import needed
 from fastsam.prompts import Box, MaskLike
+from fastsam.segmenter import as_segmenter, segmented
 from fastsam.video.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.model import FastSAM
+    from fastsam.segmenter import Segmenter
     from fastsam.session import Session
 
 __all__ = [
@@ -99,9 +100,9 @@ class SharedSegmenter:
         if frame is not self._frame:
             self._frame, self._found = frame, {}
         if config not in self._found:
-            masks = self._inner.segment(frame, config)
+            masks = segmented(as_segmenter(self._inner), frame, config)
             whole_ms = 1e3 * (time.perf_counter() - start)
-            self._found[config] = masks, dict(self._inner.times_ms) or {"network": whole_ms}
+            self._found[config] = masks, dict(masks.times_ms) or {"network": whole_ms}
         masks, self.times_ms = self._found[config]
         for name, value in self.times_ms.items():
             self.cost_ms[name] = self.cost_ms.get(name, 0.0) + value

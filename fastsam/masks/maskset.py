@@ -141,7 +141,8 @@ class MaskSet:
 
     def __repr__(self) -> str:
         """Return count and size, not the pixels."""
-        return f"MaskSet({len(self)} masks, {self.size_hw[1]}x{self.size_hw[0]})"
+        many = "s" * (len(self) != 1)
+        return f"{type(self).__name__}({len(self)} mask{many}, {self.size_hw[1]}x{self.size_hw[0]})"
 
     def __len__(self) -> int:
         """Return the number of masks."""

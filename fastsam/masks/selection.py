@@ -156,7 +156,7 @@ class Selection(MaskRows):
 
     def __repr__(self) -> str:
         """Return how many masks and why."""
-        return f"{type(self).__name__}({len(self)} masks, {self.reason!r})"
+        return f"{type(self).__name__}({len(self)} mask{'s' * (len(self) != 1)}, {self.reason!r})"
 
     def __getitem__(self, key: Any) -> Self:
         """Return the chosen rows as a new selection."""

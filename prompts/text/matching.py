@@ -360,7 +360,7 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         if chosen.any():
             notes.append(f"{text!r}: {counted(np.count_nonzero(chosen), 'mask')}, best score {best:.2f}")
         elif len(masks):
-            notes.append(f"{text!r}: not found, best score {best:.2f} is below {prompt.threshold:g}")
+            notes.append(f"{text!r}: not found, the best score {best:.2f} is below {prompt.threshold:g}")
         else:
             notes.append(f"{text!r}: no masks to choose from")
     rows.sort(key=lambda pair: -values[pair[1], pair[0]])  # stable: equals stay in the order of the ranking

@@ -192,10 +192,8 @@ def test_what_is_no_mask(value: Any, said: str) -> None:
 def test_the_kind_of_a_mask_is_what_was_given() -> None:
     assert MaskLike(np.ones((3, 4), bool)).kind == "bitmap"
     assert MaskLike(np.ones((3, 2), bool)).kind == "bitmap"
-    assert MaskLike(np.ones((3, 4), bool), kind="polygon").kind == "bitmap"
-    assert MaskLike([(0, 0), (1, 0), (1, 1)], kind="rle").kind == "polygon"
     assert MaskLike({"size": [1, 1], "counts": [1]}).kind == "rle"
-    assert MaskLike([(0, 0)], kind="scribble").kind == "scribble"
+    assert MaskLike.scribble([(0, 0)]).kind == "scribble"
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class Asked:
     def select(self, prompt: Prompt) -> Selection:
         self.log.append(self._rows.tolist())
         rows = [k for k, row in enumerate(self._rows.tolist()) if row in self.wanted]
-        return Selection.of(self.masks, rows, [0.8] * len(rows), "asked")
+        return Selection.of(self.masks, rows, [0.8] * len(rows), "asked", labels=["dog"] * len(rows))
 
 
 def view_of(
