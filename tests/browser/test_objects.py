@@ -26,6 +26,8 @@ def names(window: Window) -> list[str]:
 
 
 def test_objects_are_kept_named_and_downloaded(new_window: Callable[..., Window], photo: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
     window = new_window()
     window.open(photo, SIZE)
     bare = window.colour_at(*SKY)
@@ -40,8 +42,7 @@ def test_objects_are_kept_named_and_downloaded(new_window: Callable[..., Window]
     assert names(window) == ["man", "man"]
     assert window.colour_at(*SKY) == bare
     second = window.all(".fs-objects input")[1]
-    second.clear()
-    window.answered(lambda: second.send_keys("other\t"))
+    window.answered(lambda: second.send_keys(Keys.CONTROL + "a" + Keys.NULL, "other", Keys.TAB))
     window.press("#what input")
     window.wait(lambda: window.all("#what [role=option][aria-label='COCO (JSON)']"), "the formats")
     window.find("#what [role=option][aria-label='COCO (JSON)']").click()
