@@ -4,13 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= output
 
-.PHONY: demo test test-browser browser check app install docs clean
+JOBS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
+
+.PHONY: demo test test-slow test-browser browser check check-web app install install-dev docs pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m fastsam demo --out $(OUT)
 
+# One worker per core; `make test JOBS=0` runs all tests in one process.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m slow
 
 test-browser: browser $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m browser tests/browser
@@ -22,23 +29,33 @@ browser:
 			{ echo "the browser tests need chromium and chromedriver: sudo apt-get install -y chromium chromium-driver" >&2; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver; }
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev check-web
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Types and unit tests of the page's JavaScript; the page itself needs no node.
+check-web:
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund && npx tsc && npm test --silent; \
+		else echo "node is not installed: the page's JavaScript is not checked (fastsam/page/web)" >&2; fi
+
 app: $(VENV)/.installed
 	$(BIN)/python app.py
 
-docs: $(VENV)/.installed-dev
+# The documentation as a site, in site/; a link that leads nowhere is an error.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+# What is made by code: the reference of the commands, and the pictures of docs/pictures/.
+pictures: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
-	$(BIN)/python examples/readme_picture.py docs/readme.jpg
-	$(BIN)/python examples/levels.py docs/levels.jpg
-	$(BIN)/python examples/references.py docs/references.jpg
-	$(BIN)/python examples/video.py docs/video.jpg
+	for script in docs/pictures/*.py; do \
+		$(BIN)/python $$script docs/$$(basename $$script .py).jpg || exit 1; done
 
 install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,5 +69,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed requirements-docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -99,7 +99,7 @@ def through_followed(reader: VideoReader) -> Iterator[Any]:
 
 def _stream(reader: VideoReader) -> Stream:
     model = FastSAM(segmenter=Passing(), text_model=ColourWordEncoder())
-    return Stream(lambda frame, *_: model.open(frame), reader, VideoConfig(lost_after=20))
+    return Stream(lambda frame, *_: model.open(frame), reader, VideoConfig(forget_after_frames=20))
 
 
 # What the frames go through; a stage takes the reader and yields something with a ``frame``, or the frame.

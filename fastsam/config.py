@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from fastsam.errors import ConfigError
+from fastsam.errors import ConfigError, not_one_of
 
 __all__ = [
     "AnnotateConfig",
@@ -77,63 +77,65 @@ class CheckedConfig:
         return (spec for spec in fields(cls) if "help" in spec.metadata)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentConfig(CheckedConfig):
     """Stage one: how an image becomes its masks. Defaults are FastSAM's (arXiv 2306.12156)."""
 
-    conf: float = option(0.4, "least confidence of the network in a mask", min=0.0, max=1.0, step=0.01)
-    iou: float = option(
-        0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01
-    )
+    conf: float = option(0.4, "minimum confidence of a mask", min=0.0, max=1.0, step=0.01)
+    iou: float = option(0.9, "boxes with an IoU above this are duplicates (NMS)", min=0.0, max=1.0, step=0.01)
     imgsz: int = option(1024, "longer side of the network's input, pixels", min=32, max=8192, step=32)
-    max_det: int = option(300, "at most so many masks", min=1, max=10000, step=1)
+    max_det: int = option(300, "maximum number of masks", min=1, max=10000, step=1)
     quality: bool = option(
-        True, "score masks by how well they should fit, where the weights can tell; else by confidence"
+        True, "score masks by their expected quality if the weights are calibrated, otherwise by confidence"
     )
     # A cell is 4 pixels of the network's input.
     edge_radius: float = option(
         0.0,
-        "move edges onto the photo's by at most about this, in cells of the mask grid",
+        "snap mask edges to the image's edges within about this distance, in cells of the mask grid",
         min=0.0,
         max=4.0,
         step=0.25,
     )
     min_region_share: float = option(
-        0.0, "fill holes and drop islands of less than this share of their mask", min=0.0, max=0.5, step=0.01
+        0.0, "fill holes and drop islands smaller than this share of their mask", min=0.0, max=0.5, step=0.01
     )
     duplicate_iou: float = option(
         1.0,
-        "masks that overlap a better one more than this are dropped; 1 keeps all",
+        "drop masks whose IoU with a better one is above this; 1 keeps all",
         min=0.0,
         max=1.0,
         step=0.01,
     )
     containment: float = option(
         1.0,
-        "masks of which more than this share lies in a better one are dropped; 1 keeps all",
+        "drop masks that lie inside a better one by more than this share; 1 keeps all",
         min=0.0,
         max=1.0,
         step=0.01,
     )
     tile: int = option(
         0,
-        "also segment in tiles of this side, image pixels; 0: not (docs/tiling.md)",
+        "also segment tiles of this side, image pixels; 0 turns tiling off (docs/tiling.md)",
         min=0,
         max=8192,
         step=32,
     )
     tile_overlap: float = option(
-        0.25, "how far neighbouring tiles overlap, share of their side", min=0.0, max=0.5, step=0.05
+        0.25, "overlap of neighbouring tiles, share of their side", min=0.0, max=0.5, step=0.05
     )
-    tile_whole: bool = option(True, "beside tiles, a pass over the whole image for what no tile holds")
+    tile_whole: bool = option(True, "also segment the whole image, for objects larger than a tile")
     tile_iou: float = option(
-        0.7, "masks of different tiles that overlap more than this are the same", min=0.0, max=1.0, step=0.01
+        0.7,
+        "masks of different tiles with an IoU above this are the same object",
+        min=0.0,
+        max=1.0,
+        step=0.01,
     )
     crop_layers: int = option(
-        0, "also segment in 2x2 crops (1), and in 4x4 (2), ..., as SAM does", min=0, max=4, step=1
+        0, "also segment 2x2 crops (1), then 4x4 (2), ..., as SAM does", min=0, max=4, step=1
     )
     crop_overlap: float = option(
-        512 / 1500, "how far 2x2 crops overlap, share of the shorter side", min=0.0, max=0.9, step=0.01
+        512 / 1500, "overlap of 2x2 crops, share of the shorter side", min=0.0, max=0.9, step=0.01
     )
 
     def __post_init__(self) -> None:
@@ -150,78 +152,86 @@ class SegmentConfig(CheckedConfig):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RenderConfig(CheckedConfig):
     """How masks are drawn over a photo."""
 
-    alpha: float = option(0.5, "opacity of the colour of a mask", min=0.0, max=1.0, step=0.05)
+    alpha: float = option(0.5, "opacity of the masks", min=0.0, max=1.0, step=0.05)
     contours: bool = option(True, "draw the outline of each mask")
     boxes: bool = option(False, "draw the box of each mask")
     scores: bool = option(False, "write the score of each mask")
-    seed: int = option(0, "which colours", min=0)
+    seed: int = option(0, "seed of the colour palette", min=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VideoConfig(CheckedConfig):
     """How masks are followed from frame to frame."""
 
-    every: int = option(1, "run the network on each n-th frame; motion fills those between", min=1, step=1)
+    conf: float = option(0.25, "minimum confidence of a new object", min=0.0, max=1.0, step=0.01)
+    follow_conf: float = option(
+        0.1, "minimum confidence of masks that continue a known object", min=0.0, max=1.0, step=0.01
+    )
+    every: int = option(1, "run the network on every n-th frame; motion fills the rest", min=1, step=1)
     target_fps: float | None = option(
-        None, "run the network only as often as so many frames a second leave time for", min=0.1, max=1000.0
+        None, "target frame rate; skip network passes to keep it", min=0.1, max=1000.0
     )
-    candidates: float = option(
-        0.1, "least confidence of masks that objects are followed among", min=0.0, max=1.0, step=0.01
+    forget_after_frames: int = option(
+        90, "forget an unprompted object after this many frames out of sight", min=1, step=1
     )
-    birth: float = option(
-        0.25, "least confidence of a mask that becomes an object by itself", min=0.0, max=1.0, step=0.01
+    roi: bool = option(False, "in most frames, look only around the followed objects")
+    roi_every: int = option(8, "with roi, look at the whole of every n-th frame", min=1, step=1)
+    masks_per_text: int = option(
+        8, "maximum number of new masks compared with a text or reference per frame", min=1, step=1
     )
-    lost_after: int = option(
-        90, "frames for which an object out of sight keeps its number in everything", min=1, step=1
-    )
-    roi: bool = option(False, "look only around the followed objects in most frames")
-    roi_every: int = option(8, "with roi, look at the whole of each n-th frame", min=1, step=1)
-    crops: int = option(8, "masks that a text or reference looks at in one frame, at most", min=1, step=1)
-    history: int = option(64, "places that are remembered of each object", min=0, step=1)
+    trail_length: int = option(64, "number of past positions to remember of each object", min=0, step=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(CheckedConfig):
     """A training run of stage one."""
 
-    epochs: int = option(10, "passes over the images", min=1)
-    hours: float | None = option(None, "stop by then; the schedule adapts itself to it", min=0.0)
+    epochs: int = option(10, "number of passes over the images", min=1)
+    hours: float | None = option(
+        None, "time limit in hours; the learning-rate schedule fits itself to it", min=0.0
+    )
     imgsz: int = option(640, "training image size, pixels", min=64)
-    batch: int = option(8, "images a step", min=1)
-    freeze: int = option(0, "first network layers to leave as they are", min=0)
-    lr0: float = option(1e-3, "first learning rate (AdamW)", min=0.0)
+    batch: int = option(8, "images per step", min=1)
+    freeze: int = option(0, "number of leading layers to freeze", min=0)
+    lr0: float = option(1e-3, "initial learning rate (AdamW)", min=0.0)
     negative_weight: float = option(
-        0.25, "weight of background in the objectness loss of partly labelled sources", min=0.0, max=1.0
+        0.25, "weight of the background in the objectness loss of partly labelled sources", min=0.0, max=1.0
+    )
+    box_growth: float | None = option(
+        None,
+        "look at masks beyond their boxes by this share of a side; if not given, as far as the start does",
+        min=0.0,
+        max=1.0,
     )
     copy_paste: float = option(
-        0.0, "share of an image's lone objects that are pasted mirrored", min=0.0, max=1.0
+        0.0, "share of an image's isolated objects to paste mirrored", min=0.0, max=1.0
     )
-    workers: int = option(1, "data loading processes", min=0)
+    workers: int = option(1, "number of data loading processes", min=0)
     device: str = option("cpu", "cpu, cuda, 0, mps, ...")
     seed: int = option(0, "random seed", min=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnnotateConfig(CheckedConfig):
     """The gate of the data engine: which of a model's masks become labels."""
 
-    conf: float = option(0.4, "least confidence of a mask", min=0.0, max=1.0, step=0.01)
+    conf: float = option(0.4, "minimum confidence of a mask", min=0.0, max=1.0, step=0.01)
     stability: float = option(
-        0.85, "least stability: IoU of the mask at logit thresholds +1 and -1", min=0.0, max=1.0, step=0.01
+        0.85, "minimum stability: IoU of the mask at logit thresholds +1 and -1", min=0.0, max=1.0, step=0.01
     )
     same_iou: float = option(
-        0.6, "a mask that overlaps a label this much is that label", min=0.0, max=1.0, step=0.01
+        0.6, "a mask whose IoU with a label is at least this is that label", min=0.0, max=1.0, step=0.01
     )
-    min_area_px: int = option(100, "least area of a mask, pixels", min=0)
-    iou: float = option(0.7, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0)
+    min_area_px: int = option(100, "minimum area of a mask, pixels", min=0)
+    iou: float = option(0.7, "boxes with an IoU above this are duplicates (NMS)", min=0.0, max=1.0)
     imgsz: int = option(640, "longer side of the network's input, pixels", min=32, max=8192, step=32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalConfig(CheckedConfig):
     """The protocol of an evaluation: one network pass an image serves recall and prompts alike.
 
@@ -232,30 +242,33 @@ class EvalConfig(CheckedConfig):
     (1000, 300)
     """
 
-    conf: float = option(0.01, "least confidence of a mask, for recall", min=0.0, max=1.0, step=0.01)
-    max_det: int = option(1000, "at most so many masks, for recall", min=1, max=10000, step=1)
-    select_conf: float = option(0.05, "least confidence of a mask, for prompts", min=0.0, max=1.0, step=0.01)
-    select_max_det: int = option(300, "at most so many masks, for prompts", min=1, max=10000, step=1)
-    iou: float = option(
-        0.9, "boxes that overlap more than this are duplicates (NMS)", min=0.0, max=1.0, step=0.01
+    conf: float = option(0.01, "minimum confidence of a mask, for recall", min=0.0, max=1.0, step=0.01)
+    max_det: int = option(1000, "maximum number of masks, for recall", min=1, max=10000, step=1)
+    select_conf: float = option(
+        0.05, "minimum confidence of a mask, for prompts", min=0.0, max=1.0, step=0.01
     )
+    select_max_det: int = option(300, "maximum number of masks, for prompts", min=1, max=10000, step=1)
+    iou: float = option(0.9, "boxes with an IoU above this are duplicates (NMS)", min=0.0, max=1.0, step=0.01)
     imgsz: int = option(640, "longer side of the network's input, pixels", min=32, max=8192, step=32)
-    min_area_px: int = option(100, "smaller objects are not prompted for", min=0)
+    min_area_px: int = option(100, "minimum area of the objects to prompt for, pixels", min=0)
     jitter: float = option(0.1, "shift of each edge of a jittered box, share of the side", min=0.0, max=0.4)
     seed: int = option(0, "random seed of the jitter", min=0)
+    used: bool = option(True, "also measure what users get, with the weights' own defaults (one more pass)")
     noc: bool = option(False, "count the clicks until IoU .85 and .90 (slow)")
-    max_clicks: int = option(20, "give up after so many clicks", min=1)
+    max_clicks: int = option(20, "maximum number of clicks", min=1)
     boundary: bool = option(False, "measure boundaries against BSDS annotations (groundTruth_test/*.mat)")
     quality: bool = option(
-        True, "score masks by how well they should fit, where the weights can tell; else by confidence"
+        True, "score masks by their expected quality if the weights are calibrated, otherwise by confidence"
     )
     edge_radius: float | None = option(
-        None, "as in segmenting; the weights' own where not given", min=0.0, max=4.0, step=0.25
+        None, "as in segmenting; the weights' own if not given", min=0.0, max=4.0, step=0.25
     )
     min_region_share: float | None = option(
-        None, "as in segmenting; the weights' own where not given", min=0.0, max=0.5, step=0.01
+        None, "as in segmenting; the weights' own if not given", min=0.0, max=0.5, step=0.01
     )
-    boundary_thresholds: int = option(33, "thresholds of the boundary curve; the official count is 99", min=2)
+    boundary_thresholds: int = option(
+        33, "number of thresholds of the boundary curve; the official count is 99", min=2
+    )
 
     def __post_init__(self) -> None:
         """Check ranges, and that the prompts' masks are among those of recall.
@@ -292,32 +305,41 @@ class EvalConfig(CheckedConfig):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextEvalConfig(CheckedConfig):
     """The protocol of an evaluation of texts."""
 
-    threshold: float = option(0.3, "least score of an answer", min=0.0, max=1.0, step=0.01)
-    label_threshold: float = option(0.3, "least probability of a label", min=0.0, max=1.0, step=0.01)
+    threshold: float = option(0.3, "minimum score of an answer", min=0.0, max=1.0, step=0.01)
+    label_threshold: float = option(0.3, "minimum probability of a label", min=0.0, max=1.0, step=0.01)
     absent: int | None = option(
-        None, "ask each image for so many categories that it does not show; all if not given", min=0
+        None, "number of absent categories to ask each image for; all if not given", min=0
     )
     templates: bool = option(True, "average each name over the sentences of presets/templates.txt")
-    masks: bool = option(True, "ask also about the masks that are found, not only about the true ones")
-    captions: bool = option(True, "match photos and captions where the folder has captions.json")
+    masks: bool = option(True, "also ask about the masks found, not only about the true ones")
+    captions: bool = option(True, "match photos and captions if the folder has captions.json")
     seed: int = option(0, "random seed of the choice of absent categories", min=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OutputConfig(CheckedConfig):
     """How the results of a video are written."""
 
-    suffix: str = option(".mp4", "the overlay video is a .mp4, .mov, .mkv (H.264), .webm (VP9) or .gif")
-    crf: int = option(20, "loss of the video: 0 none, 51 most; +6 makes about half the file", min=0, max=51)
-    audio: bool = option(True, "keep the sound of the source")
-    trail: int = option(0, "draw the way of each object over so many past frames", min=0, max=1000, step=1)
-    segment_s: float = option(
-        4.0, "a run that breaks off loses at most so many seconds of video", min=0.1, max=600.0, step=0.5
+    suffix: str = option(".mp4", "type of the overlay video: .mp4, .mov, .mkv (H.264), .webm (VP9) or .gif")
+    crf: int = option(
+        20, "compression of the video: 0 is lossless, 51 the most; +6 about halves the file", min=0, max=51
     )
+    audio: bool = option(True, "keep the audio of the source")
+    trail: int = option(0, "draw the path of each object over this many past frames", min=0, max=1000, step=1)
+    segment_s: float = option(
+        4.0, "maximum seconds of video to lose if the run breaks off", min=0.1, max=600.0, step=0.5
+    )
+
+
+def check_names(options: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ConfigError for the first of ``options`` that is not known."""
+    names = sorted(set(known))
+    for name in sorted(set(options) - set(names)):
+        raise ConfigError(not_one_of(name, names, "option"))
 
 
 _Config = TypeVar("_Config", SegmentConfig, RenderConfig, VideoConfig)
@@ -325,9 +347,6 @@ _Config = TypeVar("_Config", SegmentConfig, RenderConfig, VideoConfig)
 
 def override(config: _Config, options: dict[str, Any]) -> _Config:
     """Return a config with the options that are not None; unknown names are an error."""
-    known = {spec.name for spec in fields(config)}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ConfigError(f"option {unknown[0]!r}: expected one of {', '.join(sorted(known))}")
+    check_names(options, [spec.name for spec in fields(config)])
     given = {name: value for name, value in options.items() if value is not None}
     return replace(config, **given)

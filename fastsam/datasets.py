@@ -19,7 +19,7 @@ from pycocotools import mask as coco_mask
 from fastsam.errors import DatasetError, InputError
 from fastsam.masks.polygons import fill_polygons
 from fastsam.masks.rle import Rle, decode_rle, encode_rle
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = [
     "CAPTIONS_NAME",
@@ -32,11 +32,13 @@ __all__ = [
     "boundary_file",
     "check_partial",
     "heldout_names",
+    "known_ious",
     "read_boundaries",
     "read_captions",
     "read_coco",
 ]
 
+CROWD_SHARE = 0.5  # a mask of which this much lies in a crowd is one of its uncounted objects
 Split = Literal["train", "heldout", "all"]
 CAPTIONS_NAME = "captions.json"
 
@@ -60,6 +62,11 @@ class CocoImage:
     def rles(self) -> list[Rle]:
         """Return the annotations as RLE, rasterised by COCO's rules; those without a pixel are left out."""
         found = [annotation_rle(annotation, (self.height, self.width)) for annotation in self.annotations]
+        return [rle for rle in found if coco_mask.area(rle) > 0]
+
+    def crowd_rles(self) -> list[Rle]:
+        """Return the regions of objects that are not told apart (``iscrowd``) as RLE."""
+        found = [annotation_rle(annotation, (self.height, self.width)) for annotation in self.crowds]
         return [rle for rle in found if coco_mask.area(rle) > 0]
 
 
@@ -169,7 +176,8 @@ def read_boundaries(root: str | Path, image: CocoImage) -> list[NDArray[np.bool_
         MissingPackageError: scipy is not installed.
     """
     source = boundary_file(root, image)
-    reader = require("scipy.io", "read BSDS boundaries")
+    with needed("scipy", "read BSDS boundaries"):
+        from scipy import io as reader
     try:
         cells = reader.loadmat(source)["groundTruth"].reshape(-1)
         found = [np.asarray(cell["Boundaries"][0, 0]).astype(bool) for cell in cells]
@@ -270,6 +278,21 @@ def check_partial(partial: Sequence[str], datasets: Sequence[CocoDataset]) -> No
     unknown = sorted(set(partial) - {dataset.name for dataset in datasets})
     if unknown:
         raise DatasetError(f"partial: {unknown} not among the datasets {[d.name for d in datasets]}")
+
+
+def known_ious(ious: NDArray[np.float64], masks: Sequence[Rle], crowds: Sequence[Rle]) -> NDArray[np.float64]:
+    """Return (N,) the best IoU of each mask with an object; NaN for masks of a crowd, whose fit nobody knows.
+
+    Args:
+        ious: (N, G).
+        masks: the N masks.
+        crowds: regions of objects that are not told apart.
+    """
+    best = np.asarray(ious.max(axis=1, initial=0.0), np.float64)
+    if len(masks) and len(crowds):
+        inside = coco_mask.iou(list(masks), list(crowds), [1] * len(crowds)).max(axis=1)
+        best[(inside >= CROWD_SHARE) & (best < CROWD_SHARE)] = np.nan
+    return best
 
 
 def heldout_names(root: Path, split: Split = "all") -> frozenset[str]:

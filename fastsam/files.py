@@ -14,38 +14,66 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastsam.errors import ExportError, FastSAMError
+from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
-    "as_export_errors", "replacing", "replacing_folder", "safe_name", "unique_names", "writable_folder",
-    "write_bytes",
+    "as_export_errors", "file_state", "replacing", "replacing_folder", "replacing_path", "safe_name",
+    "trim_folder", "unique_names", "writable_folder", "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 _FULL = "free some space and run again; files written so far are whole"
+_ELSEWHERE = "choose another folder"
 _REASONS = {
-    errno.ENOSPC: f"the disk is full; {_FULL}",
-    errno.EDQUOT: f"the disk quota is used up; {_FULL}",
-    errno.EACCES: "no permission to write there; choose another folder",
-    errno.EPERM: "no permission to write there; choose another folder",
-    errno.EROFS: "the file system is read-only; choose another folder",
-    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
-    errno.EEXIST: "a part of the path is a file, not a folder; choose another folder",
-    errno.EISDIR: "there is a folder of that name; remove it or choose another folder",
+    errno.ENOSPC: ("the disk is full", _FULL),
+    errno.EDQUOT: ("the disk quota is used up", _FULL),
+    errno.EACCES: ("no permission to write there", _ELSEWHERE),
+    errno.EPERM: ("no permission to write there", _ELSEWHERE),
+    errno.EROFS: ("the file system is read-only", _ELSEWHERE),
+    errno.ENOTDIR: ("a part of the path is a file, not a folder", _ELSEWHERE),
+    errno.EEXIST: ("a part of the path is a file, not a folder", _ELSEWHERE),
+    errno.EISDIR: ("there is a folder of that name", f"remove it or {_ELSEWHERE}"),
 }
 
 
 @contextmanager
-def as_export_errors(path: Path) -> Iterator[None]:
-    """Turn what the file system says into an ExportError."""
+def as_export_errors(path: Path, *kinds: type[Exception], what: str = "") -> Iterator[None]:
+    """Turn what the file system says into an ExportError.
+
+    Args:
+        path: the file or folder.
+        kinds: what else may be raised while it is written, such as a library's own errors.
+        what: what it is, such as ``"checkpoint"``; stands before the path.
+    """
     try:
         yield
     except FastSAMError:
         raise
-    except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise ExportError(f"{path}: cannot be written: {reason}") from error
+    except (OSError, *kinds) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        reason, advice = _REASONS.get(number or 0, (reason_of(error), ""))
+        subject = f"{what} {path}" if what else str(path)
+        raise ExportError(
+            f"cannot be written: {reason}", subject=subject, advice=advice, path=path
+        ) from error
+
+
+def file_state(path: str | os.PathLike[str]) -> str:
+    """Return what changes when a file does, without reading it: its size and the time of its last change.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    state = os.stat(path)
+    return f"{state.st_size}|{state.st_mtime_ns}"
+
+
+def trim_folder(folder: Path, pattern: str, keep: int) -> None:
+    """Remove all but the ``keep`` newest files of a pattern: what a cache no longer needs."""
+    newest = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime, reverse=True)
+    for old in newest[keep:]:
+        old.unlink(missing_ok=True)
 
 
 def writable_folder(path: Path) -> Path:
@@ -61,16 +89,35 @@ def writable_folder(path: Path) -> Path:
 @contextmanager
 def replacing(path: Path) -> Iterator[io.BufferedWriter]:
     """Give a file to write that becomes ``path`` when all went well."""
-    partial = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
-    with as_export_errors(path):
+    with replacing_path(path) as partial, partial.open("xb") as stream:
+        yield stream
+
+
+@contextmanager
+def replacing_path(
+    path: Path, *kinds: type[Exception], what: str = "", beside: Sequence[str] = ()
+) -> Iterator[Path]:
+    """Give a path of the same suffix to write, for a library that opens files itself.
+
+    It becomes ``path`` when all went well; else nothing of it stays.
+
+    Args:
+        path: the file.
+        kinds: what the library raises if it cannot write; see :func:`as_export_errors`.
+        what: what it is, for messages.
+        beside: suffixes of files that the library writes beside it; they are there before ``path`` is.
+    """
+    partial = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
+    with as_export_errors(path, *kinds, what=what):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with partial.open("xb") as stream:
-                yield stream
-            os.replace(partial, path)
+            yield partial
+            for suffix in (*beside, path.suffix):
+                os.replace(partial.with_suffix(suffix), path.with_suffix(suffix))
         finally:
-            with suppress(FileNotFoundError):
-                partial.unlink()
+            for suffix in (*beside, path.suffix):
+                with suppress(OSError):
+                    partial.with_suffix(suffix).unlink()
 
 
 @contextmanager

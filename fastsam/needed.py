@@ -1,39 +1,47 @@
-"""The one way to import a heavy or optional package."""
+"""The one way to import a heavy or optional package: late, and with a word on what to install.
+
+The import itself is an ordinary statement, so that the type checker, the editor and the rules on imports
+(``[tool.importlinter]`` in pyproject.toml) see it.
+"""
 
 from __future__ import annotations
 
-import importlib
-from types import ModuleType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastsam.errors import MissingPackageError
 
-__all__ = ["require"]
+__all__ = ["needed"]
 
 # Import name -> what to install, where the two differ.
 _DISTRIBUTIONS = {"cv2": "opencv-python", "open_clip": "open_clip_torch", "PIL": "pillow"}
 
 
-def require(module: str, purpose: str) -> ModuleType:
-    """Import and return ``module``, or say what to install and what for.
+@contextmanager
+def needed(package: str, purpose: str) -> Iterator[None]:
+    """Say what to install, and what for, if an import inside fails because ``package`` is not there.
 
     Args:
-        module: dotted import name, such as ``"pycocotools.mask"``.
+        package: the import name, such as ``"torch"``.
         purpose: what it is needed for, as the end of the sentence "... is needed to".
 
     Raises:
-        MissingPackageError: the package is not installed.
+        MissingPackageError: the package is not installed. An import that fails for another reason, such as
+            a package that is there but broken, fails as it would without this.
 
-    >>> require("json", "read settings").loads("1")
+    >>> with needed("json", "read settings"):
+    ...     import json
+    >>> json.loads("1")
     1
     """
     try:
-        return importlib.import_module(module)
+        yield
     except ModuleNotFoundError as error:
-        root = module.partition(".")[0]
-        if error.name is None or error.name.partition(".")[0] != root:
-            raise  # the package is there, but something that it needs is broken: show that
+        if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
+            raise
+        root = package.partition(".")[0]
         name = _DISTRIBUTIONS.get(root, root)
         raise MissingPackageError(
-            f"package {name!r} is needed to {purpose}, and is not installed; "
-            f"install it with: pip install {name}"
+            f"package {name!r} is needed to {purpose}, and is not installed",
+            advice=f"install it with: pip install {name}",
         ) from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,15 @@ from fastsam.masks.levels import Level, Levels, containment_tree
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import grid_cell_px, partition, refine
 from fastsam.masks.selection import Selection
-from fastsam.prompts import Example, ImageFeatures, Look, Points, Prompt, Reference, select
-from fastsam.prompts.reference import look_at, resolve, resolve_reference
+from fastsam.prompts import Appearance, Example, ImageFeatures, Points, Prompt, Reference, select
+from fastsam.prompts.reference import describe_region, resolve, resolve_reference
 from fastsam.prompts.reference_spec import Mode, Region
-from fastsam.prompts.text.labels import Labels, label
+from fastsam.prompts.shorthand import PromptLike, SelectOptions, prompt_of
+from fastsam.prompts.text.labels import UNKNOWN, Labels, label
 from fastsam.result import Result
+
+if TYPE_CHECKING:
+    from typing import Unpack
 
 __all__ = ["Session"]
 
@@ -38,7 +42,7 @@ class Session:
         times_ms: how long reading and the steps of stage one took.
         features: the masks as the text-image model sees them, encoded at the first text and then kept.
         labels: a name for each mask, after :meth:`label`.
-        look: looks at a region of another image with the model that this session is of, for references.
+        describe: describes a region of another image with the model of this session, for references.
     """
 
     frame: Frame
@@ -47,7 +51,7 @@ class Session:
     times_ms: dict[str, float]
     features: ImageFeatures | None = None
     labels: Labels | None = None
-    look: Callable[[Example], Sequence[Look]] | None = None
+    describe: Callable[[Example], Sequence[Appearance]] | None = None
 
     def __repr__(self) -> str:
         """Return the image and how many masks it has."""
@@ -94,18 +98,43 @@ class Session:
         features = None if self.features is None else ImageFeatures(self.frame, masks, self.features.embedder)
         return replace(self, masks=masks, features=features, labels=None)
 
-    def select(self, prompt: Prompt) -> Result:
+    def __len__(self) -> int:
+        """Return the number of masks."""
+        return len(self.masks)
+
+    def __bool__(self) -> bool:
+        """Return True: a session of an image without masks is a session."""
+        return True
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """The image's size in pixels, (height, width)."""
+        return self.frame.size_hw
+
+    def select(self, prompt: PromptLike | None = None, **options: Unpack[SelectOptions]) -> Result:
         """Return what the prompt means; the network does not run again on this image.
 
-        The image of a reference that no model has looked at yet is segmented first, once for a reference.
+        The image of a reference that no model has described yet is segmented first, once for a reference.
+
+        Args:
+            prompt: a prompt; words, which mean a ``Text``; ``(x, y)``, a click; ``(x1, y1, x2, y2)``, a box;
+                a list of prompts and words, which means any of them.
+            options: instead of a prompt, ``points`` with ``labels``, ``boxes``, ``text``; several of them are
+                all about the same thing, as in Segment Anything.
 
         Raises:
             PromptError: the prompt does not fit the image.
             ImageError: the image of a reference cannot be read.
             WeightsError: that model cannot be had.
+
+        >>> session.select("a dog")                                      # doctest: +SKIP
+        >>> session.select((320, 240))                                   # doctest: +SKIP
+        >>> session.select(Box(10, 10, 90, 80) | Text("a cat"))          # doctest: +SKIP
+        >>> session.select(points=[(320, 240), (9, 9)], labels=[1, 0])   # doctest: +SKIP
         """
-        looked = resolve(prompt, self._look_at)
-        return self._result(select(self.masks, looked, self.features), prompt)
+        asked = prompt_of(prompt, **options)
+        looked = resolve(asked, self._describe)
+        return self._result(select(self.masks, looked, self.features), asked)
 
     def reference(
         self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
@@ -122,17 +151,17 @@ class Session:
             PromptError: a region selects nothing here, or is wanted and unwanted at once.
         """
         made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
-        return resolve_reference(made, self._look_at)
+        return resolve_reference(made, self._describe)
 
-    def _look_at(self, example: Example) -> Sequence[Look]:
+    def _describe(self, example: Example) -> Sequence[Appearance]:
         if example.image is self.frame:
-            return look_at(self.masks, self.features, example)
-        if self.look is None:
+            return describe_region(self.masks, self.features, example)
+        if self.describe is None:
             raise PromptError(
                 f"{example!r}: this session cannot open other images; expected one of FastSAM().open(...), "
-                "or a reference that has been looked at (Session.reference)"
+                "or a reference that is described already (Session.reference)"
             )
-        return self.look(example)
+        return self.describe(example)
 
     def label(
         self,
@@ -155,9 +184,9 @@ class Session:
         """
         return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
 
-    def select_many(self, prompts: Sequence[Prompt]) -> list[Result]:
-        """Return one result a prompt, in order."""
-        if not isinstance(prompts, Sequence):
+    def select_many(self, prompts: Iterable[PromptLike]) -> list[Result]:
+        """Return one result a prompt, in order; prompts are what :meth:`select` takes."""
+        if not isinstance(prompts, Iterable) or isinstance(prompts, str):
             raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
         return [self.select(prompt) for prompt in prompts]
 
@@ -166,6 +195,9 @@ class Session:
         if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
             cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
             values["masks"] = refine(selection.masks, self.frame.rgb, self.config, cell_px)
+        if self.labels is not None:
+            names = self.labels.names
+            values["labels"] = tuple(names[i] if i >= 0 else UNKNOWN for i in selection.indices)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
 

@@ -3,16 +3,19 @@
 Works on the masks of any segmenter: ``select(MaskSet.from_dense(masks), Box([0, 0, 9, 9]))``.
 """
 
-from fastsam.prompts.json_form import parse_box, parse_point, prompt_from_json
-from fastsam.prompts.reference_spec import Example, Look
+from fastsam.prompts.json_form import parse_box, parse_point, prompt_from_json, prompt_to_json
+from fastsam.prompts.reference_spec import Appearance, Example
 from fastsam.prompts.selection import select
+from fastsam.prompts.shorthand import as_prompt, prompt_of
 from fastsam.prompts.spec import (
     AllOf,
     AnyOf,
     Box,
     ButNot,
+    Mask,
     MaskLike,
     ObjectPoints,
+    Point,
     Points,
     Position,
     Prompt,
@@ -27,13 +30,15 @@ from fastsam.prompts.text.matching import ImageFeatures
 __all__ = [
     "AllOf",
     "AnyOf",
+    "Appearance",
     "Box",
     "ButNot",
     "Example",
     "ImageFeatures",
-    "Look",
+    "Mask",
     "MaskLike",
     "ObjectPoints",
+    "Point",
     "Points",
     "Position",
     "Prompt",
@@ -41,9 +46,12 @@ __all__ = [
     "Text",
     "all_of",
     "any_of",
+    "as_prompt",
     "but_not",
     "parse_box",
     "parse_point",
     "prompt_from_json",
+    "prompt_of",
+    "prompt_to_json",
     "select",
 ]

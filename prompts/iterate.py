@@ -23,6 +23,7 @@ from fastsam.prompts.mask import rasterise
 from fastsam.prompts.point import answer_object, checked, click_prior, erase
 from fastsam.prompts.ranking import best_row, ranked_rows
 from fastsam.prompts.spec import MaskLike, Points
+from fastsam.prompts.wording import counted
 
 __all__ = ["answer"]
 
@@ -41,8 +42,8 @@ def answer(masks: MaskSet, prompt: Points, previous: MaskLike) -> Selection:
     pixels = before.copy()
     notes = [*_add(masks, pixels, foreground, background), *_cut(masks, pixels, foreground, background)]
     right = [*_under(pixels, foreground), *~_under(pixels, background)]
-    same = " as it was" if np.array_equal(pixels, before) else ""
-    reason = "; ".join([f"previous answer{same}", *(notes or ["it agrees with the points"])])
+    same = "unchanged" if np.array_equal(pixels, before) else "changed"
+    reason = "; ".join([f"previous answer, {same}", *(notes or ["it agrees with the points already"])])
     return _selection(masks, pixels, float(np.mean(right)), reason)
 
 
@@ -62,8 +63,12 @@ def _add(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: 
         pixels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
     missed = int(np.count_nonzero(~_under(pixels, outside)))
     return [
-        *([f"added what {len(outside) - missed} points outside it mean"] if missed < len(outside) else []),
-        *([f"{missed} points outside it are on no mask that can be added"] if missed else []),
+        *(
+            [f"added the mask under {counted(len(outside) - missed, 'point')} outside it"]
+            if missed < len(outside)
+            else []
+        ),
+        *([f"{counted(missed, 'point')} outside it on no mask that can be added"] if missed else []),
     ]
 
 
@@ -84,8 +89,12 @@ def _cut(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: 
                 break
     stuck = int(np.count_nonzero(_under(pixels, inside)))
     return [
-        *([f"cut by the masks under {len(inside) - stuck} points"] if stuck < len(inside) else []),
-        *([f"{stuck} background points are on no mask that can be cut away"] if stuck else []),
+        *(
+            [f"cut away what is under {counted(len(inside) - stuck, 'background point')}"]
+            if stuck < len(inside)
+            else []
+        ),
+        *([f"{counted(stuck, 'background point')} on no mask that can be cut away"] if stuck else []),
     ]
 
 
@@ -105,19 +114,10 @@ def _selection(masks: MaskSet, pixels: NDArray[np.bool_], score: float, reason: 
     ious = masks.ious(region)
     row = best_row(masks, ious)
     if row is None or ious[row] <= 0:
-        row, quality = -1, np.ones(1, np.float32)
+        row = -1
     else:
         crop = masks.crop(row)
         if region.shared_px(*crop) == region.area_px == np.count_nonzero(crop.patch):
             return Selection.of(masks, [row], [score], reason)
-        quality = masks.scores[[row]]
-    crops = [Crop(region.x0, region.y0, pixels[region.y0 : region.y1, region.x0 : region.x1])]
-    return Selection(
-        masks=MaskSet.from_crops(crops, masks.size_hw, quality),
-        scores=np.array([score], np.float32),
-        indices=np.array([row], np.int64),
-        groups=np.zeros(1, np.int64),
-        levels=("",),
-        edited=np.ones(1, bool),
-        reason=reason,
-    )
+    cropped = Crop(region.x0, region.y0, pixels[region.y0 : region.y1, region.x0 : region.x1])
+    return Selection.edited_masks(masks, [cropped], [row], [score], reason)

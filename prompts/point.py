@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from fastsam.masks.region import Region
 from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import ranked_rows
 from fastsam.prompts.spec import ObjectPoints, Points
+from fastsam.prompts.wording import counted
 
 __all__ = ["Answer", "answer", "answer_object", "checked", "click_prior", "erase", "score"]
 
@@ -94,10 +96,12 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
     notes: list[str] = []
     for number, clicks in enumerate(prompt.objects):
         foreground, background = checked(clicks, masks.size_hw)
+        of_object = f"object {number}: " if len(prompt.objects) > 1 else ""
         if len(foreground) == 0:
             rows = np.flatnonzero(~masks.hits(background).any(axis=1))
             found += [(number, Answer(int(row), float(masks.scores[row])), "") for row in rows]
-            notes.append(f"object {number}: all masks but those under the background points")
+            only = "point" if len(background) == 1 else "points"
+            notes.append(f"{of_object}all masks except those under the background {only}")
             continue
         answers, note = answer_object(masks, foreground, background)
         names: Sequence[str] = ("",)
@@ -109,7 +113,7 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
         else:
             answers = answers[:1]
         found += [(number, one, name) for one, name in zip(answers, names, strict=False)]
-        notes.append(f"object {number}: {note}")
+        notes.append(of_object + note)
     return _selection(masks, found, "; ".join(notes))
 
 
@@ -129,21 +133,23 @@ def answer_object(
     hit, unwanted = masks.hits(foreground), masks.hits(background)
     single = _single(masks, foreground, hit, unwanted)
     if single:
-        how = "cut by the mask under a background point" if single[0].crop else "of the masks under the click"
-        return single, f"best of {len(single)} {how}"
+        if single[0].crop:
+            return single, "the best mask under the click, without what is under the background points"
+        where = "under the click" if len(foreground) == 1 else "under all clicks"
+        count = f"best of {len(single)} masks" if len(single) > 1 else "the only mask"
+        return single, f"{count} {where}"
     parts: list[Answer] = []
     for p in range(len(foreground)):
         one = _single(masks, foreground[p : p + 1], hit[:, p : p + 1], unwanted)
         parts += one[:1]
     missed = len(foreground) - len(parts)
     if not parts:
-        return [], "no mask under the foreground points" + (
-            " without the background points" if hit.any() else ""
-        )
-    joined = _join(masks, parts)
-    return [joined], f"union of the masks under {len(parts)} points" + (
-        f", {missed} on no mask" if missed else ""
-    )
+        clicks = "foreground point" if len(foreground) == 1 else "foreground points"
+        return [], f"no mask under the {clicks}" + (" without the background points" if hit.any() else "")
+    where = f"the mask under one of {len(foreground)} foreground points"
+    if len(parts) > 1:
+        where = f"union of the masks under {len(parts)} foreground points"
+    return [_join(masks, parts)], where + (f"; {counted(missed, 'point')} on no mask" if missed else "")
 
 
 def _single(
@@ -247,11 +253,12 @@ def _at_level(masks: MaskSet, answers: list[Answer], level: str) -> tuple[Answer
     the smallest of its larger ones.
     """
     candidates, names = _levels(masks, answers, nested=True)
-    found = f"{level} of {len(candidates)} nested answers"
+    nested = counted(len(candidates), "nested mask")
+    found = f"the {level} of {nested}"
     if level in names:
         return candidates[names.index(level)], level, found
     smallest = max(names, key=LEVELS.index)
-    said = f"the click has no {level} of its own: its {smallest} of {len(candidates)} nested answers"
+    said = f"no {level} under the click: the {smallest} of {nested} instead"
     return candidates[names.index(smallest)], smallest, said
 
 
@@ -260,17 +267,13 @@ def _selection(masks: MaskSet, found: list[tuple[int, Answer, str]], reason: str
     answers = [one for _, one, _ in found]
     rows = np.array([one.row for one in answers], np.int64)
     edited = np.array([one.crop is not None for one in answers], bool)
+    columns: dict[str, Any] = {
+        "groups": np.array([number for number, _, _ in found], np.int64),
+        "levels": tuple(name for _, _, name in found),
+        "edited": edited,
+    }
+    scores = np.array([one.score for one in answers], np.float32)
     if edited.any():
         crops = [one.crop or masks.crop(one.row) for one in answers]
-        chosen = MaskSet.from_crops(crops, masks.size_hw, masks.scores[rows])
-    else:
-        chosen = masks[rows]
-    return Selection(
-        masks=chosen,
-        scores=np.array([one.score for one in answers], np.float32),
-        indices=rows,
-        groups=np.array([number for number, _, _ in found], np.int64),
-        levels=tuple(name for _, _, name in found),
-        edited=edited,
-        reason=reason,
-    )
+        return Selection.edited_masks(masks, crops, rows, scores, reason, **columns)
+    return Selection(masks[rows], scores, rows, reason=reason, **columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import ranked_rows
 from fastsam.prompts.spec import Position
+from fastsam.prompts.wording import counted
 
 __all__ = ["answer", "score"]
 
@@ -58,13 +61,5 @@ def answer(candidates: Selection, prompt: Position) -> Selection:
             rows.append(row)
             seen.update([] if candidates.edited[row] else [int(candidates.indices[row])])
     chosen = candidates[np.array(rows, np.int64)]
-    reason = f"{prompt.where}{among}: {len(rows)} masks" if rows else f"{prompt.where}{among}: no masks"
-    return Selection(
-        masks=chosen.masks,
-        scores=values[rows],
-        indices=chosen.indices,
-        groups=chosen.groups,
-        levels=chosen.levels,
-        edited=chosen.edited,
-        reason=reason,
-    )
+    reason = f"{prompt.where}{among}: {counted(len(rows), 'mask') if rows else 'no masks'}"
+    return replace(chosen, scores=values[rows], reason=reason)

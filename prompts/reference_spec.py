@@ -1,8 +1,8 @@
 """The same thing in other images: a region of one image as a prompt for others.
 
 A :class:`Reference` is made of shots, what is looked for, and of negatives, what it must not be taken for.
-Each is an :class:`Example`, an image and a region of it, until a model has looked at it; then it is a
-:class:`Look`, plain vectors that hold no model and no image.
+Each is an :class:`Example`, an image and a region of it, until a model has described it; then it is an
+:class:`Appearance`, plain vectors that hold no model and no image.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
-from fastsam.prompts.regions import Box, MaskLike, Points, as_share
+from fastsam.prompts.base import Prompt
+from fastsam.prompts.regions import Box, Mask, Points, as_share
 
-__all__ = ["Example", "Look", "Mode", "Reference", "Region"]
+__all__ = ["Appearance", "Example", "Mode", "Reference", "Region"]
 
 FloatArray = NDArray[np.float32]
-Region = Box | Points | MaskLike
+Region = Box | Points | Mask
 Mode = Literal["all", "best"]
-_SAME = 1e-5  # of a cosine: what rounding leaves between two looks at one region
+_SAME = 1e-5  # of a cosine: what rounding leaves between two descriptions of one region
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Example:
-    """A region of an image that no model has looked at yet.
+    """A region of an image that no model has described yet.
 
     Attributes:
         image: whatever an image can be read from: a path, bytes, a PIL image, an RGB array, a Frame.
@@ -55,8 +56,8 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Look:
-    """How one region looks to a model.
+class Appearance:
+    """How one region appears to a model.
 
     Attributes:
         seen: (C,) float32 unit vector: what the segmenter's network saw there; (0,) where its masks come
@@ -79,16 +80,16 @@ class Look:
         for field in ("seen", "picture"):
             vector = np.array(getattr(self, field), np.float32)
             if vector.ndim != 1 or not np.isfinite(vector).all():
-                raise PromptError(f"look, {field}: expected a finite vector, got shape {vector.shape}")
+                raise PromptError(f"appearance, {field}: expected a finite vector, got shape {vector.shape}")
             vector.flags.writeable = False
             object.__setattr__(self, field, vector)
 
     def __repr__(self) -> str:
         """Return of what it is, not the numbers."""
-        return f"Look({self.name or 'region'})"
+        return f"Appearance({self.name or 'region'})"
 
-    def same_as(self, other: Look) -> bool:
-        """Tell whether both are looks of one model at one region."""
+    def same_as(self, other: Appearance) -> bool:
+        """Return whether both are of one region and by one model."""
         return (self.network, self.text_model) == (other.network, other.text_model) and all(
             a.shape == b.shape and bool(abs(a - b).max(initial=0) < _SAME)
             for a, b in ((self.seen, other.seen), (self.picture, other.picture))
@@ -96,12 +97,12 @@ class Look:
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
-class Reference:
+class Reference(Prompt):
     """A region of another image; what looks like it answers.
 
     Args:
         image: a path, bytes, a PIL image, an RGB array or a Frame.
-        region: ``Box``, ``Points`` or ``MaskLike`` in that image. Boxes, clicks and scribbles stand for the
+        region: ``Box``, ``Points`` or ``Mask`` in that image. Boxes, clicks and scribbles stand for the
             masks that they select there; a drawn region (bitmap, RLE, polygon) is taken as it is.
         negatives: what it must not be taken for: regions of the same image, or other references.
         mode: ``"all"`` that look like it (DINOv's generic segmentation), or only the ``"best"`` one
@@ -110,7 +111,7 @@ class Reference:
             competition with the negatives and with anything else, times the mask's own score.
 
     :meth:`of` joins several, as several shots. ``Session.reference`` and ``FastSAM.reference`` make one that
-    has been looked at already, and costs nothing more to ask again.
+    is described already, and costs nothing more to ask again.
 
     Raises:
         PromptError: the region is none of these, the mode is unknown, or something is a shot and a negative.
@@ -119,8 +120,8 @@ class Reference:
     Reference(1 shot, 1 negative, 'all')
     """
 
-    shots: tuple[Example | Look, ...]
-    negatives: tuple[Example | Look, ...]
+    shots: tuple[Example | Appearance, ...]
+    negatives: tuple[Example | Appearance, ...]
     mode: Mode
     threshold: float
 
@@ -168,8 +169,8 @@ class Reference:
     @classmethod
     def made(
         cls,
-        shots: Iterable[Example | Look],
-        negatives: Iterable[Example | Look] = (),
+        shots: Iterable[Example | Appearance],
+        negatives: Iterable[Example | Appearance] = (),
         mode: Mode = "all",
         threshold: float = 0.2,
     ) -> Reference:
@@ -183,7 +184,11 @@ class Reference:
         return reference
 
     def _set(
-        self, shots: list[Example | Look], negatives: list[Example | Look], mode: Mode, threshold: float
+        self,
+        shots: list[Example | Appearance],
+        negatives: list[Example | Appearance],
+        mode: Mode,
+        threshold: float,
     ) -> None:
         if not shots:
             raise PromptError("reference: expected at least one shot, got none")
@@ -209,30 +214,34 @@ class Reference:
         )
 
     @property
-    def looked_at(self) -> bool:
-        """Whether a model has looked at all of it, so that masks can be compared with it."""
-        return all(isinstance(one, Look) for one in (*self.shots, *self.negatives))
+    def is_persistent(self) -> bool:
+        """Whether it selects what comes into sight later: unless it wants the best of one frame."""
+        return self.mode != "best"
+
+    @property
+    def is_described(self) -> bool:
+        """Whether a model has described all of it, so that masks can be compared with it."""
+        return all(isinstance(one, Appearance) for one in (*self.shots, *self.negatives))
 
 
 def _check_region(region: Any) -> None:
     """Raise PromptError where a region is none, or does not say what is meant."""
     if not isinstance(region, Region):
         raise PromptError(
-            "reference: expected a region as Box(...), Points(...) or MaskLike(...), "
-            f"got {type(region).__name__}"
+            f"reference: expected a region as Box(...), Points(...) or Mask(...), got {type(region).__name__}"
         )
     if isinstance(region, Points) and not all(clicks.foreground for clicks in region.objects):
         raise PromptError("reference: expected a foreground point on each object, got background points only")
 
 
-def _negatives(given: Any, image: Any) -> list[Example | Look]:
+def _negatives(given: Any, image: Any) -> list[Example | Appearance]:
     """Return negatives that are given as regions of the image, as references, or as a list of both."""
     items = [given] if isinstance(given, (Region, Reference)) else given
     if not isinstance(items, (list, tuple)):
         raise PromptError(
             f"negatives: expected regions of the image or References, got {type(given).__name__}"
         )
-    found: list[Example | Look] = []
+    found: list[Example | Appearance] = []
     for item in items:
         if isinstance(item, Reference):
             found += item.shots
@@ -245,8 +254,8 @@ def _negatives(given: Any, image: Any) -> list[Example | Look]:
     return found
 
 
-def _same(a: Example | Look, b: Example | Look) -> bool:
-    if isinstance(a, Look) and isinstance(b, Look):
+def _same(a: Example | Appearance, b: Example | Appearance) -> bool:
+    if isinstance(a, Appearance) and isinstance(b, Appearance):
         return a.same_as(b)
     if isinstance(a, Example) and isinstance(b, Example):
         here = a.image is b.image or (isinstance(a.image, str) and a.image == b.image)

@@ -1,4 +1,4 @@
-"""Where in an image: boxes, clicks, drawn regions, as frozen prompt objects that are checked when made.
+"""Where in an image: boxes and clicks, as frozen prompt objects that are checked when made.
 
 Coordinates are image pixels, ``(x, y)`` and xyxy. What depends on the image (inside it or not) is
 checked when the prompt meets its masks.
@@ -6,10 +6,8 @@ checked when the prompt meets its masks.
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +16,42 @@ from fastsam.errors import PromptError
 from fastsam.masks.coordinates import as_floats, as_text, check_box_order
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
+from fastsam.prompts.base import Marks, Prompt
+from fastsam.prompts.drawn import Mask, MaskLike, as_share, is_number
 
-__all__ = ["Box", "ClickLevel", "MaskLike", "ObjectPoints", "Points", "as_share"]
+__all__ = ["Box", "ClickLevel", "Mask", "MaskLike", "ObjectPoints", "Point", "Points", "as_share"]
 
 
 @dataclass(frozen=True, init=False)
-class Box:
+class Box(Prompt):
     """One box or several; each is answered by the mask that overlaps it best.
 
     Args:
-        xyxy: ``(x1, y1, x2, y2)`` or an (n, 4) array of them.
+        xyxy: ``x1, y1, x2, y2``, ``(x1, y1, x2, y2)`` or an (n, 4) array of them.
         iou_threshold: a box whose best mask overlaps it less gets no answer.
 
     Raises:
         PromptError: the shape is wrong, a number is not finite, or x2 <= x1 or y2 <= y1.
 
-    >>> Box([10, 20, 30, 40]).xyxy
+    >>> Box(10, 20, 30, 40).xyxy
     ((10.0, 20.0, 30.0, 40.0),)
     """
 
     xyxy: tuple[tuple[float, ...], ...]
     iou_threshold: float = 0.1
 
-    def __init__(self, xyxy: Any, iou_threshold: float = 0.1) -> None:
+    @overload
+    def __init__(self, xyxy: Any, iou_threshold: float = ...) -> None: ...
+
+    @overload
+    def __init__(
+        self, x1: float, y1: float, x2: float, y2: float, /, *, iou_threshold: float = ...
+    ) -> None: ...
+
+    def __init__(self, *edges: Any, xyxy: Any = None, iou_threshold: float = 0.1) -> None:
+        if len(edges) == 2 and not is_number(edges[0]) and is_number(edges[1]):
+            edges, iou_threshold = edges[:1], edges[1]
+        xyxy = _edges(edges, xyxy)
         array = as_floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
         array = array[None] if array.shape == (4,) else array
         if array.ndim != 2 or array.shape[1] != 4 or len(array) == 0:
@@ -48,6 +59,10 @@ class Box:
         check_box_order(array)
         object.__setattr__(self, "xyxy", tuple(tuple(float(v) for v in box) for box in array))
         object.__setattr__(self, "iou_threshold", as_share(iou_threshold, "iou_threshold"))
+
+    def marks(self) -> Marks:
+        """Return the boxes."""
+        return Marks(boxes=self.xyxy)
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ ClickLevel = Literal["auto", "whole", "part", "subpart"]
 
 
 @dataclass(frozen=True, init=False)
-class Points:
+class Points(Prompt):
     """Clicks, grouped by object: foreground points add the masks they hit, background points subtract.
 
     Args:
@@ -89,7 +104,7 @@ class Points:
     objects: tuple[ObjectPoints, ...]
     multimask: bool = False
     level: ClickLevel = "auto"
-    previous: MaskLike | None = None
+    previous: Mask | None = None
 
     def __init__(
         self,
@@ -99,6 +114,11 @@ class Points:
         level: ClickLevel = "auto",
         previous: Any = None,
     ) -> None:
+        if is_number(points) and is_number(labels):
+            raise PromptError(
+                f"points: expected (x, y) as one argument, got {points!r} and {labels!r}; write "
+                f"Point({points!r}, {labels!r}) or Points(({points!r}, {labels!r}))"
+            )
         groups = _point_groups(points)
         marks = _label_groups(labels, groups, _depth(points))
         objects = []
@@ -136,110 +156,46 @@ class Points:
         object.__setattr__(self, "level", level)
         object.__setattr__(self, "previous", before)
 
+    def marks(self) -> Marks:
+        """Return the clicks, foreground first."""
+        clicks = [(x, y, 1) for one in self.objects for x, y in one.foreground]
+        clicks += [(x, y, 0) for one in self.objects for x, y in one.background]
+        return Marks(clicks=tuple(clicks))
 
-_MAX_WIDTH_PX = 10_000  # of a stroke; OpenCV draws no thicker lines than 32767
-MaskKind = Literal["bitmap", "rle", "polygon", "scribble"]
 
+def Point(x: float, y: float, *, level: ClickLevel = "auto", multimask: bool = False) -> Points:  # noqa: N802
+    """Return one click on an object, as a prompt: ``Points((x, y))``.
 
-@dataclass(frozen=True, eq=False)
-class MaskLike:
-    """A region that somebody drew or a mask from elsewhere; the mask that fits it best answers.
-
-    Args:
-        value: an (H, W) boolean bitmap of the image's size, a COCO RLE mapping, a polygon as (K, 2)
-            image points, or a previous answer (Selection or MaskSet: their union).
-        threshold: least IoU (least covered share, for a scribble) of an answer.
-        group: where several masks together explain the region clearly better than the best one does, they
-            answer together, as rows of one group; False: always one mask.
-
-    Use :meth:`scribble` for a stroke. Bitmaps and RLE must have the image's size, which is checked
-    when the prompt meets its masks.
+    >>> Point(30, 40) == Points((30, 40))
+    True
     """
-
-    value: Any
-    threshold: float = 0.1
-    kind: MaskKind = "bitmap"
-    width_px: float = 1.0
-    group: bool = True
-
-    def __post_init__(self) -> None:
-        """Find out what was given, and check it."""
-        object.__setattr__(self, "threshold", as_share(self.threshold, "threshold"))
-        if not isinstance(self.group, (bool, np.bool_)):
-            raise PromptError(f"group: expected True or False, got {self.group!r}")
-        object.__setattr__(self, "group", bool(self.group))
-        if self.kind == "scribble":
-            object.__setattr__(self, "value", _line(self.value))
-            object.__setattr__(self, "width_px", _width(self.width_px))
-            return
-        object.__setattr__(self, "kind", "bitmap")
-        value: Any = self.value
-        if isinstance(value, Selection):
-            value = value.masks
-        if isinstance(value, MaskSet):
-            value = value.union()
-        if isinstance(value, Mapping):
-            value = dict(value)
-            object.__setattr__(self, "kind", "rle")
-        elif (isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[1] != 2) or (
-            isinstance(value, np.ndarray) and value.dtype == bool
-        ):
-            value = _bitmap(value)
-        else:
-            ring = as_floats(
-                value, "mask", "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer"
-            )
-            if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
-                raise PromptError(
-                    "mask: expected a bitmap (H, W), COCO RLE, a polygon of at least 3 finite (x, y) points "
-                    f"or a previous answer, got shape {ring.shape}"
-                )
-            value = ring
-            object.__setattr__(self, "kind", "polygon")
-        object.__setattr__(self, "value", value)
-
-    @classmethod
-    def scribble(
-        cls, points: Any, width_px: float = 1.0, threshold: float = 0.5, group: bool = True
-    ) -> MaskLike:
-        """Return a stroke along (K, 2) image points; the mask that holds most of it answers."""
-        return cls(points, threshold, "scribble", width_px, group)
+    for value in (x, y):
+        if not is_number(value):
+            raise PromptError(f"point: expected two numbers x, y, got {x!r:.60}, {y!r:.60}")
+    return Points((x, y), level=level, multimask=multimask)
 
 
-def _previous(value: Any) -> MaskLike | None:
+def _edges(edges: tuple[Any, ...], xyxy: Any) -> Any:
+    """Return what a box was given as, of the forms that it takes."""
+    if xyxy is not None:
+        if edges:
+            raise PromptError(f"box: expected its corners once, got {edges!r:.60} and xyxy={xyxy!r:.60}")
+        return xyxy
+    if len(edges) == 1:
+        return edges[0]
+    if len(edges) == 2 and not is_number(edges[0]):
+        raise PromptError(
+            f"box: expected one argument or the four x1, y1, x2, y2, got {edges!r:.80}; "
+            "several boxes go into a list"
+        )
+    return edges
+
+
+def _previous(value: Any) -> Mask | None:
     """Return an earlier answer as a mask, None where there is nothing of it."""
     if value is None or (isinstance(value, (Selection, MaskSet)) and len(value) == 0):
         return None
-    return value if isinstance(value, MaskLike) else MaskLike(value)
-
-
-def _line(points: Any) -> NDArray[np.float64]:
-    """Return the (K, 2) points of a stroke, checked."""
-    line = as_floats(points, "scribble", "(x, y) points, shape (K, 2)")
-    if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
-        raise PromptError(
-            f"scribble: expected at least one finite (x, y) point, shape (K, 2), got {line.shape}"
-        )
-    return line
-
-
-def _width(width_px: Any) -> float:
-    """Return the width of a stroke, checked."""
-    if not _is_number(width_px) or not 0 < width_px <= _MAX_WIDTH_PX:
-        raise PromptError(f"scribble: expected a width_px above 0, {_MAX_WIDTH_PX} at most, got {width_px!r}")
-    return float(width_px)
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether a value is a real number; True and False are not."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def as_share(value: Any, name: str) -> float:
-    """Return a number from 0 to 1 as a float, or raise PromptError."""
-    if not _is_number(value) or not 0 <= value <= 1:
-        raise PromptError(f"{name}: expected a number from 0 to 1, got {value!r}")
-    return float(value)
+    return value if isinstance(value, Mask) else Mask(value)
 
 
 def _depth(points: Any) -> int:
@@ -281,16 +237,3 @@ def _label_groups(labels: Any, groups: list[NDArray[np.float64]], depth: int) ->
     if len(values) != len(groups):
         raise PromptError(f"labels: expected {len(groups)} objects as in points, got {len(values)}")
     return values
-
-
-def _bitmap(value: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return a read-only boolean copy; the caller's array may change later."""
-    if value.ndim != 2:
-        raise PromptError(f"mask: expected a bitmap of shape (H, W), got {value.shape}")
-    if value.dtype != bool and not np.isin(value, (0, 1, 255)).all():
-        raise PromptError(
-            "mask: expected a bitmap of false and true (or 0 and 1, or 0 and 255), got other values"
-        )
-    copy = value.astype(bool)
-    copy.flags.writeable = False
-    return copy

@@ -1,14 +1,14 @@
 """Prompts -> one Selection: dispatch, and the combinations any_of / all_of / but_not.
 
-A new kind of prompt joins here: one module with ``score`` and ``answer``, one line in ``_SCORERS`` and one in
-``_ANSWERS``. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; texts and
+A new kind of prompt joins here: one module with the prompt, ``score``, ``answer`` and its JSON form, and one
+line in :data:`KINDS`. A prompt is answered from the masks alone, ``(masks, prompt) -> scores``; texts and
 references need the photo too, which comes as :class:`fastsam.prompts.text.matching.ImageFeatures` and is
 handed on to those in combinations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 from fastsam.errors import PromptError
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
-from fastsam.prompts import box, iterate, mask, point, position, reference
+from fastsam.prompts import box, forms, iterate, mask, point, position, reference
+from fastsam.prompts.forms import Form
 from fastsam.prompts.ranking import best_row, ranked_rows
 from fastsam.prompts.spec import (
     AllOf,
     AnyOf,
     Box,
     ButNot,
-    MaskLike,
+    Mask,
     Points,
     Position,
     Prompt,
@@ -34,8 +35,9 @@ from fastsam.prompts.spec import (
 )
 from fastsam.prompts.text import matching as text
 from fastsam.prompts.text.matching import ImageFeatures
+from fastsam.prompts.wording import counted
 
-__all__ = ["select"]
+__all__ = ["KINDS", "Kind", "select"]
 
 FloatArray = NDArray[np.float32]
 _Kind = TypeVar("_Kind")
@@ -47,11 +49,24 @@ class _Scored:
 
     ``best_only``: the prompt means one mask (a box, a click); otherwise all that satisfy it (a text,
     "everything but"). ``ranked``: those answers come best first.
+    ``labels``: what each score says that a mask shows, as far as the prompt has words for it.
     """
 
     scores: FloatArray  # (groups, N)
     best_only: bool
     ranked: bool = False
+    labels: NDArray[np.object_] | None = None  # (groups, N) of str
+
+    def named(self) -> NDArray[np.object_]:
+        """Return the labels; empty ones where there are none."""
+        return np.full(self.scores.shape, "", object) if self.labels is None else self.labels
+
+    def best_labels(self) -> NDArray[np.object_]:
+        """Return (N,) the label of each mask's best score; empty for masks that do not satisfy the prompt."""
+        if not len(self.scores):
+            return np.full(self.scores.shape[1], "", object)
+        best = self.named()[self.scores.argmax(axis=0), np.arange(self.scores.shape[1])]
+        return np.where(self.scores.max(axis=0) > 0, best, "")
 
 
 def _score_box(masks: MaskSet, prompt: Box) -> _Scored:
@@ -64,14 +79,16 @@ def _score_points(masks: MaskSet, prompt: Points) -> _Scored:
     return _Scored(point.score(masks, prompt), best_only=not only_background)
 
 
-def _score_mask(masks: MaskSet, prompt: MaskLike) -> _Scored:
+def _score_mask(masks: MaskSet, prompt: Mask) -> _Scored:
     values = mask.score(masks, prompt)
     return _Scored(np.where(values >= prompt.threshold, values, 0), best_only=True)
 
 
 def _score_text(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> _Scored:
     values = text.score(masks, prompt, features)
-    return _Scored(np.where(values >= prompt.threshold, values, 0), best_only=False, ranked=True)
+    kept = np.where(values >= prompt.threshold, values, 0)
+    words = np.broadcast_to(np.array(prompt.texts, object)[:, None], kept.shape)
+    return _Scored(kept, best_only=False, ranked=True, labels=words)
 
 
 def _score_reference(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> _Scored:
@@ -84,30 +101,52 @@ def _score_position(masks: MaskSet, prompt: Position, features: ImageFeatures | 
     found = _answer_position(masks, prompt, features)
     scores = np.zeros((1, len(masks)), np.float32)
     scores[0, found.indices[~found.edited]] = found.scores[~found.edited]
-    return _Scored(scores, best_only=False, ranked=True)
+    labels: NDArray[np.object_] | None = None
+    if found.labels is not None:
+        labels = np.full(scores.shape, "", object)
+        labels[0, found.indices[~found.edited]] = np.array(found.labels, object)[~found.edited]
+    return _Scored(scores, best_only=False, ranked=True, labels=labels)
 
 
 def _score_any(masks: MaskSet, prompt: AnyOf, features: ImageFeatures | None) -> _Scored:
-    members = [_SCORERS[type(member)](masks, member, features) for member in prompt.prompts]
+    members = [KINDS[type(member)].score(masks, member, features) for member in prompt.prompts]
     return _Scored(
         np.concatenate([m.scores for m in members]),
         best_only=all(m.best_only for m in members),
         ranked=any(m.ranked for m in members),
+        labels=np.concatenate([m.named() for m in members]) if _any_labels(members) else None,
     )
 
 
+def _any_labels(members: Sequence[_Scored]) -> bool:
+    return any(member.labels is not None for member in members)
+
+
 def _score_all(masks: MaskSet, prompt: AllOf, features: ImageFeatures | None) -> _Scored:
-    """Score each mask by its worst prompt; groups are those of the first prompt that means one mask."""
-    members = [_SCORERS[type(member)](masks, member, features) for member in prompt.prompts]
+    """Score each mask by its worst prompt; groups are those of the first prompt that means one mask.
+
+    A mask is called what the first prompt that has a word for it says.
+    """
+    members = [KINDS[type(member)].score(masks, member, features) for member in prompt.prompts]
     worst = np.stack([m.scores.max(axis=0) for m in members]).min(axis=0)
+    labels: NDArray[np.object_] | None = None
+    if _any_labels(members):
+        labels = np.full(worst.shape, "", object)
+        for member in reversed(members):
+            said = member.best_labels()
+            labels = np.where(said == "", labels, said)
     leading = next((m for m in members if m.best_only), None)
     if leading is None:
-        return _Scored(worst[None], best_only=False, ranked=any(m.ranked for m in members))
-    return _Scored(np.where(leading.scores > 0, worst, 0), best_only=True)
+        ranked, said = any(m.ranked for m in members), None if labels is None else labels[None]
+        return _Scored(worst[None], best_only=False, ranked=ranked, labels=said)
+    kept = np.where(leading.scores > 0, worst, 0)
+    return _Scored(
+        kept, best_only=True, labels=None if labels is None else np.broadcast_to(labels, kept.shape)
+    )
 
 
 def _score_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | None) -> _Scored:
-    wanted = _SCORERS[type(prompt.prompt)](masks, prompt.prompt, features)
+    wanted = KINDS[type(prompt.prompt)].score(masks, prompt.prompt, features)
     unwanted = select(masks, prompt.unwanted, features)
     scores = wanted.scores.copy()
     scores[:, unwanted.indices[~unwanted.edited]] = 0
@@ -139,19 +178,14 @@ def _answer_any(masks: MaskSet, prompt: AnyOf, features: ImageFeatures | None) -
                 if not member.edited[k]:
                     seen.add(int(member.indices[k]))
         kept.append(replace(member[np.array(fresh, np.int64)], groups=np.full(len(fresh), number, np.int64)))
-    return Selection(
-        masks=MaskSet.concatenate([part.masks for part in kept], masks.size_hw),
-        scores=np.concatenate([part.scores for part in kept]),
-        indices=np.concatenate([part.indices for part in kept]),
-        groups=np.concatenate([part.groups for part in kept]),
-        levels=tuple(level for part in kept for level in part.levels),
-        edited=np.concatenate([part.edited for part in kept]),
-        reason="any of (" + " | ".join(part.reason for part in kept) + ")",
-    )
+    reason = "any of (" + " | ".join(part.reason for part in kept) + ")"
+    return Selection.join(kept, masks.size_hw, reason)
 
 
 def _answer_all(masks: MaskSet, prompt: AllOf, features: ImageFeatures | None) -> Selection:
-    return _from_scores(masks, _score_all(masks, prompt, features), f"all of {len(prompt.prompts)} prompts")
+    return _from_scores(
+        masks, _score_all(masks, prompt, features), f"all of {counted(len(prompt.prompts), 'prompt')}"
+    )
 
 
 def _answer_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | None) -> Selection:
@@ -162,7 +196,7 @@ def _answer_but_not(masks: MaskSet, prompt: ButNot, features: ImageFeatures | No
     out = unwanted.indices[~unwanted.edited]
     left = np.setdiff1d(np.arange(len(masks)), out)
     found = select(masks[left], prompt.prompt, None if features is None else features.take(left))
-    reason = f"{found.reason}; {len(masks) - len(left)} unwanted masks left out"
+    reason = f"{found.reason}; {counted(len(masks) - len(left), 'unwanted mask')} left out"
     if len(found):
         rows = np.append(left, -1)[found.indices]  # -1: of none of them
         return replace(found, indices=rows, reason=reason)
@@ -178,49 +212,56 @@ def _from_scores(masks: MaskSet, scored: _Scored, what: str) -> Selection:
         rows = np.flatnonzero(values > 0)
         if scored.ranked:
             rows = rows[ranked_rows(masks[rows], values[rows])]
-        return Selection.of(masks, rows, values[rows], f"{what}: {len(rows)} masks")
+        names = None if scored.labels is None else scored.best_labels()[rows]
+        return Selection.of(masks, rows, values[rows], f"{what}: {counted(len(rows), 'mask')}", labels=names)
     picks: list[tuple[int, int]] = []
     for number, values in enumerate(scored.scores):
         best = best_row(masks, values)
         if best is not None and values[best] > 0:
             picks.append((number, best))
-    reason = f"{what}: {len(picks)} masks" if picks else f"{what}: no mask satisfies them"
+    reason = f"{what}: {counted(len(picks), 'mask') if picks else 'no mask satisfies them'}"
     return Selection.of(
         masks,
         [row for _, row in picks],
         [scored.scores[g, row] for g, row in picks],
         reason,
         [g for g, _ in picks],
+        None if scored.labels is None else [scored.labels[g, row] for g, row in picks],
     )
 
 
 def _alone(function: Callable[[MaskSet, Any], _Kind]) -> Callable[[MaskSet, Any, Any], _Kind]:
-    """Return the function for the tables: this prompt needs nothing but the masks."""
+    """Return the function for the table: this prompt needs nothing but the masks."""
     return lambda masks, prompt, _features: function(masks, prompt)
 
 
-_SCORERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], _Scored]] = {
-    Box: _alone(_score_box),
-    Points: _alone(_score_points),
-    MaskLike: _alone(_score_mask),
-    Text: _score_text,
-    Reference: _score_reference,
-    Position: _score_position,
-    AnyOf: _score_any,
-    AllOf: _score_all,
-    ButNot: _score_but_not,
+@dataclass(frozen=True)
+class Kind:
+    """How prompts of a kind are answered, and written as JSON.
+
+    Attributes:
+        score: how well each mask satisfies one, for combinations.
+        answer: what one selects by itself.
+        form: how it is written as JSON.
+    """
+
+    score: Callable[[MaskSet, Any, ImageFeatures | None], _Scored]
+    answer: Callable[[MaskSet, Any, ImageFeatures | None], Selection]
+    form: Form
+
+
+KINDS: dict[type[Prompt], Kind] = {
+    Box: Kind(_alone(_score_box), _alone(box.answer), forms.BOX),
+    Points: Kind(_alone(_score_points), _alone(_answer_points), forms.POINTS),
+    Mask: Kind(_alone(_score_mask), _alone(mask.answer), forms.MASK),
+    Text: Kind(_score_text, text.answer, forms.TEXT),
+    Reference: Kind(_score_reference, reference.answer, forms.REFERENCE),
+    Position: Kind(_score_position, _answer_position, forms.POSITION),
+    AnyOf: Kind(_score_any, _answer_any, forms.ANY_OF),
+    AllOf: Kind(_score_all, _answer_all, forms.ALL_OF),
+    ButNot: Kind(_score_but_not, _answer_but_not, forms.BUT_NOT),
 }
-_ANSWERS: dict[type, Callable[[MaskSet, Any, ImageFeatures | None], Selection]] = {
-    Box: _alone(box.answer),
-    Points: _alone(_answer_points),
-    MaskLike: _alone(mask.answer),
-    Text: text.answer,
-    Reference: reference.answer,
-    Position: _answer_position,
-    AnyOf: _answer_any,
-    AllOf: _answer_all,
-    ButNot: _answer_but_not,
-}
+"""Every kind of prompt: a new one is a module and a line here."""
 
 
 def select(masks: MaskSet, prompt: Prompt, features: ImageFeatures | None = None) -> Selection:
@@ -234,10 +275,10 @@ def select(masks: MaskSet, prompt: Prompt, features: ImageFeatures | None = None
     Raises:
         PromptError: the prompt does not fit the image, is no prompt, or needs features and has none.
     """
-    maker = _ANSWERS.get(type(prompt))
-    if maker is None:
+    kind = KINDS.get(type(prompt))
+    if kind is None:
         raise PromptError(
-            f"prompt: expected one of {', '.join(kind.__name__ for kind in _ANSWERS)}, "
+            f"prompt: expected one of {', '.join(kind.__name__ for kind in KINDS)}, "
             f"got {type(prompt).__name__}"
         )
-    return maker(masks, prompt, features)
+    return kind.answer(masks, prompt, features)

@@ -1,20 +1,28 @@
-"""What a caller can ask for: frozen prompt objects, checked when made.
-
-Coordinates are image pixels, ``(x, y)`` and xyxy. What depends on the image (inside it or not) is
-checked when the prompt meets its masks.
-"""
+"""Prompts as values: what is wanted, checked when made. :mod:`fastsam.prompts.selection` answers them."""
 
 from __future__ import annotations
 
 import numbers
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
 from fastsam.errors import PromptError
+from fastsam.prompts.base import AllOf, AnyOf, ButNot, Prompt, all_of, any_of, asks, but_not, prompts_in
 from fastsam.prompts.reference_spec import Reference
-from fastsam.prompts.regions import Box, ClickLevel, MaskLike, ObjectPoints, Points, as_share
+from fastsam.prompts.regions import (
+    Box,
+    ClickLevel,
+    Mask,
+    MaskLike,
+    ObjectPoints,
+    Point,
+    Points,
+    as_share,
+    is_number,
+)
 
 __all__ = [
     "AllOf",
@@ -22,8 +30,10 @@ __all__ = [
     "Box",
     "ButNot",
     "ClickLevel",
+    "Mask",
     "MaskLike",
     "ObjectPoints",
+    "Point",
     "Points",
     "Position",
     "Prompt",
@@ -41,11 +51,12 @@ CropStyle = Literal["masked", "blurred", "context"]
 
 
 @dataclass(frozen=True, init=False)
-class Text:
+class Text(Prompt):
     """A phrase or several; each is answered by all masks that show it.
 
     Args:
-        texts: what to look for, such as ``"a red car"``; a list asks several at once, each as if alone.
+        texts: what to look for, such as ``"a red car"``; several, or a list of them, are asked at once, each
+            as if alone.
         threshold: least score of an answer: the probability that the mask shows the text, in competition with
             ``negatives`` and with a vocabulary of anything else, times the mask's own score.
         negatives: what it must not be taken for.
@@ -56,8 +67,8 @@ class Text:
     Raises:
         PromptError: no text, an empty one, one that is also a negative, or an unknown kind of crop.
 
-    >>> Text("a dog").texts
-    ('a dog',)
+    >>> Text("a dog", "a cat", threshold=0.2).texts
+    ('a dog', 'a cat')
     """
 
     texts: tuple[str, ...]
@@ -66,15 +77,39 @@ class Text:
     templates: bool = True
     crops: CropStyle = "masked"
 
+    @overload
     def __init__(
         self,
-        texts: Any,
-        threshold: float = 0.3,
+        texts: str | Sequence[str],
+        threshold: float = ...,
+        *,
+        negatives: str | Sequence[str] = ...,
+        templates: bool = ...,
+        crops: CropStyle = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        *texts: str,
+        threshold: float = ...,
+        negatives: str | Sequence[str] = ...,
+        templates: bool = ...,
+        crops: CropStyle = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        *phrases: Any,
+        texts: Any = None,
+        threshold: Any = 0.3,
         negatives: Any = (),
         templates: bool = True,
         crops: CropStyle = "masked",
     ) -> None:
-        wanted, unwanted = _phrases(texts, "text"), _phrases(negatives, "negatives")
+        if len(phrases) == 2 and is_number(phrases[1]):
+            phrases, threshold = phrases[:1], phrases[1]
+        wanted, unwanted = _wanted(phrases, texts), _phrases(negatives, "negatives")
         if not wanted:
             raise PromptError("text: expected at least one text, such as 'a dog'")
         both = {text.casefold() for text in wanted} & {text.casefold() for text in unwanted}
@@ -92,17 +127,22 @@ class Text:
         object.__setattr__(self, "templates", bool(templates))
         object.__setattr__(self, "crops", crops)
 
+    @property
+    def is_persistent(self) -> bool:
+        """Whether it selects what comes into sight later: always."""
+        return True
 
-Where = Literal["leftmost", "rightmost", "topmost", "bottommost", "largest", "smallest", "centre"]
+
+Where = Literal["leftmost", "rightmost", "topmost", "bottommost", "largest", "smallest", "centre", "center"]
 
 
 @dataclass(frozen=True)
-class Position:
+class Position(Prompt):
     """The masks at one end of an order: the leftmost, the two largest, the most central of the dogs.
 
     Args:
-        where: ``"leftmost"``, ``"rightmost"``, ``"topmost"``, ``"bottommost"`` and ``"centre"`` go by the
-            middle of a mask's box, ``"largest"`` and ``"smallest"`` by its pixels.
+        where: ``"leftmost"``, ``"rightmost"``, ``"topmost"``, ``"bottommost"`` and ``"centre"`` (or
+            ``"center"``) go by the middle of a mask's box, ``"largest"`` and ``"smallest"`` by its pixels.
         of: choose among what this prompt selects; among all masks by default.
         count: how many.
 
@@ -121,74 +161,28 @@ class Position:
         """Check the order, the prompt and the count."""
         if self.where not in get_args(Where):
             raise PromptError(f"position: expected one of {', '.join(get_args(Where))}, got {self.where!r}")
+        if self.where == "center":  # one spelling inside, so that equal prompts are equal
+            object.__setattr__(self, "where", "centre")
         if self.of is not None:
-            _members((self.of,), "position of")
+            prompts_in((self.of,), "position of")
         object.__setattr__(self, "count", _count(self.count))
 
+    def children(self) -> tuple[Prompt, ...]:
+        """Return the prompt that it chooses among, if any."""
+        return () if self.of is None else (self.of,)
 
-@dataclass(frozen=True)
-class AnyOf:
-    """What any of the prompts selects."""
-
-    prompts: tuple[Prompt, ...]
-
-    def __post_init__(self) -> None:
-        """Check that these are prompts."""
-        object.__setattr__(self, "prompts", _members(self.prompts, "any_of"))
+    def with_children(self, children: Sequence[Prompt]) -> Position:
+        """Return the same position among what another prompt selects."""
+        return replace(self, of=children[0]) if children else self
 
 
-@dataclass(frozen=True)
-class AllOf:
-    """What satisfies all of the prompts."""
-
-    prompts: tuple[Prompt, ...]
-
-    def __post_init__(self) -> None:
-        """Check that these are prompts."""
-        object.__setattr__(self, "prompts", _members(self.prompts, "all_of"))
-
-
-@dataclass(frozen=True)
-class ButNot:
-    """What ``prompt`` selects once the masks that ``unwanted`` selects are out of the race."""
-
-    prompt: Prompt
-    unwanted: Prompt
-
-    def __post_init__(self) -> None:
-        """Check that these are prompts."""
-        _members((self.prompt, self.unwanted), "but_not")
-
-
-Prompt = Box | Points | MaskLike | Text | Reference | Position | AnyOf | AllOf | ButNot
-
-
-def asks(prompt: Prompt | None, kind: type) -> bool:
-    """Tell whether a prompt is of a kind or is made of one.
-
-    >>> asks(Position("leftmost", of=Text("a dog")), Text)
-    True
-    """
-    if isinstance(prompt, (AnyOf, AllOf)):
-        return any(asks(member, kind) for member in prompt.prompts)
-    if isinstance(prompt, ButNot):
-        return asks(prompt.prompt, kind) or asks(prompt.unwanted, kind)
-    return asks(prompt.of, kind) if isinstance(prompt, Position) else isinstance(prompt, kind)
-
-
-def any_of(*prompts: Prompt) -> AnyOf:
-    """Return a prompt that selects what any of the given ones selects."""
-    return AnyOf(prompts)
-
-
-def all_of(*prompts: Prompt) -> AllOf:
-    """Return a prompt that selects what satisfies all of the given ones."""
-    return AllOf(prompts)
-
-
-def but_not(prompt: Prompt, unwanted: Prompt) -> ButNot:
-    """Return a prompt that selects what ``prompt`` does, without what ``unwanted`` selects."""
-    return ButNot(prompt, unwanted)
+def _wanted(phrases: tuple[Any, ...], texts: Any) -> tuple[str, ...]:
+    """Return the texts of a prompt, however they were given."""
+    if texts is not None:
+        if phrases:
+            raise PromptError(f"text: expected the texts once, got {phrases!r:.60} and texts={texts!r:.60}")
+        return _phrases(texts, "text")
+    return _phrases(phrases[0] if len(phrases) == 1 else phrases, "text")
 
 
 def _phrases(texts: Any, what: str) -> tuple[str, ...]:
@@ -202,22 +196,8 @@ def _phrases(texts: Any, what: str) -> tuple[str, ...]:
     return tuple(" ".join(text.split()) for text in given)
 
 
-def _members(prompts: Any, what: str) -> tuple[Prompt, ...]:
-    """Check that there are prompts, and that they are prompts."""
-    if not isinstance(prompts, (list, tuple)):
-        raise PromptError(f"{what}: expected a tuple of prompts, got {type(prompts).__name__}")
-    if not prompts:
-        raise PromptError(f"{what}: expected at least one prompt")
-    for prompt in prompts:
-        if not isinstance(prompt, Prompt):
-            raise PromptError(
-                f"{what}: expected prompts such as Box(...) or Points(...), got {type(prompt).__name__}"
-            )
-    return tuple(prompts)
-
-
 def _count(value: Any) -> int:
     """Return a number of masks, checked."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+    if not is_number(value) or not isinstance(value, numbers.Integral) or value < 1:
         raise PromptError(f"count: expected a whole number above 0, got {value!r}")
     return int(value)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastsam.datasets import annotation_mask, annotation_rle, read_coco
+from fastsam.datasets import annotation_mask, annotation_rle, known_ious, read_coco
 from fastsam.errors import DatasetError, InputError
 from fastsam.masks.rle import decode_rle, encode_rle
 from tests.drawing import ellipse, rectangle, runs
@@ -178,3 +178,19 @@ def test_what_is_no_segmentation(read: Any, segmentation: Any, said: str) -> Non
 def test_polygons_that_enclose_nothing_are_empty_masks() -> None:
     assert not annotation_mask({"segmentation": [[1, 1, 5, 5]]}, SIZE).any()
     assert not decode_rle(annotation_rle({"segmentation": [[1, 1, 5, 5]]}, SIZE)).any()
+
+
+def test_masks_of_a_crowd_have_no_known_fit() -> None:
+    whole, half, away = (
+        rectangle(SIZE, 0, 0, 10, 10),
+        rectangle(SIZE, 5, 0, 15, 10),
+        rectangle(SIZE, 20, 10, 30, 20),
+    )
+    masks = [encode_rle(mask) for mask in (whole, half, away)]
+    crowd = [encode_rle(rectangle(SIZE, 0, 0, 10, 10))]
+    ious = np.array([[0.1], [0.6], [0.2]])
+    found = known_ious(ious, masks, crowd)
+    assert np.isnan(found[0])
+    assert found[1:].tolist() == [0.6, 0.2]  # what fits an object is known, though half of it is in the crowd
+    assert known_ious(ious, masks, []).tolist() == [0.1, 0.6, 0.2]
+    assert known_ious(np.zeros((0, 3)), [], crowd).shape == (0,)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
 from fastsam.errors import FastSAMError, MissingPackageError
-from fastsam.needed import require
+from fastsam.needed import needed
 
 
-def test_what_is_there_is_returned() -> None:
-    assert require("json", "read") is sys.modules["json"]
-    assert require("xml.dom", "read").__name__ == "xml.dom"
+def test_what_is_there_is_imported() -> None:
+    with needed("xml", "read"):
+        from xml import dom
+    assert dom is sys.modules["xml.dom"]
 
 
 def test_what_is_missing_says_what_to_install_and_why() -> None:
-    with pytest.raises(MissingPackageError, match="pip install no_such_package_x") as caught:
-        require("no_such_package_x.part", "fly")
-    assert "needed to fly" in str(caught.value)
+    missing = pytest.raises(MissingPackageError, match="pip install no_such_package_x")
+    with missing as caught, needed("no_such_package_x", "fly"):
+        import no_such_package_x.part  # noqa: F401
+    assert "needed to fly" in caught.value.problem
     assert isinstance(caught.value, (FastSAMError, ImportError))
 
 
@@ -27,16 +30,17 @@ def test_what_is_missing_says_what_to_install_and_why() -> None:
     ("module", "name"), [("cv2", "opencv-python"), ("PIL.Image", "pillow"), ("open_clip", "open_clip_torch")]
 )
 def test_the_name_to_install_may_differ(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
+    root = module.partition(".")[0]
     monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
-    with pytest.raises(MissingPackageError, match=f"pip install {name}"):
-        require(module, "work")
+    monkeypatch.setitem(sys.modules, root, None)
+    with pytest.raises(MissingPackageError, match=f"pip install {name}"), needed(root, "work"):
+        importlib.import_module(module)
 
 
 def test_a_broken_package_shows_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "half_installed.py").write_text("import no_such_dependency_x\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match="no_such_dependency_x") as caught:
-        require("half_installed", "work")
+    broken = pytest.raises(ModuleNotFoundError, match="no_such_dependency_x")
+    with broken as caught, needed("half_installed", "work"):
+        import half_installed  # noqa: F401
     assert not isinstance(caught.value, MissingPackageError)

@@ -152,8 +152,8 @@ def load_text_models(names: list[str], device: str) -> dict[str, Any]:
     return {name or "default": open_text_model(name, device=device, progress=_downloads) for name in wanted}
 
 
-def fetched(weights: str) -> Path:
-    """Return the local file of a name or path, downloaded if need be."""
+def fetched(weights: str | None) -> Path:
+    """Return the local file of a name or path, downloaded if need be; None is the embedded one."""
     from fastsam.weights.resolve import resolve
 
     return resolve(weights, progress=_downloads).path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from fastsam.model import FastSAM
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.prompts import Box, Points, Prompt, Text
 
 __all__ = ["demo_photo", "run_demo"]
@@ -18,7 +19,9 @@ _BOX = (660.0, 380.0, 809.0, 880.0)  # the person on the right
 
 def demo_photo() -> Path:
     """Return the path of the street photo (810 x 1080) that the ultralytics package carries."""
-    return Path(require("ultralytics.utils", "find the demo photo").ASSETS) / "bus.jpg"
+    with needed("ultralytics", "find the demo photo"):
+        from ultralytics.utils import ASSETS
+    return Path(ASSETS) / "bus.jpg"
 
 
 def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
@@ -29,6 +32,7 @@ def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
     network = session.times_ms["network"]
     yield f"{photo.name}: {len(everything)} masks, network {network:.0f} ms (first run)"
     yield f"everything    {everything.save(out / 'everything.png')}"
+    yield f"the photo     {shutil.copy(photo, out / 'photo.jpg')}"
     files = everything.export(out / "masks", "png")
     yield f"{len(files)} mask files {out / 'masks'}"
     asked: dict[str, Prompt] = {

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from fastsam.cli.console import bar, load_model, load_text_models
-from fastsam.cli.flags import Device, Weights, collect, with_options
+from fastsam.cli.console import bar, load_text_models
+from fastsam.cli.flags import NetworkFlags, Out, collect, with_flags, with_options
 from fastsam.config import EvalConfig, SegmentConfig, TextEvalConfig
 from fastsam.errors import ConfigError
 
@@ -18,6 +18,7 @@ __all__ = ["evaluate", "evaluate_texts"]
 
 
 @with_options(EvalConfig)
+@with_flags
 def evaluate(
     dataset: Annotated[
         list[Path],
@@ -25,32 +26,35 @@ def evaluate(
             help="COCO-format folders: instances.json, images/, heldout.txt; for vos folders of clips."
         ),
     ],
+    models: NetworkFlags,
     protocol: Annotated[
         Literal["everything", "vos"],
         typer.Option(help="Masks of photos, or objects followed through clips from their first masks."),
     ] = "everything",
-    split: Annotated[Literal["heldout", "train", "all"], typer.Option(help="Which images.")] = "heldout",
+    split: Annotated[
+        Literal["heldout", "train", "all"], typer.Option(help="Images to measure on.")
+    ] = "heldout",
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="vos: ours, box, track, botsort, oracle; several are compared. [box, track, oracle]"
+            help="vos: ours, box, track, botsort or oracle; repeat to compare.",
+            show_default="box, track, oracle",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Keep the figures of each image or clip here, and go on from there.")
+        Path | None,
+        Out("Keep the figures of each image or clip here, to continue from."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many images or clips.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of images or clips.", min=1)] = None,
     worst: Annotated[
-        int, typer.Option(help="Draw the so many worst images into the output folder.", min=0)
+        int, typer.Option(help="Number of worst images to draw into the output folder.", min=0)
     ] = 0,
     pictures: Annotated[
-        Path | None, typer.Option(help="vos: draw frames of each clip with each method's masks in here.")
+        Path | None, typer.Option(help="vos: a folder for pictures of each clip with each method's masks.")
     ] = None,
     json_lines: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a dataset (and method) on stdout.")
+        bool, typer.Option("--json", help="Print JSON on stdout, one object per dataset and method.")
     ] = False,
-    weights: Weights = None,
-    device: Device = "auto",
     **options: Any,
 ) -> None:
     """Measure recall, the selectors and the boundaries on annotated images, or following on clips."""
@@ -62,7 +66,7 @@ def evaluate(
     given = collect(EvalConfig, options)
     config = EvalConfig(**given)
     _check_protocol(protocol, {"--method": method, "--pictures": pictures}, given, split, worst)
-    model = load_model(weights, device)
+    model = models.load()
     found: list[dict[str, Any]] = []
     for folder in dataset:
         with bar(f"measuring {folder.name}") as update:
@@ -102,7 +106,7 @@ def evaluate(
 def _check_protocol(
     protocol: str, of_vos: dict[str, Any], options: dict[str, Any], split: str, worst: int
 ) -> None:
-    """Raise ConfigError for a flag that the protocol would not heed."""
+    """Raise ConfigError for a flag that has no effect in the protocol."""
     if protocol == "vos":
         usual = EvalConfig()
         changed = [
@@ -112,42 +116,44 @@ def _check_protocol(
         where = "following uses the weights' own options and draws with --pictures"
     else:
         changed = [name for name, value in of_vos.items() if value]
-        where = "it is about --protocol vos"
+        where = "it belongs to --protocol vos"
     if changed:
-        raise ConfigError(f"{changed[0]}: not for --protocol {protocol}; {where}; leave it out")
+        raise ConfigError(f"{changed[0]}: has no effect with --protocol {protocol}: {where}; leave it out")
 
 
 @with_options(TextEvalConfig)
 @with_options(SegmentConfig, optional=True)
+@with_flags
 def evaluate_texts(
     dataset: Annotated[
         list[Path],
         typer.Argument(help="Folders with images/, heldout.txt, and instances.json, captions.json or both."),
     ],
+    models: NetworkFlags,
     text_model: Annotated[
         list[str] | None,
         typer.Option(
-            help="The embedded one (if not given), a folder, MODEL:TAG, MODEL:FILE; several are compared."
+            help="An open_clip folder, MODEL:TAG or MODEL:FILE; repeat to compare.",
+            show_default="the embedded fastsam-nano-text",
         ),
     ] = None,
     crops: Annotated[
         list[str] | None,
-        typer.Option(help="masked (if not given), blurred or context; several are compared."),
+        typer.Option(help="masked, blurred or context; repeat to compare.", show_default="masked"),
     ] = None,
     names: Annotated[
-        Path | None, typer.Option(help="A file with lines CATEGORY = TEXT to ask for instead of its name.")
+        Path | None,
+        typer.Option(help="A file of lines CATEGORY = TEXT, the words to ask with."),
     ] = None,
-    split: Annotated[Literal["heldout", "train", "all"], typer.Option(help="Which images.")] = "heldout",
-    out: Annotated[
-        Path | None, typer.Option(help="Keep the figures of each image here, and go on from there.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many images.", min=1)] = None,
+    split: Annotated[
+        Literal["heldout", "train", "all"], typer.Option(help="Images to measure on.")
+    ] = "heldout",
+    out: Annotated[Path | None, Out("Keep the figures of each image here, to continue from.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Maximum number of images.", min=1)] = None,
     json_lines: Annotated[
         bool,
-        typer.Option("--json", help="Print one JSON object a dataset, model and kind of crop on stdout."),
+        typer.Option("--json", help="Print JSON on stdout, one object per dataset, model and kind of crop."),
     ] = False,
-    weights: Weights = None,
-    device: Device = "auto",
     **options: Any,
 ) -> None:
     """Measure texts, labels and captions on annotated images."""
@@ -156,8 +162,8 @@ def evaluate_texts(
     from fastsam.evaluation.texts import evaluate_texts as run
 
     said = read_names(names, dataset) if names is not None else {}
-    text_models = load_text_models(text_model or [], device)
-    model = load_model(weights, device)
+    text_models = load_text_models(text_model or [], models.device)
+    model = models.load()
     config, found = TextEvalConfig(**collect(TextEvalConfig, options)), []
     for folder in dataset:
         with bar(f"measuring {folder.name}") as update:

@@ -1,132 +1,249 @@
-"""Flags -> prompts: ``--point``, ``--box``, ``--mask``, ``--reference``, the same in each command."""
+"""The flags that say what to look for, as groups: of photos, of frames, of a search.
+
+Each group checks its flags against each other and builds the prompt; values are read in
+:mod:`fastsam.cli.parse_prompts`, which is imported when there is something to read.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastsam.errors import PromptError
-from fastsam.images.reading import read_mask
-from fastsam.prompts import (
-    Box,
-    MaskLike,
-    Points,
-    Prompt,
-    Reference,
-    Text,
-    parse_box,
-    parse_point,
-    prompt_from_json,
-)
-from fastsam.prompts.spec import ClickLevel
+import typer
 
-__all__ = ["at_frame", "prompts_by_frame", "reference_prompt", "region_prompts", "text_prompt"]
+from fastsam.cli.flags import PROMPTS
+from fastsam.errors import ConfigError, PromptError
+
+if TYPE_CHECKING:
+    from fastsam.prompts import Prompt
+
+__all__ = ["FindPrompts", "FramePrompts", "SegmentPrompts", "VideoPrompts"]
 
 
-def region_prompts(
-    points: Sequence[str] | None,
-    boxes: Sequence[str] | None,
-    masks: Sequence[str | Path] | None,
-    *,
-    multimask: bool = False,
-    level: ClickLevel = "auto",
-) -> list[Prompt]:
-    """Return one prompt for all points, one for all boxes and one for each mask file.
-
-    Raises:
-        PromptError: a point or box cannot be read.
-        ImageError: a mask cannot be read.
-
-    >>> region_prompts(["3,4", "9,9,0"], ["1,2,30,40"], None)[1]
-    Box(xyxy=((1.0, 2.0, 30.0, 40.0),), iou_threshold=0.1)
-    """
-    found: list[Prompt] = []
-    if points:
-        parsed = [parse_point(text) for text in points]
-        found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask, level))
-    if boxes:
-        found.append(Box([parse_box(text) for text in boxes]))
-    return found + [MaskLike(read_mask(path)) for path in masks or ()]
+def _flag(help: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=PROMPTS, **more)
 
 
-def text_prompt(texts: Sequence[str], threshold: float | None) -> Text:
-    """Return a text prompt; without a threshold with its own."""
-    return Text(texts) if threshold is None else Text(texts, threshold)
+@dataclass(frozen=True, kw_only=True)
+class SegmentPrompts:
+    """What ``fastsam segment`` looks for in each photo; with none of these, everything."""
+
+    text: Annotated[
+        list[str] | None, _flag("What to look for, such as 'a red car'. Selects every match.")
+    ] = None
+    point: Annotated[
+        list[str] | None,
+        _flag("A click on the object: x,y. x,y,0 is background. Points describe one object."),
+    ] = None
+    box: Annotated[list[str] | None, _flag("A box around an object: x1,y1,x2,y2. One answer per box.")] = None
+    mask: Annotated[
+        list[Path] | None, _flag("An image of the photo's size; its bright pixels mark the region.")
+    ] = None
+    prompt: Annotated[list[str] | None, _flag("A prompt as JSON.")] = None
+    combine: Annotated[
+        Literal["any", "all"], _flag("Select what any of several kinds of prompt finds, or what all find.")
+    ] = "any"
+    multimask: Annotated[bool, _flag("Up to three answers to the points: whole, part and subpart.")] = False
+    level: Annotated[
+        Literal["auto", "whole", "part", "subpart"],
+        _flag("Which answer to the points. Without prompts: which level of everything."),
+    ] = "auto"
+    disjoint: Annotated[
+        bool, _flag("Without prompts: cut the masks so that no pixel has two; parts lie in front.")
+    ] = False
+    label: Annotated[bool, _flag("Name each mask from the vocabulary.", "--label")] = False
+    vocabulary: Annotated[
+        str | None,
+        _flag(
+            "coco, everyday, stuff, or a file with one name per line. Implies --label.",
+            show_default="everyday",
+        ),
+    ] = None
+    threshold: Annotated[
+        float | None,
+        _flag(
+            "Minimum score of a text, or minimum probability of a label.",
+            min=0.0,
+            max=1.0,
+            show_default="0.3",
+        ),
+    ] = None
+
+    def build(self) -> Prompt | None:
+        """Return the prompt that the flags ask for, or None for everything.
+
+        Raises:
+            PromptError: a value cannot be read, or a flag is about another that is missing.
+            ConfigError: a flag would have no effect.
+        """
+        from fastsam.cli.parse_prompts import region_prompts, text_prompt
+        from fastsam.prompts import all_of, any_of, prompt_from_json
+
+        if self.threshold is not None and not self.text and self.naming() is None:
+            raise ConfigError("--threshold: expected a --text or --label that it applies to, got neither")
+        if self.multimask and not self.point:
+            raise PromptError("--multimask: expected at least one --point to give several answers to")
+        found = region_prompts(self.point, self.box, self.mask, multimask=self.multimask, level=self.level)
+        if self.text:
+            found.append(text_prompt(self.text, self.threshold))
+        found += [prompt_from_json(text) for text in self.prompt or ()]
+        if self.level != "auto" and found and not self.point:
+            raise PromptError("--level: expected --point, or no prompt for a level of everything")
+        if found and self.disjoint:
+            raise ConfigError("--disjoint: expected no prompt beside it; it cuts all masks")
+        if len(found) < 2:
+            return found[0] if found else None
+        return any_of(*found) if self.combine == "any" else all_of(*found)
+
+    def naming(self) -> dict[str, Any] | None:
+        """Return the options of labelling that the flags ask for, or None for no labels."""
+        if not self.label and self.vocabulary is None:
+            return None
+        given = {"vocabulary": self.vocabulary, "threshold": self.threshold}
+        return {name: value for name, value in given.items() if value is not None}
 
 
-def reference_prompt(
-    image: str | Path,
-    points: Sequence[str] | None,
-    boxes: Sequence[str] | None,
-    masks: Sequence[str | Path] | None,
-    against: Sequence[str] | None = None,
-    *,
-    best: bool = False,
-    threshold: float | None = None,
-    flags: str = "--box, --point, --mask",
-) -> Reference:
-    """Return a region of another image as a prompt.
+@dataclass(frozen=True, kw_only=True)
+class FramePrompts:
+    """What is followed in pictures that come one by one; with none of these, everything."""
 
-    Args:
-        image: the image's path.
-        points: of one object in it.
-        boxes: in it.
-        masks: mask files of its size.
-        against: boxes of what it must not be taken for.
-        best: only the best mask.
-        threshold: least score; its own where not given.
-        flags: what the flags of the region are called.
+    text: Annotated[
+        list[str] | None, _flag("What to look for, such as 'a dog'. Also finds what comes into sight later.")
+    ] = None
+    point: Annotated[
+        list[str] | None,
+        _flag("A click on the object: x,y. x,y,0 is background. The points of a frame describe one object."),
+    ] = None
+    box: Annotated[list[str] | None, _flag("A box around an object: x1,y1,x2,y2. One object per box.")] = None
+    mask: Annotated[
+        list[str] | None, _flag("An image of the frame's size; its bright pixels mark an object.")
+    ] = None
+    reference: Annotated[
+        Path | None, _flag("A photo of what to look for; --reference-box says where in it.")
+    ] = None
+    reference_box: Annotated[list[str] | None, _flag("The object's box in the reference: x1,y1,x2,y2.")] = (
+        None
+    )
+    prompt: Annotated[list[str] | None, _flag("A prompt as JSON.")] = None
+    threshold: Annotated[
+        float | None,
+        _flag("Minimum score of a text or reference.", min=0.0, max=1.0, show_default="0.3 and 0.2"),
+    ] = None
 
-    Raises:
-        PromptError: there is not one region.
-    """
-    regions = region_prompts(points, boxes, masks)
-    if len(regions) != 1:
-        raise PromptError(f"--reference: expected one of {flags} that says where in it, got {len(regions)}")
-    unwanted = region_prompts(None, against, None)
-    made = Reference(str(image), regions[0], negatives=unwanted, mode="best" if best else "all")  # type: ignore[arg-type]
-    return made if threshold is None else Reference.of(made, threshold=threshold)
+    def build(self) -> list[tuple[int | None, Prompt]]:
+        """Return the prompts that the flags ask for, with the frame of each; None is the first.
+
+        Raises:
+            PromptError: a value cannot be read, or a flag is about another that is missing.
+            ImageError: a mask cannot be read.
+        """
+        return self._build(None)
+
+    def _build(self, at: int | None) -> list[tuple[int | None, Prompt]]:
+        from fastsam.cli.parse_prompts import prompts_by_frame, reference_prompt, text_prompt
+
+        if self.threshold is not None and not self.text and self.reference is None:
+            raise PromptError("--threshold: expected a --text or --reference that it applies to, got neither")
+        if self.reference_box and self.reference is None:
+            raise PromptError("--reference-box: expected a --reference that it is a region of")
+        found = prompts_by_frame(self.point, self.box, self.mask, self.prompt, at)
+        if self.text:
+            found.append((None, text_prompt(self.text, self.threshold)))
+        if self.reference is not None:
+            boxes, threshold = self.reference_box, self.threshold
+            shown = reference_prompt(
+                self.reference, None, boxes, None, threshold=threshold, flags="--reference-box"
+            )
+            found.append((None, shown))
+        return found
 
 
-def at_frame(text: str) -> tuple[int | None, str]:
-    """Split what a frame's number may stand before.
+@dataclass(frozen=True, kw_only=True)
+class VideoPrompts(FramePrompts):
+    """What is followed through a video whose frames have numbers."""
 
-    >>> at_frame("12:320,180"), at_frame("320,180")
-    ((12, '320,180'), (None, '320,180'))
-    """
-    number, colon, rest = text.partition(":")
-    return (int(number), rest) if colon and number.isascii() and number.isdigit() else (None, text)
+    at: Annotated[
+        int | None,
+        _flag(
+            "The frame of points, boxes, masks and JSON. Or write it before each of them: 12:320,180.",
+            min=0,
+            show_default="the first",
+        ),
+    ] = None
+
+    def build(self) -> list[tuple[int | None, Prompt]]:
+        """Return the prompts that the flags ask for, with the frame of each; None is the first."""
+        return self._build(self.at)
 
 
-def prompts_by_frame(
-    points: Sequence[str] | None,
-    boxes: Sequence[str] | None,
-    masks: Sequence[str] | None,
-    raw: Sequence[str] | None,
-    at: int | None,
-) -> list[tuple[int | None, Prompt]]:
-    """Return prompts with the frame that each is about; None is the first.
+@dataclass(frozen=True, kw_only=True)
+class FindPrompts:
+    """What is looked for in many photos: words, or a region of a photo."""
 
-    Args:
-        points: all of one frame are about one object.
-        boxes: an object each.
-        masks: files, an object each.
-        raw: prompts as JSON.
-        at: the frame of those that do not begin with one.
+    text: Annotated[list[str] | None, _flag("What to look for in words, such as 'a red car'.")] = None
+    reference: Annotated[
+        Path | None, _flag("A photo of what to look for; --box, --point or --mask says where in it.")
+    ] = None
+    box: Annotated[list[str] | None, _flag("Region of the reference: x1,y1,x2,y2.")] = None
+    point: Annotated[
+        list[str] | None, _flag("A click on the object in the reference: x,y. x,y,0 is background.")
+    ] = None
+    mask: Annotated[
+        Path | None, _flag("An image of the reference's size; its bright pixels mark the region.")
+    ] = None
+    not_box: Annotated[
+        list[str] | None, _flag("A box in the reference of what must not be found: x1,y1,x2,y2.")
+    ] = None
+    prompt: Annotated[
+        str | None, _flag("A text or a reference as JSON, such as a reference with several photos.")
+    ] = None
+    best: Annotated[bool, _flag("Only the best mask of each photo.", "--best")] = False
+    threshold: Annotated[
+        float | None,
+        _flag("Minimum score.", min=0.0, max=1.0, show_default="0.2 for references, 0.3 for texts"),
+    ] = None
 
-    Raises:
-        PromptError: one of them cannot be read.
-        ImageError: a mask cannot be read.
-    """
-    frames: dict[int | None, tuple[list[str], list[str], list[str], list[str]]] = {}
-    for kind, values in enumerate((points, boxes, masks, raw)):
-        for value in values or ():
-            number, rest = at_frame(value)
-            frames.setdefault(at if number is None else number, ([], [], [], []))[kind].append(rest)
-    if at is not None and at not in frames:
-        raise PromptError(f"--at {at}: expected a --point, --box, --mask or --prompt of that frame")
-    found: list[tuple[int | None, Prompt]] = []
-    for frame, (clicks, drags, files, texts) in frames.items():
-        found += [(frame, prompt) for prompt in region_prompts(clicks, drags, files)]
-        found += [(frame, prompt_from_json(text)) for text in texts]
-    return found
+    def build(self) -> Prompt:
+        """Return the prompt that the flags ask for.
+
+        Raises:
+            PromptError: a value cannot be read, or a flag is about another that is missing.
+            ImageError: the reference's mask cannot be read.
+        """
+        if sum(value is not None for value in (self.reference, self.text or None, self.prompt)) != 1:
+            raise PromptError("find: expected one of --reference, --text and --prompt")
+        if self.reference is None:
+            return self._without_reference()
+        from fastsam.cli.parse_prompts import reference_prompt
+
+        masks = [] if self.mask is None else [self.mask]
+        return reference_prompt(
+            self.reference,
+            self.point,
+            self.box,
+            masks,
+            self.not_box,
+            best=self.best,
+            threshold=self.threshold,
+        )
+
+    def _without_reference(self) -> Prompt:
+        from fastsam.cli.parse_prompts import text_prompt
+        from fastsam.prompts import Reference, Text, prompt_from_json
+
+        for name in ("box", "point", "mask", "not_box"):
+            if getattr(self, name):
+                raise PromptError(
+                    f"--{name.replace('_', '-')}: expected a --reference that it is a region of"
+                )
+        if self.best:
+            raise PromptError("--best: expected a --reference; a text selects everything that matches")
+        if self.prompt is None:
+            return text_prompt(self.text or (), self.threshold)
+        if self.threshold is not None:
+            raise PromptError("--threshold: expected within the JSON of --prompt, as its key threshold")
+        found = prompt_from_json(self.prompt)
+        if not isinstance(found, (Text, Reference)):
+            raise PromptError(f"--prompt: expected a text or a reference, got {type(found).__name__}")
+        return found

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,8 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fastsam.cli.console import bar, load_model, talk
-from fastsam.cli.flags import Device, TextModel, Weights, collect, with_options
+from fastsam.cli.console import bar, talk
+from fastsam.cli.flags import INPUT, OUTPUT, ModelFlags, Out, collect, with_flags, with_options
+from fastsam.cli.prompt_flags import FramePrompts, VideoPrompts
 from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError, FastSAMError, PromptError, VideoError
 
@@ -27,100 +29,84 @@ if TYPE_CHECKING:
 
 __all__ = ["camera", "open_window", "video"]
 
-_Points = Annotated[
-    list[str] | None,
-    typer.Option(help="x,y or x,y,label (1 foreground, 0 background); a frame's are about one object."),
+_Json = Annotated[
+    bool, typer.Option("--json", help="Print the report as JSON on stdout.", rich_help_panel=OUTPUT)
 ]
-_Boxes = Annotated[list[str] | None, typer.Option(help="x1,y1,x2,y2; an object each.")]
-_Masks = Annotated[
-    list[str] | None,
-    typer.Option(help="An image of the frame's size whose bright pixels mark an object."),
-]
-_Texts = Annotated[
-    list[str] | None,
-    typer.Option(help="What to look for, such as 'a dog'; also what comes into sight later."),
-]
-_Threshold = Annotated[
-    float | None,
-    typer.Option(help="Least score of a text or reference (0.3 and 0.2 if not given).", min=0.0, max=1.0),
-]
-_Reference = Annotated[
-    Path | None, typer.Option(help="A photo that shows what to look for; say where with --reference-box.")
-]
-_ReferenceBox = Annotated[list[str] | None, typer.Option(help="Region of the reference: x1,y1,x2,y2.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON on stdout.")]
 _Format = Annotated[
     list[str] | None,
-    typer.Option(help="In a folder: video, davis, ytvis, mot, mots, jsonl (always). [default: video]"),
+    typer.Option(
+        help="In a folder: video, davis, ytvis, mot or mots; repeat for more. jsonl is always written.",
+        show_default="video",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-_Policy = Literal["auto", "latest", "all"]
+_Frames = Annotated[int | None, typer.Option(help="Maximum number of frames.", min=1, rich_help_panel=INPUT)]
+_Seconds = Annotated[
+    float | None, typer.Option(help="Maximum number of seconds.", min=0.0, rich_help_panel=INPUT)
+]
+_Policy = Annotated[
+    Literal["auto", "latest", "all"],
+    typer.Option(
+        help="all: process every frame; latest: skip frames that arrive too fast.", rich_help_panel=INPUT
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """Which frames of a video are read."""
+
+    start: Annotated[int, typer.Option(help="First frame.", min=0, rich_help_panel=INPUT)] = 0
+    frames: _Frames = None
+    seconds: _Seconds = None
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            help="Frame rate of a folder of frames.", min=0.01, show_default="25", rich_help_panel=INPUT
+        ),
+    ] = None
+    policy: _Policy = "auto"
 
 
 @with_options(RenderConfig)
 @with_options(SegmentConfig, optional=True)
 @with_options(OutputConfig)
 @with_options(VideoConfig)
+@with_flags
 def video(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Video files, folders of frames, patterns, URLs.")
+        list[str], typer.Argument(metavar="SOURCE...", help="Videos, folders of frames, patterns, URLs.")
     ],
-    text: _Texts = None,
-    point: _Points = None,
-    box: _Boxes = None,
-    mask: _Masks = None,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON (docs/prompts.md).")] = None,
-    reference: _Reference = None,
-    reference_box: _ReferenceBox = None,
-    threshold: _Threshold = None,
-    at: Annotated[
-        int | None,
-        typer.Option(
-            help="Frame of points, boxes, masks and JSON; or before each of them, as in 12:320,180. "
-            "[default: the first]",
-            min=0,
-        ),
-    ] = None,
+    models: ModelFlags,
+    reading: _Reading,
+    prompts: VideoPrompts,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="A .mp4, .mov, .mkv, .webm or .gif, which is the overlay; or a folder. "
-            "[default: output/NAME]",
-            show_default=False,
-        ),
+        Out("A .mp4, .mov, .mkv, .webm or .gif for the overlay; or a folder.", show_default="output/NAME"),
     ] = None,
     format: _Format = None,
-    start: Annotated[int, typer.Option(help="First frame.", min=0)] = 0,
-    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
-    seconds: Annotated[float | None, typer.Option(help="At most so many seconds.", min=0.0)] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Frames a second of a folder of frames. [default: 25]", min=0.01)
-    ] = None,
-    policy: Annotated[
-        _Policy, typer.Option(help="all: wait for each frame; latest: drop those that come too fast.")
-    ] = "auto",
-    resume: Annotated[bool, typer.Option(help="Go on with an equal run that broke off.")] = True,
     json_lines: _Json = False,
-    weights: Weights = None,
-    text_model: TextModel = None,
-    device: Device = "auto",
+    resume: Annotated[
+        bool, typer.Option(help="Continue an equal run that was interrupted.", rich_help_panel=OUTPUT)
+    ] = True,
     **options: Any,
 ) -> None:
-    """Follow objects through videos: what prompts select, or everything; with ids that stay."""
+    """Follow objects through videos: what prompts select, or everything; ids stay."""
     from fastsam.jobs.video import VideoJob, is_video_file
 
     if format and out is not None and is_video_file(out):
         raise ConfigError(f"--format: expected a folder as --out, got the one video {str(out)!r}")
-    prompts = _prompts(point, box, mask, prompt, at, text, reference, reference_box, threshold)
+    asked = prompts.build()
     jobs = [
         VideoJob(
-            source=source, out=target, formats=format or ("video",), prompts=prompts, start=start,
-            frames=frames, seconds=seconds, fps=fps, policy=policy, resume=resume, **_configs(options),
+            source=source, out=target, formats=format or ("video",), prompts=asked, resume=resume,
+            **vars(reading), **_configs(options),
         )
         for source, target in zip(sources, _targets(sources, out), strict=True)
     ]  # fmt: skip
     for job in jobs:
         job.check()
-    model = load_model(weights, device, text_model)
+    model = models.load()
     failed = 0
     for job in jobs:
         try:
@@ -138,41 +124,32 @@ def video(
 @with_options(SegmentConfig, optional=True)
 @with_options(OutputConfig)
 @with_options(VideoConfig)
+@with_flags
 def camera(
+    models: ModelFlags,
+    prompts: FramePrompts,
     source: Annotated[
         str, typer.Argument(help="A camera's number, /dev/videoN, or a URL (rtsp, http, ...).")
     ] = "0",
-    text: _Texts = None,
-    point: _Points = None,
-    box: _Boxes = None,
-    mask: _Masks = None,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt as JSON (docs/prompts.md).")] = None,
-    reference: _Reference = None,
-    reference_box: _ReferenceBox = None,
-    threshold: _Threshold = None,
+    frames: _Frames = None,
+    seconds: _Seconds = None,
+    policy: _Policy = "latest",
     show: Annotated[
         bool | None,
         typer.Option(
-            help="A window: a left click follows an object, a right click drops it, q ends. "
-            "[default: where there is a display]",
-            show_default=False,
+            help="Open a window: a left click follows an object, a right click drops it, q quits.",
+            show_default="if there is a display",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="A .mp4, .mov, .mkv, .webm or .gif, which is the overlay; or a folder."),
+        Path | None, Out("A .mp4, .mov, .mkv, .webm or .gif for the overlay; or a folder.")
     ] = None,
     format: _Format = None,
-    frames: Annotated[int | None, typer.Option(help="At most so many frames.", min=1)] = None,
-    seconds: Annotated[float | None, typer.Option(help="At most so many seconds.", min=0.0)] = None,
-    policy: Annotated[
-        _Policy, typer.Option(help="latest: drop frames that come too fast; all: fall behind.")
-    ] = "latest",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what --out holds.", rich_help_panel=OUTPUT)
+    ] = False,
     json_lines: _Json = False,
-    weights: Weights = None,
-    text_model: TextModel = None,
-    device: Device = "auto",
     **options: Any,
 ) -> None:
     """Follow objects in live pictures: in a window, into files, or both; q, Esc or Ctrl-C ends."""
@@ -189,13 +166,12 @@ def camera(
         raise ConfigError("--format: expected a folder as --out")
     job = VideoJob(
         source=source, out=out, formats=format or ("video",), frames=frames, seconds=seconds, policy=policy,
-        prompts=_prompts(point, box, mask, prompt, None, text, reference, reference_box, threshold),
-        resume=not overwrite, **_configs(options),
+        prompts=prompts.build(), resume=not overwrite, **_configs(options),
     )  # fmt: skip
     job.check()
     window = open_window(f"fastsam: {source}") if show else None
     try:
-        run = VideoRun(load_model(weights, device, text_model), job)
+        run = VideoRun(models.load(), job)
         with _lost_in_the_end(run, json_lines), run:
             _watch(run, window)
     finally:
@@ -214,42 +190,16 @@ def open_window(title: str) -> Window:
 # --- what the commands do ----------------------------------------------------------------------------
 
 
-def _prompts(
-    points: list[str] | None,
-    boxes: list[str] | None,
-    masks: list[str] | None,
-    raw: list[str] | None,
-    at: int | None,
-    texts: list[str] | None,
-    reference: Path | None,
-    reference_boxes: list[str] | None,
-    threshold: float | None,
-) -> list[tuple[int | None, Any]]:
-    """Return the prompts that the flags ask for, with their frames."""
-    from fastsam.cli.prompt_flags import prompts_by_frame, reference_prompt, text_prompt
-
-    if threshold is not None and not texts and reference is None:
-        raise PromptError("--threshold: expected a --text or --reference, whose score it is about")
-    if reference_boxes and reference is None:
-        raise PromptError("--reference-box: expected a --reference that it is a region of")
-    found = prompts_by_frame(points, boxes, masks, raw, at)
-    if texts:
-        found.append((None, text_prompt(texts, threshold)))
-    if reference is not None:
-        shown = reference_prompt(
-            reference, None, reference_boxes, None, threshold=threshold, flags="--reference-box"
-        )
-        found.append((None, shown))
-    return found
-
-
 def _configs(options: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a VideoJob that flags of options make."""
+    video = collect(VideoConfig, options)
     return {
-        "video": VideoConfig(**collect(VideoConfig, options)),
+        "video": VideoConfig(**video),
         "output": OutputConfig(**collect(OutputConfig, options)),
         "render": RenderConfig(**collect(RenderConfig, options)),
-        "segment": collect(SegmentConfig, options),
+        "segment": {
+            name: value for name, value in collect(SegmentConfig, options).items() if name not in video
+        },
     }
 
 
@@ -338,14 +288,12 @@ def _watch(run: VideoRun, window: Window | None) -> None:
 
 def _clicked(stream: Stream, event: Event, new_id: int) -> Iterable[int]:
     """Follow what was clicked on, or drop it; return the ids of new objects."""
-    from fastsam.prompts import Points
-
     now = stream.current
     try:
         if event.kind == "add":
-            return stream.select(None, Points([(event.x, event.y)]), object_id=new_id)
+            return stream.select((event.x, event.y), object_id=new_id)
         for object_id in () if now is None else now.ids.tolist():
-            if now is not None and now.mask(object_id)[int(event.y), int(event.x)]:
+            if now is not None and now.mask_of(object_id)[int(event.y), int(event.x)]:
                 stream.remove(object_id)
                 break
     except PromptError as error:  # a click beside everything is no reason to end

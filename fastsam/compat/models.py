@@ -12,7 +12,7 @@ from fastsam import FastSAM, Frame, Session
 from fastsam.compat.arguments import core_of, device_name
 from fastsam.compat.sources import frames_of
 from fastsam.errors import ConfigError
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.weights.table import table
 
 __all__ = ["CalledModel", "imgsz_for"]
@@ -46,7 +46,8 @@ class CalledModel:
     def device(self) -> Any:
         """Where the network runs, as a ``torch.device``."""
         name = str(getattr(self.model.segmenter, "device", "cpu"))
-        torch = require("torch", "tell the device")
+        with needed("torch", "tell the device"):
+            import torch
         return torch.device(name if name.split(":")[0] in ("cpu", "cuda", "mps", "xpu") else "cpu")
 
     def to(self, device: Any = None, *_: Any, **__: Any) -> Any:

@@ -58,7 +58,7 @@ class ImageMatches:
         scores: (N,) float64, falling.
         matched: (A, T, N) bool, per area range and IoU threshold: the detection has an object.
         ignored: (A, T, N) bool: the detection counts neither for nor against, as it belongs to another
-            area range.
+            area range or lies in a crowd.
         objects: (A, G) bool: the object is in the area range.
     """
 
@@ -90,15 +90,19 @@ def _coco(annotations: list[dict[str, Any]], size_hw: tuple[int, int]) -> Any:
 
 
 def _annotations(
-    masks: Sequence[Rle], boxes_xyxy: NDArray[Any], areas: Sequence[float]
+    masks: Sequence[Rle], boxes_xyxy: NDArray[Any], areas: Sequence[float], crowds: int = 0
 ) -> list[dict[str, Any]]:
-    """Return COCO annotations of one image; ids begin at 1, since COCOeval takes 0 for "no match"."""
+    """Return COCO annotations of one image, the last ``crowds`` of them as crowds.
+
+    Ids begin at 1, since COCOeval takes 0 for "no match".
+    """
+    first_crowd = len(masks) - crowds
     return [
         {
             "id": k + 1,
             "image_id": 1,
             "category_id": 1,
-            "iscrowd": 0,
+            "iscrowd": int(k >= first_crowd),
             "segmentation": dict(mask),
             "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
             "area": float(area),
@@ -115,8 +119,12 @@ def match_image(
     *,
     kind: Kind = "mask",
     areas: Sequence[str] = tuple(AREAS),
+    crowds: Sequence[Rle] = (),
 ) -> tuple[ImageMatches, FloatArray]:
     """Match the detections of one image with its objects, as COCO does.
+
+    A detection that matches no object and lies in a crowd counts neither for nor against. What it shares with
+    a crowd is measured by its own area, and a crowd takes any number of detections.
 
     Args:
         masks: N detected masks.
@@ -125,6 +133,7 @@ def match_image(
         objects: G true masks; their boxes are the tight ones.
         kind: overlap of masks or of boxes.
         areas: names of :data:`AREAS`.
+        crowds: regions of objects that are not told apart.
 
     Returns:
         the matches, and the (N, G) IoU of each detection with each object.
@@ -147,15 +156,19 @@ def match_image(
     )
     if count == 0 and total == 0:
         return nothing, np.zeros((0, 0))
-    evaluation = _evaluated(masks, boxes_xyxy, values, objects, kind, areas)
-    ious = np.asarray(evaluation.ious[1, -1], np.float64).reshape(count, total)
+    evaluation = _evaluated(masks, boxes_xyxy, values, objects, kind, areas, crowds)
+    every = total + len(crowds)
+    ious = np.asarray(evaluation.ious[1, -1], np.float64).reshape(count, every)[:, :total]
     found = evaluation.evalImgs
     return (
         ImageMatches(
             scores=values,
             matched=np.stack([e["dtMatches"] > 0 for e in found]).reshape(shape),
             ignored=np.stack([e["dtIgnore"] for e in found]).astype(bool).reshape(shape),
-            objects=np.stack([np.asarray(e["gtIgnore"]) == 0 for e in found]).reshape(len(areas), total),
+            # COCOeval puts what it ignores, so every crowd, last.
+            objects=np.stack([np.asarray(e["gtIgnore"])[:total] == 0 for e in found]).reshape(
+                len(areas), total
+            ),
         ),
         ious,
     )
@@ -168,10 +181,12 @@ def _evaluated(
     objects: Sequence[Rle],
     kind: Kind,
     areas: Sequence[str],
+    crowds: Sequence[Rle],
 ) -> Any:
     """Return a COCOeval that has matched one image."""
-    height, width = (list(objects) + list(masks))[0]["size"]
-    true_boxes = np.array([coco_mask.toBbox(o) for o in objects], np.float64).reshape(-1, 4)
+    truths = [*objects, *crowds]
+    height, width = (truths + list(masks))[0]["size"]
+    true_boxes = np.array([coco_mask.toBbox(o) for o in truths], np.float64).reshape(-1, 4)
     true_boxes[:, 2:] += true_boxes[:, :2]
     boxes = np.asarray(boxes_xyxy, np.float64)
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -180,8 +195,8 @@ def _evaluated(
     for annotation, score in zip(found, scores, strict=True):
         annotation["score"] = float(score)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
-        true_areas = [float(coco_mask.area(o)) for o in objects]
-        truth = _coco(_annotations(objects, true_boxes, true_areas), (height, width))
+        true_areas = [float(coco_mask.area(o)) for o in truths]
+        truth = _coco(_annotations(truths, true_boxes, true_areas, len(crowds)), (height, width))
         evaluation = COCOeval(truth, _coco(found, (height, width)), _TYPES[kind])
         _set_params(evaluation, areas, 1)
         evaluation.evaluate()
@@ -261,9 +276,13 @@ def mean(values: NDArray[Any]) -> float | None:
 def score_correlation(scores: NDArray[Any], ious: NDArray[Any]) -> dict[str, float | None]:
     """Return how well scores tell the masks' true IoUs: Pearson's r and Spearman's rank correlation.
 
+    Masks whose IoU is not known (NaN) are left out.
+
     >>> score_correlation(np.array([0.1, 0.2, 0.9]), np.array([0.0, 0.3, 0.4]))["score_iou_spearman"]
     1.0
     """
+    known = np.isfinite(ious)
+    scores, ious = np.asarray(scores)[known], np.asarray(ious)[known]
     pairs = {"pearson": (scores, ious), "spearman": (_ranks(scores), _ranks(ious))}
     found: dict[str, float | None] = {}
     for name, (a, b) in pairs.items():

@@ -65,12 +65,14 @@ class PromptFigures:
     """How prompts for each object of one image were answered; NaN for objects that are too small.
 
     Attributes:
-        ious: (4, G): IoU of the answers with the object, rows as :data:`FIGURES`.
+        ious: (K, G): IoU of the answers with the object, a row for each kind of prompt.
+        answered: (G,): 1 where the first kind of prompt had an answer, 0 where not.
         clicks: (2, G): clicks until :data:`NOC_IOUS`; NaN throughout unless asked for.
         prompt_ms: mean time of a box or point prompt, its answer's pixels included; NaN without objects.
     """
 
     ious: FloatArray
+    answered: FloatArray
     clicks: FloatArray
     prompt_ms: float
 
@@ -81,6 +83,7 @@ def prompt_objects(
     mask_ious: FloatArray,
     config: EvalConfig,
     seed: Sequence[int] = (0,),
+    kinds: Sequence[str] = FIGURES,
 ) -> PromptFigures:
     """Prompt for every object of an image by its click and its box.
 
@@ -90,35 +93,44 @@ def prompt_objects(
         mask_ious: (N, G) IoU of each mask with each object, so that unedited answers need no pixels.
         config: least object area, jitter, clicks.
         seed: of the image; the jitter of object g is seeded with ``(*seed, g)``.
+        kinds: which of :data:`FIGURES`.
     """
-    ious = np.full((len(FIGURES), len(objects)), np.nan)
+    ious = np.full((len(kinds), len(objects)), np.nan)
+    answered = np.full(len(objects), np.nan)
     clicks = np.full((len(NOC_IOUS), len(objects)), np.nan)
     spent_ms: list[float] = []
     for g, target in enumerate(objects):
         if np.count_nonzero(target) < max(config.min_area_px, 1):
             continue
-        box = box_from_mask(target)
-        x, y = farthest_point(target)
-        wobbly = jittered_box(box, masks.size_hw, config.jitter, (*seed, g))
-        answers = []
-        for prompt in (
-            Points((x + 0.5, y + 0.5)),
-            Points((x + 0.5, y + 0.5), multimask=True),
-            # No threshold: an abstention would score 0, and peers never abstain.
-            Box(box, iou_threshold=0.0),
-            Box(wobbly, iou_threshold=0.0),
-        ):
+        prompts = _prompts(target, config, (*seed, g))
+        fits = []
+        for kind in kinds:
             start = time.perf_counter()
-            answer = select(masks, prompt)
+            answer = select(masks, prompts[kind])
             if len(answer):
                 answer.masks.crop(0)
-            spent_ms.append(1e3 * (time.perf_counter() - start))
-            answers.append(_fits(answer, target, mask_ious[:, g]))
-        del spent_ms[-3]  # three levels cost more than one answer: reported are single answers
-        ious[:, g] = [max(fits, default=0.0) for fits in answers]
+            if kind != "point_best3":  # three levels cost more than one answer: reported are single answers
+                spent_ms.append(1e3 * (time.perf_counter() - start))
+            fits.append(_fits(answer, target, mask_ious[:, g]))
+        ious[:, g] = [max(found, default=0.0) for found in fits]
+        answered[g] = len(fits[0]) > 0
         if config.noc:
             clicks[:, g] = clicks_needed(masks, target, NOC_IOUS, config.max_clicks)
-    return PromptFigures(ious, clicks, float(np.mean(spent_ms)) if spent_ms else float("nan"))
+    return PromptFigures(ious, answered, clicks, float(np.mean(spent_ms)) if spent_ms else float("nan"))
+
+
+def _prompts(target: BoolArray, config: EvalConfig, seed: Sequence[int]) -> dict[str, Prompt]:
+    """Return what :data:`FIGURES` ask for an object with."""
+    box = box_from_mask(target)
+    x, y = farthest_point(target)
+    size_hw = (target.shape[0], target.shape[1])
+    return {
+        "point": Points((x + 0.5, y + 0.5)),
+        "point_best3": Points((x + 0.5, y + 0.5), multimask=True),
+        # No threshold: an abstention would score 0, and peers never abstain.
+        "box": Box(box, iou_threshold=0.0),
+        "box_jitter": Box(jittered_box(box, size_hw, config.jitter, seed), iou_threshold=0.0),
+    }
 
 
 def _fits(answer: Selection, target: BoolArray, mask_ious: FloatArray) -> list[float]:

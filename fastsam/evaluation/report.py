@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.errors import InputError
-from fastsam.evaluation.shards import write_atomic
-from fastsam.needed import require
+from fastsam.files import write_bytes
+from fastsam.needed import needed
 
 __all__ = ["LABELS", "TEXT_LABELS", "VOS_LABELS", "clip_table", "save_json", "table"]
 
@@ -37,6 +37,13 @@ LABELS: dict[str, str] = {
     "point_mIoU_best3": "best of up to three answers to one click",
     "box_mIoU": "answer to the tight box",
     "box_mIoU_jitter": "answer to a jittered box",
+    "used_masks_per_image": "the weights' own defaults: masks an image",
+    "used_coverage": "pixels under some mask",
+    "used_dead_clicks": "clicks on objects without an answer",
+    "used_straight": "masks with an eighth of the outline on a side of their box",
+    "used_unsupported": "masks with such a side where the photo shows no edge",
+    "used_point_mIoU": "answer to one click",
+    "used_box_mIoU": "answer to the tight box",
     "noc@85": "clicks until IoU .85",
     "noc@90": "clicks until IoU .90",
     "ODS": "boundary F, one threshold for all",
@@ -123,7 +130,7 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     runs = [results] if isinstance(results, Mapping) else list(results)
     if not runs:
         raise InputError("results: expected at least one evaluation, got none")
-    made = require("rich.table", "print tables").Table(title="Evaluation")
+    made = _new_table("Evaluation")
     made.add_column("figure", no_wrap=True)
     for run in runs:
         made.add_column(_heading(run), justify="right", no_wrap=True)
@@ -140,6 +147,12 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     return made
 
 
+def _new_table(title: str) -> Any:
+    with needed("rich", "print tables"):
+        from rich.table import Table
+    return Table(title=title)
+
+
 def clip_table(results: Sequence[Mapping[str, Any]], figure: str = "J&F") -> Any:
     """Return a rich table of one figure of each clip, a column a method.
 
@@ -153,7 +166,7 @@ def clip_table(results: Sequence[Mapping[str, Any]], figure: str = "J&F") -> Any
     """
     if not results:
         raise InputError("results: expected at least one evaluation, got none")
-    made = require("rich.table", "print tables").Table(title=f"{figure} of each clip")
+    made = _new_table(f"{figure} of each clip")
     made.add_column("clip", no_wrap=True)
     methods = list(dict.fromkeys(run["method"] for run in results))
     for method in methods:
@@ -199,5 +212,5 @@ def save_json(results: Mapping[str, Any], path: str | Path) -> Path:
         text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise InputError(f"results: expected JSON values, with None for what is unknown ({error})") from error
-    write_atomic(Path(path), lambda stream: stream.write(text.encode()))
+    write_bytes(Path(path), text.encode())
     return Path(path)

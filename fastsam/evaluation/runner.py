@@ -14,8 +14,17 @@ from numpy.typing import NDArray
 
 import fastsam
 from fastsam.config import EvalConfig, SegmentConfig
-from fastsam.datasets import CocoDataset, CocoImage, Split, boundary_file, read_boundaries, read_coco
+from fastsam.datasets import (
+    CocoDataset,
+    CocoImage,
+    Split,
+    boundary_file,
+    known_ious,
+    read_boundaries,
+    read_coco,
+)
 from fastsam.errors import ConfigError, DatasetError
+from fastsam.evaluation.as_used import figures_as_used, measure_as_used
 from fastsam.evaluation.boundary import (
     BoundaryCounts,
     boundary_figures,
@@ -40,15 +49,16 @@ from fastsam.images.reading import read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
+from fastsam.segmenter import as_segmenter, segmented
 from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.model import FastSAM
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["evaluate", "first_images", "read_listed"]
 
-_MEASURES = 2  # raise it when what is measured changes: stored measurements are then not used again
+_MEASURES = 3  # raise it when what is measured changes: stored measurements are then not used again
 _BOX_AREAS = ("all",)
 _TIMES = ("network", "decode", "pixels", "prompt")
 
@@ -93,12 +103,14 @@ def evaluate(
     if worst and out is None:
         raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
+    used: SegmentConfig = getattr(model, "defaults", None) or SegmentConfig()
     found = read_coco(dataset, split)
     images = first_images(found, limit)
     identity = {
         "model": model_identity(segmenter, model_id, required=out is not None),
         "annotations_sha256": file_sha256(found.root / "instances.json"),
         "protocol": asdict(config),
+        "used": asdict(used) if config.used else None,
         "version": fastsam.__version__,
         "measures": _MEASURES,
     }
@@ -109,7 +121,7 @@ def evaluate(
         shard = shards.path(inputs)
         arrays = shards.load(shard)
         if arrays is None:
-            arrays = _measure(segmenter, found, image, config)
+            arrays = _measure(segmenter, found, image, config, used)
             shards.save(shard, arrays)
         measured.append(arrays)
         if on_progress is not None:
@@ -157,26 +169,31 @@ def first_images(dataset: CocoDataset, limit: int | None) -> tuple[CocoImage, ..
     return dataset.images[:limit]
 
 
-def _measure(segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig) -> Arrays:
+def _measure(
+    segmenter: Segmenter, dataset: CocoDataset, image: CocoImage, config: EvalConfig, used: SegmentConfig
+) -> Arrays:
     """Return everything that is measured on one image."""
     frame = read_listed(image)
     start = time.perf_counter()
-    masks = segmenter.segment(frame, config.segment)
+    masks = segmented(as_segmenter(segmenter), frame, config.segment)
     passed = time.perf_counter()
     # Each mask is decoded once; what needs all pixels works on these packed copies.
     refined = refine(masks, frame.rgb, config.segment)
     pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
-    rles, objects = [pixels.rle(i) for i in range(len(pixels))], image.rles()
-    by_mask, ious = match_image(rles, masks.boxes_xyxy, masks.scores, objects)
-    by_box, _ = match_image(rles, masks.boxes_xyxy, masks.scores, objects, kind="box", areas=_BOX_AREAS)
+    rles, objects, crowds = [pixels.rle(i) for i in range(len(pixels))], image.rles(), image.crowd_rles()
+    found = (rles, masks.boxes_xyxy, masks.scores, objects)
+    by_mask, ious = match_image(*found, crowds=crowds)
+    by_box, _ = match_image(*found, kind="box", areas=_BOX_AREAS, crowds=crowds)
     arrays = {f"mask_{name}": value for name, value in by_mask.arrays().items()}
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)
-    arrays["mask_iou"] = ious.max(axis=1, initial=0.0)
-    steps = dict(segmenter.times_ms)
+    arrays["mask_iou"] = known_ious(ious, rles, crowds)
+    steps = masks.times_ms
     chosen = segmenter.segment(frame, config.select)
     prompt_ms = _add_prompts(arrays, chosen, frame, objects, config, image.path.name)
+    if config.used:
+        arrays |= measure_as_used(segmenter.segment(frame, used), frame, objects, used, config)
     if config.boundary:
         truths = read_boundaries(dataset.root, image)
         counts = count_boundaries(
@@ -247,6 +264,8 @@ def _summary(measured: Sequence[Arrays], config: EvalConfig) -> dict[str, Any]:
     for name, values in zip(FIGURES, pooled["prompt_iou"], strict=True):
         head, _, tail = name.partition("_")
         results[f"{head}_mIoU" + (f"_{tail}" if tail else "")] = mean(values)
+    if config.used:
+        results |= figures_as_used(measured)
     if config.noc:
         for iou, values in zip(NOC_IOUS, pooled["clicks"], strict=True):
             results[f"noc@{100 * iou:.0f}"] = mean(values)

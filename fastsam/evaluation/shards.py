@@ -8,26 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import ConfigError, DatasetError, ExportError
+from fastsam.errors import ConfigError, DatasetError
+from fastsam.files import replacing, write_bytes
 from fastsam.weights.download import file_sha256
 
-__all__ = ["Arrays", "Shards", "fingerprint", "model_identity", "write_atomic"]
+__all__ = ["Arrays", "Shards", "fingerprint", "model_identity"]
 
 Arrays = dict[str, NDArray[Any]]
-
-
-class _Writer(Protocol):
-    def __call__(self, stream: BinaryIO, /) -> object: ...
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
@@ -51,29 +46,6 @@ def model_identity(segmenter: Any, model_id: str | None, *, required: bool) -> d
     return {"backend": type(segmenter).__name__, "weights_sha256": digest, "id": model_id}
 
 
-def write_atomic(path: Path, write: _Writer) -> None:
-    """Write a file so that readers find it whole or not at all.
-
-    Raises:
-        ExportError: the folder cannot be made or written.
-    """
-    partial = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".partial-", delete=False) as stream:
-            partial = stream.name
-            write(stream)  # type: ignore[arg-type]
-        os.replace(partial, path)
-    except OSError as error:
-        raise ExportError(
-            f"{path}: cannot be written ({error.strerror or error}); "
-            "choose a folder that is writable and has space"
-        ) from error
-    finally:
-        if partial and os.path.exists(partial):
-            os.unlink(partial)
-
-
 class Shards:
     """The stored measurements of one run; without a folder nothing is stored.
 
@@ -87,7 +59,7 @@ class Shards:
         self.folder = None if out is None else Path(out) / f"{name}-{fingerprint(identity)}"
         if self.folder is not None:
             text = json.dumps(identity, indent=2, sort_keys=True) + "\n"
-            write_atomic(self.folder / "run.json", lambda stream: stream.write(text.encode()))
+            write_bytes(self.folder / "run.json", text.encode())
 
     def path(self, inputs: Sequence[Path], name: str | None = None) -> Path | None:
         """Return the file of an image, given the files that its figures depend on (the image first).
@@ -128,4 +100,5 @@ class Shards:
             ExportError: the folder cannot be written.
         """
         if path is not None:
-            write_atomic(path, lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
+            with replacing(path) as stream:
+                np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

@@ -24,15 +24,16 @@ from fastsam.evaluation.clips import Clip
 from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.prompts import Box, MaskLike
+from fastsam.segmenter import as_segmenter, segmented
 from fastsam.video.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.model import FastSAM
+    from fastsam.segmenter import Segmenter
     from fastsam.session import Session
 
 __all__ = [
@@ -99,9 +100,9 @@ class SharedSegmenter:
         if frame is not self._frame:
             self._frame, self._found = frame, {}
         if config not in self._found:
-            masks = self._inner.segment(frame, config)
+            masks = segmented(as_segmenter(self._inner), frame, config)
             whole_ms = 1e3 * (time.perf_counter() - start)
-            self._found[config] = masks, dict(self._inner.times_ms) or {"network": whole_ms}
+            self._found[config] = masks, dict(masks.times_ms) or {"network": whole_ms}
         masks, self.times_ms = self._found[config]
         for name, value in self.times_ms.items():
             self.cost_ms[name] = self.cost_ms.get(name, 0.0) + value
@@ -194,9 +195,9 @@ class TrackFollower:
     def __init__(
         self, checkpoint: Path, config: SegmentConfig, device: str = "cpu", tracker: str = "bytetrack"
     ) -> None:
-        with _assignment_at_hand():
-            require("ultralytics.trackers", "follow objects with its trackers")
-        self._yolo = require("ultralytics", "follow objects with its trackers").YOLO(str(checkpoint))
+        with _assignment_at_hand(), needed("ultralytics", "follow objects with its trackers"):
+            import ultralytics.trackers
+        self._yolo = ultralytics.YOLO(str(checkpoint))
         self.name = "track" if tracker == "bytetrack" else tracker
         self._options = {
             "tracker": f"{tracker}.yaml",
@@ -255,7 +256,7 @@ def _assignment_at_hand() -> Iterator[None]:
     function, which scipy can answer exactly.
     """
     try:
-        require("lap", "assign detections to tracks")
+        import lap  # noqa: F401
     except ImportError:
         stand_in = ModuleType("lap")
         stand_in.__version__ = "0.5.12"  # type: ignore[attr-defined]
@@ -281,13 +282,14 @@ def lapjv(
     >>> lapjv(np.array([[0.1, 0.9], [0.2, 0.95]]), cost_limit=0.8)[1].tolist()
     [0, -1]
     """
-    solve = require("scipy.optimize", "assign detections to tracks").linear_sum_assignment
+    with needed("scipy", "assign detections to tracks"):
+        from scipy.optimize import linear_sum_assignment
     rows, columns = cost.shape
     limit = cost_limit if np.isfinite(cost_limit) else 2.0 * (float(np.abs(cost).sum()) + 1.0)
     wide = np.full((rows + columns, rows + columns), limit / 2)
     wide[rows:, columns:] = 0.0
     wide[:rows, :columns] = cost
-    taken = solve(wide)[1]
+    taken = linear_sum_assignment(wide)[1]
     by_row = np.where(taken[:rows] < columns, taken[:rows], -1).astype(np.int64)
     by_column = np.full(columns, -1, np.int64)
     matched = np.flatnonzero(by_row >= 0)
@@ -325,7 +327,7 @@ class OurFollower:
         return {int(i): tracked.masks.mask(k) for k, i in enumerate(tracked.ids)}
 
     def _opened(self, frame: Frame) -> Session:
-        return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.candidates))
+        return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.follow_conf))
 
 
 def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:

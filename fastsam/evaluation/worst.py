@@ -17,7 +17,7 @@ from fastsam.masks.refine import refine
 from fastsam.masks.rle import decode_rle, rle_iou_matrix
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["save_worst"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
-from fastsam.everything.quality import QualityModel, mask_features, mask_scores
+from fastsam.everything.carried import Carried
+from fastsam.everything.grow import grown_boxes
+from fastsam.everything.quality import mask_features, mask_scores
 from fastsam.masks.letterbox import GridMap, Letterbox
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
@@ -19,6 +22,7 @@ from fastsam.masks.stores.grid import GridStore
 __all__ = ["decode", "nms"]
 
 FloatArray = NDArray[np.float32]
+_MOST_SURE = 1.01  # a score, with what half precision rounds
 _MAX_CANDIDATES = 30_000  # as ultralytics: bounds the NMS of a very low conf
 
 
@@ -60,7 +64,7 @@ def decode(
     prototypes: FloatArray,
     letterbox: Letterbox,
     config: SegmentConfig,
-    quality: QualityModel | None = None,
+    carried: Carried | None = None,
     pyramid: Pyramid | None = None,
 ) -> MaskSet:
     """Turn one image's raw outputs of a YOLO segmentation head into masks on the grid.
@@ -71,7 +75,7 @@ def decode(
         prototypes: (C, grid height, grid width).
         letterbox: how the image lies in the net frame.
         config: thresholds; ``conf`` is the least confidence.
-        quality: calibration of the network, if it has one.
+        carried: what the network's file says: its calibration, and how far masks may reach beyond boxes.
         pyramid: the feature maps of the pass, which the masks carry along.
 
     Returns:
@@ -88,6 +92,11 @@ def decode(
         )
     scores = predictions[4] if classes == 1 else predictions[4 : 4 + classes].max(axis=0)
     chosen = np.flatnonzero(scores > config.conf)
+    if len(chosen) and not scores[chosen].max() <= _MOST_SURE:
+        raise CheckpointError(
+            f"network output: expected scores of 0 to 1, got {scores[chosen].max():.4g}; this is not the "
+            "raw output of a YOLO segmentation head (exports with end-to-end detection or NMS give another)"
+        )
     if len(chosen) > _MAX_CANDIDATES:
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:_MAX_CANDIDATES]]
     centre, half = predictions[:2, chosen].T, predictions[2:4, chosen].T / 2
@@ -99,10 +108,12 @@ def decode(
         boxes_xyxy=letterbox.boxes_to_image(boxes_net[kept]),
         grid=_grid_map(letterbox, (prototypes.shape[1], prototypes.shape[2])),
     )
-    confidences = scores[chosen[kept]]
-    if quality is None or not config.quality or len(store) == 0:
+    confidences, carried = scores[chosen[kept]], carried or Carried()
+    if carried.box_growth > 0:
+        store = replace(store, boxes_xyxy=grown_boxes(store, carried.box_growth))
+    if carried.quality is None or not config.quality or len(store) == 0:
         return MaskSet.from_grid(store, confidences, pyramid)
-    expected = quality.predict(mask_features(store, confidences))
+    expected = carried.quality.predict(mask_features(store, confidences))
     values = mask_scores(confidences, expected, store.boxes_xyxy)
     order = np.argsort(-values, kind="stable")
     return MaskSet.from_grid(store.take(order), values[order], pyramid)

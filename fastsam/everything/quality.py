@@ -9,9 +9,9 @@ checkpoint.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,7 @@ class QualityModel:
         for name, size in wanted.items():
             try:
                 array = np.asarray(getattr(self, name), np.float64)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 raise CheckpointError(f"quality {name}: expected {size} numbers ({error})") from error
             if array.shape != (size,) or not np.isfinite(array).all():
                 raise CheckpointError(
@@ -204,28 +204,12 @@ class QualityModel:
         Raises:
             CheckpointError: it is of another version, or damaged.
         """
-        named = tuple(content.get("features") or ())
-        if named != FEATURES:
+        if not isinstance(content, Mapping):
+            raise CheckpointError(f"quality: expected a mapping, got {type(content).__name__}")
+        named = content.get("features")
+        if not isinstance(named, (list, tuple)) or tuple(named) != FEATURES:
             raise CheckpointError(
-                f"quality: expected the features {', '.join(FEATURES)}, got {', '.join(map(str, named))}; "
+                f"quality: expected the features {', '.join(FEATURES)}, got {reprlib.repr(named)}; "
                 "calibrate the checkpoint again with this version (fastsam calibrate)"
             )
         return cls(*(content.get(name, ()) for name in ("mean", "scale", "weights")))
-
-
-def quality_of(content: Mapping[str, Any], path: Path) -> QualityModel | None:
-    """Return the calibration that ``fastsam calibrate`` put into a checkpoint, None where there is none.
-
-    Raises:
-        CheckpointError: it is damaged or of another version.
-    """
-    ours = content.get("fastsam")
-    found = ours.get("quality") if isinstance(ours, dict) else None
-    if found is None:
-        return None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"checkpoint {path}: expected its quality as a mapping, got {type(found)}")
-    try:
-        return QualityModel.from_dict(found)
-    except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {path}: {error}") from error

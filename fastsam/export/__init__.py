@@ -70,7 +70,9 @@ class Exporter:
             ExportError: the files cannot be written, or the run has written another image under this name.
             RecordError: there is not one label (level, ...) for each mask.
         """
-        return self.add_annotations(Annotations(frame.name, masks, **{"source": frame.source, **known}))
+        return self.add_annotations(
+            Annotations(frame.name, masks, **{"source": frame.source, "rgb": frame.rgb, **known})
+        )
 
     def add_annotations(self, item: Annotations) -> list[Path]:
         """Write one image, as :meth:`add`."""
@@ -118,8 +120,8 @@ def write(
         folder: made when absent.
         format: a name of :data:`FORMATS`.
         name: what the files are called after.
-        known: ``labels``, ``levels``, ``stability_scores``, ``points_xy``, ``file_name``, ``source`` of
-            :class:`Annotations`.
+        known: ``labels``, ``levels``, ``stability_scores``, ``points_xy``, ``file_name``, ``source``, ``rgb``
+            of :class:`Annotations`.
 
     Raises:
         ExportError: unknown format, or the folder cannot be written.

@@ -34,6 +34,7 @@ class Annotations:
         levels: N names such as ``"whole"``; left out by default.
         stability_scores: (N,) as SAM defines them; left out by default.
         points_xy: (N, 2) the point that each mask was prompted by; left out by default.
+        rgb: (H, W, 3) uint8, the photo, for formats that show it.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Annotations:
     levels: Sequence[str] | None = None
     stability_scores: Any = None
     points_xy: Any = None
+    rgb: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         """Check that there is one of each for every mask."""
@@ -59,6 +61,8 @@ class Annotations:
                 if array.shape != shape:
                     raise RecordError(f"{name}: expected shape {shape} for {count} masks, got {array.shape}")
                 object.__setattr__(self, name, array)
+        if self.rgb is not None and self.rgb.shape != (*self.masks.size_hw, 3):
+            raise RecordError(f"rgb: expected the photo of the masks, got shape {self.rgb.shape}")
 
     def renamed(self, name: str) -> Annotations:
         """Return the same annotations for files of another name; the image keeps its own."""
@@ -72,10 +76,7 @@ class Annotations:
     @cached_property
     def store(self) -> CropStore:
         """The pixels, decoded once and packed to bits inside their tight boxes."""
-        size = self.masks.size_hw
-        parts = [CropStore.from_crops([self.masks.crop(i)], size) for i in range(len(self.masks))]
-        windows = np.concatenate([part.windows for part in parts]) if parts else np.zeros((0, 4), np.int64)
-        return CropStore(size, tuple(part.packed[0] for part in parts), windows)
+        return CropStore.of(self.masks.store, self.masks.size_hw)
 
     def rows(self) -> Iterator[Row]:
         """Yield the masks one by one."""

@@ -6,18 +6,22 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastsam.errors import FastSAMError, InputError
+from fastsam.errors import FastSAMError, InputError, reason_of
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import decode_crop
 from fastsam.masks.stores.crops import CropStore
 
 __all__ = ["load_npz", "load_sam_json"]
+
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
 
 
 def load_npz(path: str | os.PathLike[str]) -> MaskSet:
@@ -26,8 +30,7 @@ def load_npz(path: str | os.PathLike[str]) -> MaskSet:
     Raises:
         InputError: there is no such file, or fastsam has not written it.
     """
-    wanted = f"{os.fspath(path)}: expected an NPZ of masks that fastsam exported"
-    try:
+    with _reading(path, "an NPZ of masks that fastsam exported"):
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             size, boxes, scores, windows, bits = (
                 file[name] for name in ("size_hw", "boxes_xyxy", "scores", "windows", "bits")
@@ -37,15 +40,9 @@ def load_npz(path: str | os.PathLike[str]) -> MaskSet:
         counts = -(-(spans[:, 2] - spans[:, 0]) * (spans[:, 3] - spans[:, 1]) // 8)
         inside = (spans[:, :2] >= 0).all() and (spans[:, 2:] <= [width, height]).all()
         if not inside or (spans[:, 2:] < spans[:, :2]).any() or counts.sum() != len(bits):
-            raise InputError(f"{wanted}; its arrays do not fit together")
+            raise InputError("its arrays do not fit together")
         packed = np.split(bits.astype(np.uint8), np.cumsum(counts)[:-1]) if len(counts) else []
         return MaskSet((height, width), boxes, scores, CropStore((height, width), tuple(packed), spans))
-    except FastSAMError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{os.fspath(path)}: no such file") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{wanted}, got something else ({error})") from error
 
 
 def load_sam_json(path: str | os.PathLike[str]) -> MaskSet:
@@ -56,18 +53,28 @@ def load_sam_json(path: str | os.PathLike[str]) -> MaskSet:
     Raises:
         InputError: there is no such file, or it is not of that format.
     """
-    wanted = f"{os.fspath(path)}: expected SA-1B's JSON of one image, with 'image' and 'annotations'"
-    try:
+    with _reading(path, "SA-1B's JSON of one image, with 'image' and 'annotations'"):
         content = json.loads(Path(path).read_bytes())
         size = int(content["image"]["height"]), int(content["image"]["width"])
         annotations = content["annotations"]
         crops = [_tight(entry["segmentation"], size) for entry in annotations]
         scores = np.array([entry.get("predicted_iou", 1.0) for entry in annotations], np.float32)
+        return MaskSet.from_crops(crops, size, scores)
+
+
+@contextmanager
+def _reading(path: str | os.PathLike[str], wanted: str) -> Iterator[None]:
+    """Say which file is missing, or is not the one that was wanted."""
+    name = os.fspath(path)
+    try:
+        yield
     except FileNotFoundError as error:
-        raise InputError(f"{os.fspath(path)}: no such file") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{wanted}, got something else ({error})") from error
-    return MaskSet.from_crops(crops, size, scores)
+        raise InputError("no such file", subject=name, path=name) from error
+    except FastSAMError as error:
+        raise InputError(f"expected {wanted}; {error}", subject=name, path=name) from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, *_ZIP_ERRORS) as error:
+        problem = f"expected {wanted}, got something else ({reason_of(error)})"
+        raise InputError(problem, subject=name, path=name) from error
 
 
 def _tight(rle: Any, size_hw: tuple[int, int]) -> Crop:

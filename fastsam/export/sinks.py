@@ -26,7 +26,10 @@ from fastsam.export.encoders import (
     to_csv,
     to_json,
 )
-from fastsam.files import replacing, replacing_folder, write_bytes
+from fastsam.export.records import coco_record
+from fastsam.files import replacing, replacing_folder, safe_name, write_bytes
+from fastsam.images.matte import soft_cutout
+from fastsam.masks.crop import Crop
 from fastsam.masks.polygons import yolo_polygon
 
 __all__ = ["FORMATS", "Format", "Sink"]
@@ -129,6 +132,31 @@ class PngSink(Sink):
         return [self.target(item.name) / name for name in names]
 
 
+class CutoutSink(Sink):
+    """``NAME_cutouts/000.png`` ...: each object on a transparent ground, with soft edges."""
+
+    def target(self, name: str) -> Path:
+        """Return the image's folder."""
+        return self.folder / f"{name}_cutouts"
+
+    def add(self, item: Annotations) -> list[Path]:
+        """Write the image's folder; an earlier one is replaced. Masks without pixels have no file."""
+        if item.rgb is None:
+            raise ExportError(
+                f"format 'cutout': expected the photo of {item.name!r}, got masks only; pass rgb=frame.rgb"
+            )
+        digits = max(len(str(len(item.masks) - 1)), 3)
+        names = []
+        with replacing_folder(self.target(item.name)) as folder:
+            for row in item.rows():
+                if row.area_px:
+                    kind = "" if item.labels is None else f"_{safe_name(row.label)}"
+                    names.append(f"{row.number:0{digits}d}{kind}.png")
+                    picture = soft_cutout(item.rgb, Crop(row.x0, row.y0, row.patch))
+                    Image.fromarray(picture).save(folder / names[-1], compress_level=3)
+        return [self.target(item.name) / name for name in names]
+
+
 # --- one file a run ---------------------------------------------------------------------------------
 
 
@@ -181,30 +209,7 @@ class CocoSink(Sink):
 
     def add(self, item: Annotations) -> list[Path]:
         """Write the image's part."""
-        height, width = item.masks.size_hw
-        rows = [row for row in item.rows() if row.area_px]
-        categories = {label: i for i, label in enumerate(sorted({row.label for row in rows}), 1)}
-        annotations = [
-            {
-                "id": i,
-                "image_id": 1,
-                "category_id": categories[row.label],
-                "segmentation": row.rle(),
-                "area": row.area_px,
-                "bbox": row.box_xywh,
-                "iscrowd": 0,
-                "score": row.score,
-                **row.measured,
-            }
-            for i, row in enumerate(rows, 1)
-        ]
-        content = {
-            "info": {},
-            "images": [{"id": 1, "file_name": item.image_name, "width": width, "height": height}],
-            "annotations": annotations,
-            "categories": [{"id": i, "name": label} for label, i in categories.items()],
-        }
-        return [write_bytes(self.target(item.name), to_json(content))]
+        return [write_bytes(self.target(item.name), to_json(coco_record(item)))]
 
     def close(self) -> list[Path]:
         """Merge the parts; one of them is in memory at a time."""
@@ -293,6 +298,13 @@ _ROWS = (
         "NAME_labels.png: 16 bit, each pixel its mask's row + 1, 0 for none; the smaller in front",
         "image",
         LabelMapSink,
+    ),
+    Format(
+        "cutout",
+        ".png",
+        "NAME_cutouts/: a PNG an object, transparent around it, soft edges",
+        "image",
+        CutoutSink,
     ),
     Format("geojson", ".geojson", "NAME.geojson: exact polygons in pixels, y down", "image", GeoJsonSink),
 )

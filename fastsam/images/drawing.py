@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fastsam.config import RenderConfig
 from fastsam.errors import ExportError, PromptError, RecordError
+from fastsam.files import replacing_path
 from fastsam.images.frame import Frame
 from fastsam.masks.coordinates import check_boxes, check_points
 from fastsam.masks.crop import Crop
@@ -338,15 +338,8 @@ def save_image(rgb: NDArray[np.uint8], path: str | os.PathLike[str]) -> Path:
     if image.mode == "RGBA" and suffix in (".jpg", ".jpeg", ".bmp"):
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     options: dict[str, Any] = {"quality": 92} if suffix in (".jpg", ".jpeg", ".webp", ".avif") else {}
-    partial = target.with_name(f".{uuid.uuid4().hex[:12]}{suffix}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_path(
+        target, ValueError, KeyError, RuntimeError, what="image"
+    ) as partial:  # PIL's encoders
         image.save(partial, **options)
-        os.replace(partial, target)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:  # the last three: PIL's encoders
-        reason = getattr(error, "strerror", None) or error
-        raise ExportError(f"image {str(target)!r}: cannot be written ({reason})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
     return target

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastsam.errors import ImageError
+from fastsam.errors import ImageError, translated
 from fastsam.images.frame import Frame
 from fastsam.images.reading import DEFAULT_MAX_PIXELS, _check_not_url, _missing, _shown, read_frame
 from fastsam.images.video_file import video_frames
@@ -108,24 +108,28 @@ def _expand(text: str, extensions: frozenset[str]) -> list[Path]:
     found = sorted((path for path in matches if path.suffix.lower() in extensions), key=_natural_key)
     if not found:
         got = f"{len(matches)} files without an image's extension" if matches else "nothing"
-        raise ImageError(f"pattern {_shown(text)}: expected at least one image, it matches {got}")
+        raise ImageError(
+            f"expected at least one image, it matches {got}", subject=f"pattern {_shown(text)}", path=text
+        )
     return found
 
 
 def _images_in(folder: Path) -> list[Path]:
     """Return a folder's images in natural order; hidden files are left out."""
-    try:
+    what = f"folder {_shown(folder)}"
+    with translated(OSError, to=ImageError, problem="cannot be listed ({reason})", subject=what, path=folder):
         entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        raise ImageError(f"folder {_shown(folder)}: cannot be listed ({error.strerror})") from error
     files = [path for path in entries if path.is_file()]
     found = sorted((path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS), key=_natural_key)
     if not found:
         inner = len(entries) - len(files)
-        hint = f"; for its {inner} subfolders use the pattern {str(folder / '**' / '*')!r}" if inner else ""
+        hint = f"for its {inner} subfolders use the pattern {str(folder / '**' / '*')!r}" if inner else ""
         raise ImageError(
-            f"folder {_shown(folder)}: expected at least one image (.jpg, .png, .tif, .webp, ...), "
-            f"found none among its {len(files)} files{hint}"
+            "expected at least one image (.jpg, .png, .tif, .webp, ...), "
+            f"found none among its {len(files)} files",
+            subject=what,
+            advice=hint,
+            path=folder,
         )
     return found
 

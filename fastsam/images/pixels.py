@@ -30,7 +30,7 @@ _FLOAT_SLACK = 1e-4  # what rounding in a resize or a colour conversion leaves o
 def rgb_of(image: Image.Image, what: str) -> NDArray[np.uint8]:
     """Return the first frame of a PIL image, upright, as RGB."""
     if 0 in image.size:
-        raise ImageError(f"{what}: expected at least 1x1 pixel, got {image.width}x{image.height}")
+        raise ImageError(f"expected at least 1x1 pixel, got {image.width}x{image.height}", subject=what)
     try:
         image.load()
         return rgb_from_pil(upright(image), what)
@@ -38,8 +38,10 @@ def rgb_of(image: Image.Image, what: str) -> NDArray[np.uint8]:
         raise
     except Exception as error:  # decoders fail in their own ways
         raise ImageError(
-            f"{what}: is damaged or cut off: it begins as {image.format or 'a PIL image'}, but cannot be "
-            f"decoded ({type(error).__name__}: {error}); copy or download it again"
+            f"is damaged or cut off: it begins as {image.format or 'a PIL image'}, but cannot be "
+            f"decoded ({type(error).__name__}: {error})",
+            subject=what,
+            advice="copy or download it again",
         ) from error
 
 
@@ -59,8 +61,9 @@ def rgb_from_pil(image: Image.Image, what: str) -> NDArray[np.uint8]:
         if values.dtype.itemsize == 4 and values.dtype.kind in "iu":  # 32-bit integers: grey TIFF, PGM
             if values.min() < 0 or values.max() > 65535:
                 raise ImageError(
-                    f"{what}: expected grey values in 0..65535, got {values.min()}..{values.max()}; "
-                    "scale them to 8 bits first"
+                    f"expected grey values in 0..65535, got {values.min()}..{values.max()}",
+                    subject=what,
+                    advice="scale them to 8 bits first",
                 )
             values = values.astype(np.uint16)
         return rgb_from_array(values, what)
@@ -80,12 +83,12 @@ def rgb_from_array(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         hint = ""
         if array.ndim == 3 and array.shape[0] in (1, 3, 4):
-            hint = "; channels come last: use array.transpose(1, 2, 0)"
+            hint = "channels come last: use array.transpose(1, 2, 0)"
         elif array.ndim == 4:
-            hint = "; pass the images of a batch one at a time"
-        raise ImageError(f"{what}: expected {wanted}, got shape {array.shape}{hint}")
+            hint = "pass the images of a batch one at a time"
+        raise ImageError(f"expected {wanted}, got shape {array.shape}", subject=what, advice=hint)
     if array.size == 0:
-        raise ImageError(f"{what}: expected at least 1x1 pixel, got shape {array.shape}")
+        raise ImageError(f"expected at least 1x1 pixel, got shape {array.shape}", subject=what)
     levels = to_uint8(array, what)
     if levels.ndim == 2 or levels.shape[2] == 1:
         return np.repeat(levels.reshape(*levels.shape[:2], 1), 3, axis=2)
@@ -105,18 +108,23 @@ def to_uint8(array: NDArray[Any], what: str) -> NDArray[np.uint8]:
         return np.rint(array * np.float32(255 / full)).astype(np.uint8)
     if array.dtype.kind != "f":
         raise ImageError(
-            f"{what}: expected dtype uint8, uint16, bool or float, got {array.dtype}; "
-            "for values in 0..255 use array.astype(np.uint8)"
+            f"expected dtype uint8, uint16, bool or float, got {array.dtype}",
+            subject=what,
+            advice="for values in 0..255 use array.astype(np.uint8)",
         )
     low, high = array.min(), array.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ImageError(
-            f"{what}: expected finite numbers, got NaN or infinity; replace them with np.nan_to_num first"
+            "expected finite numbers, got NaN or infinity",
+            subject=what,
+            advice="replace them with np.nan_to_num first",
         )
     if low < -_FLOAT_SLACK or high > 1 + _FLOAT_SLACK:
         raise ImageError(
-            f"{what}: expected floats in 0..1, got {low:g}..{high:g}; divide by 255 if they are 0..255, "
-            "otherwise scale with (array - array.min()) / (array.max() - array.min())"
+            f"expected floats in 0..1, got {low:g}..{high:g}",
+            subject=what,
+            advice="divide by 255 if they are 0..255, "
+            "otherwise scale with (array - array.min()) / (array.max() - array.min())",
         )
     levels: NDArray[np.float32] = np.clip(array, 0, 1).astype(np.float32) * np.float32(255)
     return np.rint(levels).astype(np.uint8)

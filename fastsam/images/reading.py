@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastsam.errors import ConfigError, ImageError
+from fastsam.errors import ConfigError, ImageError, ImageTooLargeError, reason_of, translated
 from fastsam.images.frame import Frame
 from fastsam.images.pixels import rgb_from_array, rgb_of, upright
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["DEFAULT_MAX_PIXELS", "FrameSource", "opened_image", "read_frame", "read_mask"]
 
@@ -85,8 +85,9 @@ def read_frame(
     if hasattr(source, "read"):
         return _read_file(source, name, max_pixels)
     raise ImageError(
-        f"{what}: expected {_KINDS}, got {type(source).__name__}; "
-        "a torch tensor (C, H, W) goes in as tensor.permute(1, 2, 0).cpu().numpy()"
+        f"expected {_KINDS}, got {type(source).__name__}",
+        subject=what,
+        advice="a torch tensor (C, H, W) goes in as tensor.permute(1, 2, 0).cpu().numpy()",
     )
 
 
@@ -102,18 +103,21 @@ def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIX
     text = os.fspath(path)
     what = f"mask {_shown(text)}"
     _check_not_url(text)
-    try:
-        with open(text, "rb") as stream, opened_image(stream, what, max_pixels) as image:
-            rgb = rgb_of(image, what)
-            clear = image.has_transparency_data and np.asarray(upright(image).convert("RGBA"))[..., 3] == 0
-    except (OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{what}: cannot be opened ({getattr(error, 'strerror', None) or error})") from error
+    with (
+        translated(
+            OSError, ValueError, to=ImageError, problem="cannot be opened ({reason})", subject=what, path=text
+        ),
+        open(text, "rb") as stream,
+        opened_image(stream, what, max_pixels) as image,
+    ):
+        rgb = rgb_of(image, what)
+        clear = image.has_transparency_data and np.asarray(upright(image).convert("RGBA"))[..., 3] == 0
     bright = rgb.max(axis=2)
     marked = np.asarray((bright > (127 if bright.max() > 1 else 0)) & ~np.asarray(clear))
     if not marked.any():
-        raise ImageError(f"{what}: expected bright pixels (above half) that mark the region, found none")
+        raise ImageError(
+            "expected bright pixels (above half) that mark the region, found none", subject=what, path=text
+        )
     return marked
 
 
@@ -126,17 +130,21 @@ def _shown(source: Any) -> str:
 def _check_not_url(text: str) -> None:
     if _URL.match(text):
         raise ImageError(
-            f"{_shown(text)} is a URL; fastsam reads files and bytes only: "
-            "download it first, then pass the file's path or its bytes"
+            "is a URL; fastsam reads files and bytes only",
+            subject=f"image {_shown(text)}",
+            advice="download it first, then pass the file's path or its bytes",
+            path=text,
         )
 
 
 def _missing(text: str) -> ImageError:
     """Return the error for a path that is not there."""
     if not text:
-        return ImageError("image: expected the path of a file, got an empty string")
+        return ImageError("expected the path of a file, got an empty string", subject="image")
     where = "" if os.path.isabs(text) else f" (relative paths start at {os.getcwd()})"
-    return ImageError(f"image {_shown(text)}: no such file or folder{where}; check the path")
+    return ImageError(
+        "no such file or folder", subject=f"image {_shown(text)}", advice=f"check the path{where}", path=text
+    )
 
 
 def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
@@ -146,14 +154,19 @@ def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
     try:
         with open(text, "rb") as stream:
             rgb = _decode(stream, what, max_pixels)
+    except ImageError as error:
+        error.path = text
+        raise
     except (FileNotFoundError, ValueError) as error:  # ValueError: a null byte in the path
-        if isinstance(error, ImageError):
-            raise
         raise _missing(text) from error
     except OSError as error:
-        if os.path.isdir(text):  # Windows calls it a missing permission
-            raise ImageError(f"{what}: is a folder; its images are read one by one (open_many)") from error
-        raise ImageError(f"{what}: cannot be opened ({error.strerror or error})") from error
+        folder = os.path.isdir(text)  # Windows calls it a missing permission
+        raise ImageError(
+            "is a folder" if folder else f"cannot be opened ({reason_of(error)})",
+            subject=what,
+            advice="its images are read one by one (open_many)" if folder else "",
+            path=text,
+        ) from error
     return Frame(rgb, name or Path(text).stem, text)
 
 
@@ -167,11 +180,14 @@ def _read_file(source: Any, name: str | None, max_pixels: int) -> Frame:
         content = source.read()
     except (OSError, ValueError) as error:  # ValueError: closed, or text that is no UTF-8
         raise ImageError(
-            f"{what}: the file cannot be read ({error}); open it in binary mode, 'rb', and keep it open"
+            f"the file cannot be read ({reason_of(error)})",
+            subject=what,
+            advice="open it in binary mode, 'rb', and keep it open",
         ) from error
     if not isinstance(content, bytes):
         raise ImageError(
-            f"{what}: expected a file opened in binary mode ('rb'), its read() gave {type(content).__name__}"
+            f"expected a file opened in binary mode ('rb'), its read() gave {type(content).__name__}",
+            subject=what,
         )
     return Frame(_decode(BytesIO(content), what, max_pixels), label, origin)
 
@@ -188,21 +204,28 @@ def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXE
     ``PIL.Image.open`` will not do: where ultralytics is loaded, that is a function which installs packages.
 
     Raises:
-        ImageError: it is none, or has too many pixels; ``what`` names it.
+        ImageError: not an image; ``what`` names it.
+        ImageTooLargeError: it has more than ``max_pixels``.
     """
     head = stream.read(16)
     stream.seek(0)
     if not head:
-        raise ImageError(f"{what}: is empty (0 bytes); the copy or download that made it has failed")
+        raise ImageError(
+            "is empty (0 bytes)", subject=what, advice="the copy or download that made it has failed"
+        )
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS and "HEIF" not in Image.OPEN:
-        require("pillow_heif", "read HEIC photos").register_heif_opener()
+        with needed("pillow_heif", "read HEIC photos"):
+            import pillow_heif
+        pillow_heif.register_heif_opener()
     image = _open(stream, head, what)
     width, height = image.size
     if width * height > max_pixels:
         image.close()
-        raise ImageError(
-            f"{what}: has {width}x{height} = {width * height:,} pixels, the limit is {max_pixels:,} "
-            "(guards against decompression bombs); if you trust the file, raise max_pixels"
+        raise ImageTooLargeError(
+            f"has {width}x{height} = {width * height:,} pixels, the limit is {max_pixels:,} "
+            "(guards against decompression bombs)",
+            subject=what,
+            advice="if you trust the file, raise max_pixels",
         )
     return image
 
@@ -215,7 +238,7 @@ def _open(stream: BinaryIO, head: bytes, what: str) -> Image.Image:
     """
     if "WEBP" not in Image.OPEN:
         Image.init()
-    trouble = ""
+    damage: ImageError | None = None
     for name in _PIL_FORMATS:
         if name not in Image.OPEN:
             continue
@@ -227,17 +250,23 @@ def _open(stream: BinaryIO, head: bytes, what: str) -> Image.Image:
             stream.seek(0)
             return factory(stream, "")
         except Exception as error:  # plugins raise whatever their parsing trips over
-            trouble = trouble or (
-                f"begins as {name}, but is damaged or of a rare kind ({str(error).strip()}); "
-                "copy it again, or convert it to PNG"
+            damage = damage or ImageError(
+                f"begins as {name}, but is damaged or of a rare kind ({reason_of(error)})",
+                subject=what,
+                advice="copy it again, or convert it to PNG",
             )
-    raise ImageError(f"{what}: {trouble or _not_an_image(head)}")
+    raise damage or _not_an_image(head, what)
 
 
-def _not_an_image(head: bytes) -> str:
+def _not_an_image(head: bytes, what: str) -> ImageError:
     """Say what a file is that PIL does not know."""
     if head[4:8] == b"ftyp" or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
-        return "is a video or an image format that PIL cannot read; for a video use open_frames"
-    if head.lstrip()[:1] in (b"<", b"{"):
-        return f"is text, not an image (begins with {head!r}); a download may have saved an error page"
-    return f"is not an image that PIL can read (begins with {head!r}); expected JPEG, PNG, TIFF, WebP, ..."
+        problem = "is a video or an image format that PIL cannot read"
+        advice = "for a video use open_frames"
+    elif head.lstrip()[:1] in (b"<", b"{"):
+        problem = f"is text, not an image (begins with {head!r})"
+        advice = "a download may have saved an error page"
+    else:
+        problem = f"is not an image that PIL can read (begins with {head!r})"
+        advice = "expected JPEG, PNG, TIFF, WebP, ..."
+    return ImageError(problem, subject=what, advice=advice)

@@ -17,9 +17,9 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import VideoError
+from fastsam.errors import FrameTooLargeError, VideoError
 from fastsam.images.frame import Frame
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["Picture", "VideoFile", "video_frames"]
 
@@ -79,7 +79,9 @@ class VideoFile:
         Raises:
             VideoError: it cannot be opened, or holds no video.
         """
-        self._av = require("av", "read video")
+        with needed("av", "read video"):
+            import av
+        self._av = av
         self._target = os.fspath(location) if shown else f"file:{os.path.abspath(location)}"
         self.shown = shown or repr(os.fspath(location))
         self._options, self._timeout_s, self._max_pixels = options or {}, timeout_s, max_pixels
@@ -122,28 +124,34 @@ class VideoFile:
             # Its text holds the URL with the password: only the reason goes on, without the exception.
             trouble = _reason(error)
         if trouble:
-            raise VideoError(self._no_frame(trouble))
+            raise self._no_frame(trouble)
         streams = [s for s in container.streams.video if not _is_cover(s)]
         name = container.format.name
         if not streams or name in _NOT_VIDEO:
             container.close()
-            raise VideoError(self._no_frame("a text file" if name in _NOT_VIDEO else "no video track in it"))
+            raise self._no_frame("a text file" if name in _NOT_VIDEO else "no video track in it")
         stream = streams[0]
         # Slices of one frame for streams: working on several frames at once would show them later.
         stream.thread_type = "SLICE" if self._timeout_s else "AUTO"
         return container, stream
 
-    def _no_frame(self, reason: str) -> str:
-        """Return the message for a video without a frame."""
+    def _no_frame(self, reason: str) -> VideoError:
+        """Return the error for a video without a frame."""
+        subject = f"video {self.shown}"
         if self._timeout_s:
-            return (
-                f"video {self.shown}: cannot be opened ({reason}); check that the camera or server runs and "
-                "can be reached from here, and the address, user and password"
+            return VideoError(
+                f"cannot be opened ({reason})",
+                subject=subject,
+                advice="check that the camera or server runs and can be reached from here, and the address, "
+                "user and password",
             )
         name = self.shown.strip("'\"").replace("\\", "/").rpartition("/")[2]
-        return (
-            f"video {self.shown}: FFmpeg finds no frame in it ({reason}); it is damaged, not a video, or of "
-            f"a codec that this FFmpeg lacks. Try: ffmpeg -i {name} -c:v libx264 converted.mp4"
+        return VideoError(
+            f"FFmpeg finds no frame in it ({reason})",
+            subject=subject,
+            advice="it is damaged, not a video, or of a codec that this FFmpeg lacks. "
+            f"Try: ffmpeg -i {name} -c:v libx264 converted.mp4",
+            path=self._target.removeprefix("file:"),
         )
 
     def pictures(self, start: int = 0) -> Iterator[Picture | None]:
@@ -165,17 +173,17 @@ class VideoFile:
                 yield None
                 continue
             if raw.width * raw.height > self._max_pixels:
-                raise VideoError(
-                    f"video {self.shown}: has {raw.width}x{raw.height} = {raw.width * raw.height:,} pixels a "
-                    f"frame, the limit is {self._max_pixels:,}; if you trust the file, raise max_pixels"
+                raise FrameTooLargeError(
+                    f"has {raw.width}x{raw.height} = {raw.width * raw.height:,} pixels a frame, "
+                    f"the limit is {self._max_pixels:,}",
+                    subject=f"video {self.shown}",
+                    advice="if you trust the file, raise max_pixels",
                 )
             shown = True
             last_ms = self._time_ms(raw, index, last_ms)
             yield Picture(self, raw, index, last_ms)
         if not shown:
-            raise VideoError(
-                self._no_frame(self.trouble or self._last_words or "not one that can be decoded")
-            )
+            raise self._no_frame(self.trouble or self._last_words or "not one that can be decoded")
 
     def _time_ms(self, raw: Any, index: int, last_ms: float) -> float:
         """Return when a frame is shown; times never run backwards."""

@@ -6,22 +6,24 @@ import errno
 import hashlib
 import json
 import os
-import pickle
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError
+from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError, not_one_of
 from fastsam.export import FORMATS, Exporter, unique_names
+from fastsam.files import file_state
 from fastsam.images.listing import list_images
 from fastsam.images.reading import read_frame
 from fastsam.masks.levels import Level, check_level
 from fastsam.model import FastSAM
-from fastsam.prompts import Points, Prompt
+from fastsam.prompts import Points, Prompt, prompt_to_json
 from fastsam.prompts.text.vocabulary import read_vocabulary
 from fastsam.result import Result
+from fastsam.resume import ResumeLog
 
 __all__ = ["BatchDone", "BatchJob", "run_batch"]
 
@@ -83,7 +85,7 @@ class BatchJob:
         known = ["overlay", *FORMATS]
         for name in self.formats:
             if name not in known:
-                raise ExportError(f"format {name!r}: expected one of {', '.join(known)}")
+                raise ExportError(not_one_of(name, known, "format"))
         if self.label is not None:
             read_vocabulary(self.label.get("vocabulary", "everyday"))
         images = self.images
@@ -144,30 +146,18 @@ class BatchDone:
         if self.result is None:
             return {"image": self.source, "skipped": self.skipped}
         result = self.result
-        height, width = result.frame.size_hw
-        masks: list[dict[str, Any]] = [
-            {
-                "box_xyxy": [round(float(v), 2) for v in result.boxes_xyxy[i]],
-                "score": round(float(result.masks.scores[i]), 4),
-                "prompt_score": round(float(result.scores[i]), 4),
-                "group": int(result.groups[i]),
-                "level": result.levels[i],
-                "area_px": int(result.masks.areas_px[i]),
-                "segmentation": result.masks.rle(i),
-            }
-            for i in range(len(result))
-        ]
+        found = result.to_dict()
+        masks = found["masks"]
         if isinstance(result.prompt, Points) and result.level_names:
-            for found, stability in zip(masks, result.stability_scores(), strict=True):
-                found["stability"] = round(float(stability), 4)
-        for i, label in enumerate(result.labels or ()):
-            masks[i]["label"] = label
-            if result.known is not None and result.indices[i] >= 0:
-                masks[i]["label_score"] = round(float(result.known.scores[result.indices[i]]), 4)
+            for mask, stability in zip(masks, result.stability_scores(), strict=True):
+                mask["stability"] = round(float(stability), 4)
+        for mask, row in zip(masks, result.indices.tolist(), strict=True):
+            if result.known is not None and row >= 0:
+                mask["label_score"] = round(float(result.known.scores[row]), 4)
         times = {name: round(value, 1) for name, value in self.times_ms.items()}
         files = [str(path) for path in self.files]
         return {
-            "image": self.source, "width": width, "height": height, "masks": masks,
+            "image": self.source, "width": found["width"], "height": found["height"], "masks": masks,
             "reason": result.reason, "time_ms": times, "files": files,
         }  # fmt: skip
 
@@ -180,7 +170,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         WeightsError: the text-image model cannot be had.
     """
     job.check()
-    if job.prompt is not None:  # references are looked at once, and what they show counts, not their names
+    if job.prompt is not None:  # references are described once, and what they show counts, not their names
         job = replace(job, prompt=model.resolve(job.prompt, **job.segment))
     images = job.images
     if None in images and stdin is None:
@@ -238,8 +228,7 @@ class _Log:
     """
 
     def __init__(self, job: BatchJob, identity: str) -> None:
-        self._path = None if job.out is None else job.out / _LOG
-        asked = hashlib.sha256(pickle.dumps(job.prompt)).hexdigest()
+        asked = "" if job.prompt is None else prompt_to_json(job.prompt)
         settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
             settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
@@ -249,27 +238,11 @@ class _Log:
         self._files: dict[str, list[str]] = {}  # key -> files
         self._owner: dict[str, str] = {}  # file -> key of the last run that wrote it
         self._source: dict[str, str] = {}  # output name -> image, absolute
-        self._whole = True  # the log ends with a line break
-        if self._path is not None and self._path.exists():
-            self._read(self._path)
-
-    def _read(self, path: Path) -> None:
-        """Take note of the lines of earlier runs; what a crash has damaged is passed over."""
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise ExportError(
-                f"log {str(path)!r}: cannot be read ({error}); remove it to start over"
-            ) from error
-        self._whole = not text or text.endswith("\n")
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
+        self._log = None if job.out is None else ResumeLog(job.out / _LOG)
+        for entry in self._log or ():
+            with suppress(TypeError, KeyError):
                 key, name, source = (str(entry[field]) for field in ("key", "name", "source"))
-                files = [str(file) for file in entry["files"]]
-            except (json.JSONDecodeError, TypeError, KeyError):
-                continue
-            self._note(key, name, source, files)
+                self._note(key, name, source, [str(file) for file in entry["files"]])
 
     def _note(self, key: str, name: str, source: str, files: list[str]) -> None:
         self._files[key] = files
@@ -282,8 +255,7 @@ class _Log:
         if path is None:
             digest.update(stdin or b"")
         elif path.is_file():
-            state = path.stat()
-            digest.update(f"{os.path.abspath(path)}|{state.st_size}|{state.st_mtime_ns}".encode())
+            digest.update(f"{os.path.abspath(path)}|{file_state(path)}".encode())
         return digest.hexdigest()
 
     def holds(self, key: str) -> bool:
@@ -302,16 +274,10 @@ class _Log:
 
     def add(self, key: str, name: str, done: BatchDone) -> None:
         """Note that an image is done."""
-        if self._path is None:
+        if self._log is None:
             return
         source, files = _absolute(done.source), [str(path) for path in done.files]
-        line = json.dumps({"key": key, "name": name, "source": source, "files": files})
-        try:
-            with self._path.open("a", encoding="utf-8") as log:
-                log.write(("" if self._whole else "\n") + line + "\n")
-        except OSError as error:
-            raise ExportError(f"log {str(self._path)!r}: cannot be written ({error})") from error
-        self._whole = True
+        self._log.append({"key": key, "name": name, "source": source, "files": files})
         self._note(key, name, source, files)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -27,9 +26,8 @@ from fastsam.errors import ConfigError, ExportError, PromptError, VideoError
 from fastsam.files import as_export_errors
 from fastsam.images.frame import Frame
 from fastsam.images.listing import VIDEO_EXTENSIONS
-from fastsam.prompts import Prompt
+from fastsam.prompts import Prompt, prompt_to_json
 from fastsam.video.read.reader import open_video
-from fastsam.video.track.persistent import stands
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.run_file import read_run
 from fastsam.video.write.sinks import Sinks, load_last, open_sinks
@@ -177,8 +175,8 @@ class VideoRun:
                 self._earlier.hand_over(self.stream, prompts)
             for frame, prompt in prompts:
                 if frame >= self._begin:
-                    self.stream.select(frame, prompt)
-            self._sinks = self._open_sinks(model)
+                    self.stream.select(prompt, frame)
+            self._sinks = self._open_sinks(model, [prompt for _, prompt in prompts])
         except BaseException:
             self.stream.close()
             raise
@@ -190,14 +188,17 @@ class VideoRun:
         self._last_index = self._begin - 1
         self._corrupt = 0
 
-    def _open_sinks(self, model: FastSAM) -> Sinks | None:
+    def _open_sinks(self, model: FastSAM, resolved: Sequence[Prompt]) -> Sinks | None:
         job, info = self.job, self.stream.info
         if job.folder is None or job.out is None:
             return None
         single = is_video_file(job.out)
         if single and info.live and job.resume and job.out.exists():
             raise ExportError(_KEPT.format(job.out))
-        asked = [[frame, *_told(prompt)] for frame, prompt in job.asked()]
+        asked = [
+            [frame, f"{prompt!r:.200}", _fingerprint(seen)]
+            for (frame, prompt), seen in zip(job.asked(), resolved, strict=True)
+        ]
         settings = {
             "weights": model.identity, "segment": job.segment, "video": asdict(job.video), "prompts": asked,
             "start": job.start, "frames": job.frames, "seconds": job.seconds, "policy": job.policy,
@@ -387,7 +388,7 @@ class _Earlier:
         if self.last is None:
             return
         asked = [prompt for frame, prompt in prompts if frame < self.next_index]
-        standing = [prompt for prompt in asked if stands(prompt)]
+        standing = [prompt for prompt in asked if prompt.is_persistent]
         last = self.last
         stream.resume(last.masks(), last.ids, last.labels, prompted=bool(asked), prompts=standing)
         self._names = {i: i for i in last.ids.tolist()}
@@ -408,9 +409,9 @@ def _is_at_rest(source: str) -> bool:
     return not source.isdigit() and (os.path.isfile(source) or os.path.isdir(source) or has_magic(source))
 
 
-def _told(prompt: Prompt) -> tuple[str, str]:
-    """Return what a run's file says of a prompt: readable, and exact."""
-    return f"{prompt!r:.200}", hashlib.sha256(pickle.dumps(prompt)).hexdigest()[:16]
+def _fingerprint(prompt: Prompt) -> str:
+    """Return what differs between prompts, references by what they show."""
+    return hashlib.sha256(prompt_to_json(prompt).encode()).hexdigest()[:16]
 
 
 def _stages(times_ms: dict[str, float]) -> dict[str, float]:

@@ -45,8 +45,9 @@ class MaskSet:
         pyramid: the network's feature maps of the image, where the masks come from a network; shared by
             all its masks.
 
-    Index it as an array: ``masks[masks.scores > 0.5]``, ``masks[3]``, ``masks[[2, 0]]``.
-    ``np.asarray(masks)`` is the (N, H, W) boolean stack.
+    Index it as an array: ``masks[masks.scores > 0.5]``, ``masks[3]``, ``masks[[2, 0]]``; each is a set, of
+    one mask or more. Iterating yields the pixels of each, ``masks.mask(i)``. :meth:`numpy` and
+    ``np.asarray(masks)`` are the (N, H, W) boolean stack.
 
     >>> square = np.zeros((1, 4, 4), bool); square[0, 1:3, 1:3] = True
     >>> masks = MaskSet.from_dense(square)
@@ -140,7 +141,8 @@ class MaskSet:
 
     def __repr__(self) -> str:
         """Return count and size, not the pixels."""
-        return f"MaskSet({len(self)} masks, {self.size_hw[1]}x{self.size_hw[0]})"
+        many = "s" * (len(self) != 1)
+        return f"{type(self).__name__}({len(self)} mask{many}, {self.size_hw[1]}x{self.size_hw[0]})"
 
     def __len__(self) -> int:
         """Return the number of masks."""
@@ -167,6 +169,10 @@ class MaskSet:
             stack[i, y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
         return stack if dtype is None else stack.astype(dtype)
 
+    def numpy(self) -> BoolArray:
+        """Return the (N, H, W) boolean stack, as ``np.asarray(masks)``."""
+        return np.asarray(self)
+
     def crop(self, i: int) -> Crop:
         """Return the pixels of mask ``i`` inside its box."""
         return self.store.crop(i)
@@ -177,6 +183,14 @@ class MaskSet:
         full = np.zeros(self.size_hw, bool)
         full[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
         return full
+
+    def decoded(self) -> MaskSet:
+        """Return the same masks with their pixels decoded now, packed to bits inside tight boxes.
+
+        Boxes, scores and feature maps stay; what the masks were decoded from is let go, logits among it
+        (their stability is 1 then).
+        """
+        return replace(self, store=CropStore.of(self.store, self.size_hw))
 
     def union(self) -> BoolArray:
         """Return the (H, W) pixels that any of the masks holds.

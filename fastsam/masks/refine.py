@@ -6,7 +6,9 @@ What each step is worth is measured (docs/evaluation.md); a checkpoint's default
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -25,6 +27,7 @@ from fastsam.masks.stores.crops import CropStore
 from fastsam.masks.stores.store import Bounds, MaskStore, exact_bounds
 
 __all__ = [
+    "RefinedMasks",
     "RefinedStore",
     "containment_nms",
     "drop_duplicates",
@@ -40,6 +43,7 @@ FloatArray = NDArray[np.float32]
 _GUIDE_NOISE = 0.01  # std, of a 0..1 image, below which colour changes are noise (He et al.'s epsilon)
 _LEAST_REST = 0.1  # of a mask, for it to stay in a partition
 _PIXELS_AT_ONCE = 1 << 23  # bounds the float copies of a mask's window: five of so many
+_MEMORY_BYTES = 32 << 20  # of refined masks of one image: 268 million pixels
 _WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
 
@@ -77,6 +81,44 @@ def grid_cell_px(masks: MaskSet) -> FloatArray:
     return masks.store.cells_px
 
 
+class RefinedMasks:
+    """Refined masks of one image, packed to bits: each is refined once, however often it is looked at.
+
+    Bounded: the masks that nobody has looked at for longest go first. May be shared by threads. Copies and
+    pickles begin empty.
+    """
+
+    def __init__(self, limit_bytes: int = _MEMORY_BYTES) -> None:
+        self._limit, self._bytes = limit_bytes, 0
+        self._packed: OrderedDict[int, tuple[int, int, tuple[int, int], NDArray[np.uint8]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[RefinedMasks], tuple[int]]:
+        """Leave the masks out."""
+        return RefinedMasks, (self._limit,)
+
+    def get(self, number: int) -> Crop | None:
+        """Return a mask; None if it is not known (any more)."""
+        with self._lock:
+            if number not in self._packed:
+                return None
+            self._packed.move_to_end(number)
+            x0, y0, shape, bits = self._packed[number]
+        patch = np.unpackbits(bits, count=shape[0] * shape[1]).view(bool).reshape(shape)
+        return Crop(x0, y0, patch)
+
+    def put(self, number: int, crop: Crop) -> None:
+        """Remember a mask."""
+        bits = np.packbits(crop.patch)
+        with self._lock:
+            before = self._packed.pop(number, None)
+            self._bytes += bits.nbytes - (0 if before is None else before[3].nbytes)
+            shape = (crop.patch.shape[0], crop.patch.shape[1])
+            self._packed[number] = crop.x0, crop.y0, shape, bits
+            while self._bytes > self._limit:
+                self._bytes -= self._packed.popitem(last=False)[1][3].nbytes
+
+
 @dataclass(frozen=True, eq=False)
 class RefinedStore:
     """Masks of another store, refined one by one when their pixels are needed.
@@ -86,20 +128,31 @@ class RefinedStore:
         grey: (H, W) uint8, the photo's brightness.
         radii: (N,) int64 of :func:`follow_edges`, pixels; 0 leaves edges alone.
         min_region_share: of :func:`fill_and_drop`; 0 leaves holes and islands alone.
+        numbers: (N,) int64, what the masks are called in ``memory``; by default their rows.
+        memory: what was refined already.
     """
 
     inner: MaskStore
     grey: NDArray[np.uint8]
     radii: NDArray[np.int64]
     min_region_share: float
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    memory: RefinedMasks = field(default_factory=lambda: RefinedMasks())
+
+    def __post_init__(self) -> None:
+        """Number the masks, unless they were taken from others."""
+        if len(self.numbers) != len(self.inner):
+            object.__setattr__(self, "numbers", np.arange(len(self.inner)))
 
     def __len__(self) -> int:
         """Return the number of masks."""
         return len(self.inner)
 
     def take(self, index: NDArray[np.int64]) -> RefinedStore:
-        """Return the masks at ``index``."""
-        return replace(self, inner=self.inner.take(index), radii=self.radii[index])
+        """Return the masks at ``index``; what is known of them is shared."""
+        return replace(
+            self, inner=self.inner.take(index), radii=self.radii[index], numbers=self.numbers[index]
+        )
 
     @property
     def cells_px(self) -> FloatArray:
@@ -107,13 +160,21 @@ class RefinedStore:
         return self.inner.cells_px
 
     def crop(self, i: int, step: int = 1) -> Crop:
-        """Decode and refine mask ``i``."""
+        """Return mask ``i``, which is decoded and refined when it is first asked for."""
+        number = int(self.numbers[i])
+        crop = self.memory.get(number)
+        if crop is None:
+            crop = self._refined(i)
+            self.memory.put(number, crop)
+        return Crop(crop.x0, crop.y0, crop.patch[::step, ::step])
+
+    def _refined(self, i: int) -> Crop:
         x0, y0, patch = self.inner.crop(i)
         if self.radii[i] and patch.any():
             patch = follow_edges(Crop(x0, y0, patch), self.grey, int(self.radii[i]))
         if self.min_region_share and patch.any():
             patch = fill_and_drop(patch, self.min_region_share)
-        return Crop(x0, y0, patch[::step, ::step])
+        return Crop(x0, y0, patch)
 
     def hits(self, pixels_xy: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Look up each pixel in each mask."""

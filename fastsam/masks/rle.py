@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 
 from fastsam.errors import InputError
 
-__all__ = ["Rle", "decode_crop", "decode_rle", "encode_crop", "encode_rle", "rle_iou_matrix"]
+__all__ = ["Rle", "decode_crop", "decode_rle", "encode_crop", "encode_rle", "rle_area_px", "rle_iou_matrix"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -31,6 +31,15 @@ def encode_rle(mask: BoolArray) -> Rle:
     """
     raw = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(n) for n in raw["size"]], "counts": raw["counts"].decode("ascii")}
+
+
+def rle_area_px(rle: Any) -> int:
+    """Return how many pixels COCO's compressed RLE has, without decoding it.
+
+    >>> rle_area_px(encode_rle(np.eye(3, dtype=bool)))
+    3
+    """
+    return int(coco_mask.area({"size": rle["size"], "counts": rle["counts"]}))
 
 
 def encode_crop(patch: BoolArray, x0: int, y0: int, size_hw: tuple[int, int]) -> Rle:

@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from fastsam.errors import ConfigError
-from fastsam.needed import require
-from fastsam.page.photo.tab import MEMORY_MB, build
+from fastsam.needed import needed
+from fastsam.page.blocks import MEMORY_MB, build
 from fastsam.page.video.clip import MAX_VIDEO_BYTES, Limits, sweep
 
 __all__ = ["run_page", "serve"]
@@ -34,7 +34,8 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     Raises:
         ConfigError: the address cannot be listened on.
     """
-    gr = require("gradio", "show the page")
+    with needed("gradio", "show the page"):
+        import gradio as gr
     # The semi-bold Source Sans Pro of gradio's own theme (6.31) has no letter but A.
     font = [gr.themes.LocalFont("IBM Plex Sans"), "ui-sans-serif", "sans-serif"]
     sweep()
@@ -46,8 +47,8 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
             server_name=host,
             server_port=port,
             prevent_thread_lock=True,
-            show_error=False,  # what is not ours to say may name folders of this machine
-            max_file_size=MAX_VIDEO_BYTES,  # of photos, less is taken
+            show_error=False,  # errors of other libraries may name folders of this machine
+            max_file_size=MAX_VIDEO_BYTES,  # the limit for photos is lower
             allowed_paths=[],  # visitors get what the page made, and nothing else of this machine
             state_session_capacity=_SESSIONS,
             share=False,
@@ -70,7 +71,7 @@ def run_page(
     Args:
         host: address to listen on.
         port: port to listen on.
-        memory_mb: bound on the photos and masks of all visitors together.
+        memory_mb: limit on the photos and masks of all visitors together.
         video_s: how many seconds of video a visitor may follow.
         options: ``weights``, ``device``, ``text_model`` of :func:`fastsam.page.build`.
     """

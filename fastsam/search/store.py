@@ -61,7 +61,7 @@ class Entry:
 
     Attributes:
         file: absolute path.
-        state: size and time of the file.
+        state: of the file (:func:`fastsam.files.file_state`).
         size_hw: of the image.
         first: the row of its first mask; the row after its last one holds what they share.
         boxes_xyxy: of N masks.
@@ -70,7 +70,7 @@ class Entry:
     """
 
     file: str
-    state: tuple[int, int]
+    state: str
     size_hw: tuple[int, int]
     first: int
     boxes_xyxy: tuple[tuple[float, ...], ...]
@@ -111,7 +111,7 @@ class Entry:
             masks = data["masks"]
             return cls(
                 str(data["file"]),
-                (int(data["state"][0]), int(data["state"][1])),
+                str(data["state"]),
                 (height, width),
                 int(data["first"]),
                 tuple(tuple(float(edge) for edge in mask["box"]) for mask in masks),
@@ -241,7 +241,7 @@ class Store:
         return iter(sorted(self.entries.values(), key=lambda entry: entry.first))
 
 
-_GONE = (-1, -1)
+_GONE = "gone"
 
 
 def _header(folder: Path) -> Header:

@@ -1,4 +1,4 @@
-"""The annotating half of the data engine: masks that a model is sure of join a dataset's labels.
+"""Masks that a model is sure of join a dataset's labels: annotate, train, annotate.
 
 ``annotate -> train -> annotate``: the written folder is a COCO-format dataset that ``fastsam train`` and
 ``fastsam eval`` read. What people drew is kept as it is; a mask joins only where it passes the gate
@@ -25,10 +25,11 @@ from fastsam.files import write_bytes
 from fastsam.images.listing import list_images
 from fastsam.images.reading import read_frame
 from fastsam.masks.rle import Rle, rle_iou_matrix
+from fastsam.resume import ResumeLog
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.masks.maskset import MaskSet
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["annotate", "new_objects"]
 
@@ -95,14 +96,16 @@ def annotate(
     heldout = heldout_names(root)
     training = {image.path.name for image in labelled if image.path.name not in heldout}
     out.mkdir(parents=True, exist_ok=True)
-    log = _Log(out / _LOG, _identity(model, coco, config))
+    log = ResumeLog(out / _LOG, _identity(model, coco, config))
+    done: dict[str, list[dict[str, Any]]] = {entry["name"]: entry["annotations"] for entry in log}
     for number, image in enumerate(labelled):
         name = image.path.name
-        if name in training and name not in log.done:
-            log.add(name, _annotations(image, model, config))
+        if name in training and name not in done:
+            done[name] = _annotations(image, model, config)
+            log.append({"name": name, "annotations": done[name]})
         if on_progress is not None:
             on_progress(number + 1, len(labelled), name)
-    _write(root, out, coco, log.done)
+    _write(root, out, coco, done)
     return out
 
 
@@ -135,7 +138,9 @@ def _identity(model: Segmenter, coco: dict[str, Any], config: AnnotateConfig) ->
 
 def _annotations(image: CocoImage, model: Segmenter, config: AnnotateConfig) -> list[dict[str, Any]]:
     """Return the new COCO annotations of one image, without ids."""
-    masks = model.segment(read_frame(image.path), SegmentConfig(config.conf, config.iou, config.imgsz))
+    masks = model.segment(
+        read_frame(image.path), SegmentConfig(conf=config.conf, iou=config.iou, imgsz=config.imgsz)
+    )
     rows = new_objects(masks, image.rles(), config)
     chosen = masks[rows]
     boxes = chosen.tight_boxes()
@@ -150,29 +155,6 @@ def _annotations(image: CocoImage, model: Segmenter, config: AnnotateConfig) -> 
         }
         for i in range(len(chosen))
     ]
-
-
-class _Log:
-    """What each image got, one JSON line an image; a run with another identity starts anew."""
-
-    def __init__(self, path: Path, identity: str) -> None:
-        self._path = path
-        self.done: dict[str, list[dict[str, Any]]] = {}
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        if lines and lines[0] == identity:
-            for line in lines[1:]:
-                try:
-                    name, found = json.loads(line)
-                except ValueError:
-                    continue  # the line that was being written when the run stopped
-                self.done[name] = found
-        text = "".join(f"{json.dumps([name, found])}\n" for name, found in self.done.items())
-        path.write_text(f"{identity}\n{text}", encoding="utf-8")
-
-    def add(self, name: str, found: list[dict[str, Any]]) -> None:
-        self.done[name] = found
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps([name, found]) + "\n")
 
 
 def _write(root: Path, out: Path, coco: dict[str, Any], found: dict[str, list[dict[str, Any]]]) -> None:

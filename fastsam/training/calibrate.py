@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
-from fastsam.datasets import CocoDataset, CocoImage, check_partial, read_coco
+from fastsam.datasets import CocoDataset, CocoImage, check_partial, known_ious, read_coco
 from fastsam.errors import DatasetError
 from fastsam.everything.backends.torch_network import TorchBackend
 from fastsam.everything.quality import FEATURES, QualityModel, mask_features
@@ -144,8 +144,10 @@ def _measure(backend: TorchBackend, image: CocoImage) -> _Measured:
     masks = backend.segment(read_frame(image.path), _CANDIDATES)
     if len(masks) == 0 or not isinstance(masks.store, GridStore):
         return _Measured.none()
-    overlaps = rle_iou_matrix([masks.rle(i) for i in range(len(masks))], image.rles())
-    return _Measured(mask_features(masks.store, masks.scores), overlaps.max(axis=1, initial=0.0))
+    rles = [masks.rle(i) for i in range(len(masks))]
+    best = known_ious(rle_iou_matrix(rles, image.rles()), rles, image.crowd_rles())
+    known = np.isfinite(best)
+    return _Measured(mask_features(masks.store, masks.scores)[known], best[known])
 
 
 def _weights(ious: NDArray[np.float64], negative_weight: float) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from fastsam.datasets import CocoDataset, CocoImage, check_partial
 from fastsam.errors import DatasetError
 from fastsam.everything.network_input import network_input
+from fastsam.files import write_bytes
 from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.polygons import yolo_polygon
 
@@ -33,9 +33,7 @@ def _write_image(image: CocoImage, images: Path, labels: Path, stem: str) -> Pat
     label = labels / f"{stem}.txt"
     if not label.exists():
         found = [yolo_polygon(mask) for mask in image.masks()]
-        partial = label.with_suffix(".part")
-        partial.write_text("\n".join(f"0 {line}" for line in found if line), encoding="utf-8")
-        os.replace(partial, label)
+        write_bytes(label, "\n".join(f"0 {line}" for line in found if line).encode())
     return link
 
 

@@ -6,11 +6,13 @@ Wortsman et al., arXiv 2109.01903).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastsam.errors import CheckpointError, ConfigError
-from fastsam.weights.checkpoint import save_checkpoint, segmentation_model
+from fastsam.everything.carried import carried_by
+from fastsam.weights.checkpoint import load_checkpoint, network_of, save_checkpoint, segmentation_model
 
 __all__ = ["mix"]
 
@@ -21,7 +23,8 @@ def mix(first: str | Path, second: str | Path, out: str | Path, share: float) ->
     Args:
         first: a YOLO segmentation checkpoint.
         second: another of the same network, such as the first one fine-tuned.
-        out: the file to write. A mask-quality calibration does not survive: fit it anew.
+        out: the file to write. It carries the second one's defaults; a mask-quality calibration does not
+            survive: fit it anew.
         share: 0 gives ``first``, 1 gives ``second``.
 
     Raises:
@@ -31,7 +34,9 @@ def mix(first: str | Path, second: str | Path, out: str | Path, share: float) ->
     """
     if not 0 <= share <= 1:
         raise ConfigError(f"share: expected a number from 0 to 1, got {share:g}")
-    model: Any = segmentation_model(second)
+    content = load_checkpoint(second)
+    model: Any = network_of(content, Path(second))
+    carried = replace(carried_by(content, Path(second)), quality=None)
     a, b = segmentation_model(first).state_dict(), model.state_dict()
     if {name: tuple(v.shape) for name, v in a.items()} != {name: tuple(v.shape) for name, v in b.items()}:
         raise CheckpointError(
@@ -46,6 +51,9 @@ def mix(first: str | Path, second: str | Path, out: str | Path, share: float) ->
     model.half()
     for parameter in model.parameters():
         parameter.requires_grad = False
-    about = {"mixed": {"first": Path(first).name, "second": Path(second).name, "share": share}}
+    about: dict[str, Any] = {
+        "mixed": {"first": Path(first).name, "second": Path(second).name, "share": share},
+        **carried.to_dict(),
+    }
     save_checkpoint({"model": model, "epoch": -1, "train_args": {}, "fastsam": about}, Path(out))
     return Path(out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.needed import require
+from fastsam.needed import needed
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,7 +25,8 @@ def class_agnostic(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
         model: network as :func:`fastsam.weights.checkpoint.segmentation_model` returns it.
         samples: (N, 3, H, W) images in 0..1.
     """
-    torch = require("torch", "train")
+    with needed("torch", "train"):
+        import torch
     head: Any = model.model[-1]  # type: ignore[index]
     if head.nc == 1:
         model.names = {0: "object"}  # type: ignore[assignment]
@@ -65,15 +66,21 @@ def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Modu
     that switching to training mode, where batches are normalised by themselves, changes little.
     Layers that carry statistics already are left alone.
     """
-    torch = require("torch", "train")
-    layers = [
+    with needed("torch", "train"):
+        import torch
+    modules: list[Any] = list(
+        model.modules()
+    )  # such a layer's statistics are there: its type does not say so
+    layers: list[Any] = [
         m
-        for m in model.modules()
+        for m in modules
         if isinstance(m, torch.nn.BatchNorm2d)
         and bool((m.running_mean == 0).all())
         and float(m.running_var.std(correction=0)) < 1e-3
     ]
-    sums = {id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers}
+    sums: dict[int, list[Any]] = {
+        id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers
+    }
 
     def measure(layer: Any, args: tuple[Tensor, ...], _out: Tensor) -> None:
         values = args[0].transpose(0, 1).flatten(1).double()

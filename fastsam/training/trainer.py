@@ -4,6 +4,7 @@ What everything-segmentation needs and ultralytics' own recipe lacks:
 
 * one class, ``object``, whose head starts from the old classes' head instead of from noise;
 * nested labels (a dress inside a person): ``overlap_mask`` off;
+* masks that are right beyond a box that is too small: the mask loss looks around the true box, too;
 * sources that label only some objects: there, unlabelled is not background, so the objectness loss
   of background anchors is weighted down (``negative_weight``);
 * checkpoints whose batch norm was folded away: its statistics are measured first.
@@ -24,8 +25,11 @@ import numpy as np
 from fastsam.config import TrainConfig
 from fastsam.datasets import CocoDataset, read_coco
 from fastsam.errors import TrainingError
-from fastsam.needed import require
+from fastsam.everything.carried import Carried, carried_by
+from fastsam.needed import needed
+from fastsam.training.mask_loss import RING_WEIGHT, grown_mask_loss
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
+from fastsam.weights.resolve import resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,11 +40,14 @@ from fastsam.training.surgery import class_agnostic, settle_batch_norm
 __all__ = ["train"]
 
 
-def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
+def _trainer_class(config: TrainConfig, partial: frozenset[str], growth: float) -> type[Any]:
     """Return ultralytics' segmentation trainer with our loss and without its validation."""
-    torch = require("torch", "train")
-    base = require("ultralytics.models.yolo.segment", "train").SegmentationTrainer
-    loss_base = require("ultralytics.utils.loss", "train").v8SegmentationLoss
+    with needed("torch", "train"):
+        import torch
+    with needed("ultralytics", "train"):
+        from ultralytics.models.yolo.segment import SegmentationTrainer
+        from ultralytics.utils.loss import v8SegmentationLoss
+    loss_base = grown_mask_loss(v8SegmentationLoss, growth, RING_WEIGHT, at_most=0)
     threads = torch.get_num_threads()
 
     class PartialLabelBCE(torch.nn.BCEWithLogitsLoss):  # type: ignore[misc,name-defined]
@@ -67,7 +74,7 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str]) -> type[Any]:
             self.bce.image_weight = torch.tensor(weights, device=self.device)
             return super().loss(preds, batch)
 
-    class Trainer(base):  # type: ignore[misc,valid-type]
+    class Trainer(SegmentationTrainer):  # type: ignore[misc,valid-type]
         def __init__(self, overrides: dict[str, Any]) -> None:
             super().__init__(overrides=overrides)
             # On a CPU ultralytics forces 0 workers and leaves one core idle.
@@ -114,7 +121,7 @@ def train(
 
     Args:
         data: dataset folders; images that a folder's ``heldout.txt`` lists are never used.
-        weights: any YOLO segmentation checkpoint.
+        weights: any YOLO segmentation checkpoint, or a name of the weights table.
         out: run folder; ``out/run/weights/last.pt`` is written after each epoch.
         config: the options.
         partial: names (last path part) of datasets that label only some of their objects.
@@ -128,6 +135,7 @@ def train(
         TrainingError: resuming was asked for and there is nothing to resume, or the run has finished.
     """
     config = config or TrainConfig()
+    carried = _carried(weights, config)
     out = Path(out).resolve()
     last = out / "run" / "weights" / "last.pt"
     datasets = [read_coco(folder, split="train") for folder in data]
@@ -142,7 +150,7 @@ def train(
         load_checkpoint(last)  # refuses anything unsafe before ultralytics opens the file
         start = last
     else:
-        start = _prepare(weights, listed, config, out)
+        start = _prepare(resolve(weights).path, listed, config, out)
     overrides = {
         "model": str(start), "data": str(description), "epochs": config.epochs, "time": config.hours,
         "imgsz": config.imgsz, "batch": config.batch, "freeze": config.freeze, "lr0": config.lr0,
@@ -154,14 +162,27 @@ def train(
         "plots": False, "amp": config.device != "cpu", "patience": 0,
         "resume": str(last) if resume else False,
     }  # fmt: skip
-    trainer = _trainer_class(config, partly)(overrides=overrides)
+    trainer = _trainer_class(config, partly, carried.box_growth)(overrides=overrides)
     trainer.train()
-    return _write_final(last, out / "fastsam.pt", config, datasets)
+    return _write_final(last, out / "fastsam.pt", config, datasets, carried)
+
+
+def _carried(weights: str | Path, config: TrainConfig) -> Carried:
+    """Return what the finished checkpoint carries: its start's defaults, and what this run adds to them.
+
+    A calibration is not among it: it has to be fitted anew.
+    """
+    found = resolve(weights)
+    start = carried_by(load_checkpoint(found.path), found.path)
+    growth = start.box_growth if config.box_growth is None else config.box_growth
+    defaults = {"imgsz": config.imgsz, **start.defaults, **found.defaults}
+    return Carried(None, growth, max(config.imgsz, start.trained_imgsz), defaults)
 
 
 def _prepare(weights: str | Path, listed: Sequence[str], config: TrainConfig, out: Path) -> Path:
     """Write the class-agnostic, settled starting checkpoint and return its path."""
-    torch = require("torch", "train")
+    with needed("torch", "train"):
+        import torch
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     chosen = rng.choice(np.array(listed), size=min(64, len(listed)), replace=False)
@@ -173,12 +194,15 @@ def _prepare(weights: str | Path, listed: Sequence[str], config: TrainConfig, ou
     return start
 
 
-def _write_final(last: Path, target: Path, config: TrainConfig, datasets: Sequence[CocoDataset]) -> Path:
+def _write_final(
+    last: Path, target: Path, config: TrainConfig, datasets: Sequence[CocoDataset], carried: Carried
+) -> Path:
     """Write the averaged weights of ``last`` as a plain fp16 checkpoint."""
     model: Any = segmentation_model(last).half()
     model.criterion, model.args = None, {"task": "segment", "imgsz": config.imgsz}
     for parameter in model.parameters():
         parameter.requires_grad = False
-    description = {"config": asdict(config), "data": {d.name: len(d.images) for d in datasets}}
+    trained_on = {d.name: len(d.images) for d in datasets}
+    description = {"config": asdict(config), "data": trained_on, **carried.to_dict()}
     save_checkpoint({"model": model, "epoch": -1, "train_args": {}, "fastsam": description}, target)
     return target

@@ -6,6 +6,7 @@ functions of this file, not the classes that the names mean elsewhere; each chec
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import re
 from collections import OrderedDict
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastsam.needed import require
+from fastsam.needed import needed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,23 +36,26 @@ __all__ = [
     "lookup",
 ]
 
-# torch.nn classes that appear in YOLOv8..YOLO26 and FastSAM checkpoints.
+# torch.nn classes that appear in YOLOv8..YOLO26 and FastSAM checkpoints, and the activations of torch.
 TORCH_LAYERS = (
-    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "ELU", "GELU",
-    "GroupNorm", "Hardswish", "Hardtanh", "Identity", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d",
-    "Mish", "ModuleList", "MultiheadAttention", "ParameterList", "PReLU", "ReLU", "ReLU6", "SELU",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "SyncBatchNorm", "Tanh", "Upsample",
-    "ZeroPad2d",
+    "AdaptiveAvgPool2d", "AvgPool2d", "BatchNorm2d", "CELU", "Conv2d", "ConvTranspose2d", "Dropout",
+    "ELU", "GELU", "GroupNorm", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LayerNorm",
+    "LeakyReLU", "Linear", "LogSigmoid", "MaxPool2d", "Mish", "ModuleList", "MultiheadAttention",
+    "ParameterList", "PReLU", "ReLU", "ReLU6", "SELU", "Sequential", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Softsign", "SyncBatchNorm", "Tanh", "Tanhshrink", "Upsample", "ZeroPad2d",
 )  # fmt: skip
 _LAYER_FILES = ("activation", "block", "conv", "head", "transformer", "utils")
 _DTYPES = {
     "BFloat16": "bfloat16", "Bool": "bool", "Byte": "uint8", "Char": "int8", "Double": "float64",
     "Float": "float32", "Half": "float16", "Int": "int32", "Long": "int64", "Short": "int16",
 }  # fmt: skip
-# Loss objects of a network that was saved in the middle of its training.
+# What running a network does not need: loss objects of a network that was saved in the middle of its
+# training, and settings as the first releases kept them (8.0.6 wrote OmegaConf objects, 8.0.35 no longer).
 _DROPPED_FILES = re.compile(
     r"(ultralytics\.(yolo\.)?(utils\.(loss|tal)|v8\.\w+\.train)|torch\.nn\.modules\.loss)\.\w+"
+    r"|omegaconf(\.\w+)+|typing\.Any|collections\.defaultdict|(builtins|__builtin__)\.(bool|dict|float|int|list|long|str|tuple|unicode)"
 )
+_MODULES = "ultralytics.nn.modules"
 
 
 class UnsafePickleError(Exception):
@@ -137,6 +141,31 @@ def _path(*parts: Any) -> pathlib.PurePosixPath:
     return pathlib.PurePosixPath(*parts)
 
 
+def _dill_type(name: Any) -> Symbol:
+    """Return what dill means by a type's name.
+
+    Where dill was installed, ultralytics 8.0.101 to 8.2.50 trained with it, and saved with it until 8.3.
+    """
+    kinds = {
+        "set": Symbol("builtins.set", "call", _set),
+        "MethodType": Symbol("types.MethodType", "call", _bound),
+    }
+    if type(name) is not str or name not in kinds:
+        raise UnsafePickleError(f"dill type {_shown(name)}")
+    return kinds[name]
+
+
+def _bound(function: Any, owner: Any) -> Method:
+    """Return a layer's own method, as dill takes it apart."""
+    with needed("torch", "read checkpoints"):
+        from torch import nn
+    if type(function) is not Method or not isinstance(owner, nn.Module):
+        raise UnsafePickleError("types.MethodType")
+    if type(function.owner) is not Symbol or not isinstance(owner, function.owner.value):
+        raise UnsafePickleError("types.MethodType of another layer")
+    return Method(owner, function.name)
+
+
 def _set(items: Any = ()) -> set[Any]:
     if type(items) not in (list, tuple) or not hashable(items):
         raise DamagedPickleError("a set that is not made from a list of plain values")
@@ -151,7 +180,8 @@ def _ordered_dict(items: Any = ()) -> OrderedDict[Any, Any]:
 
 
 def _method(owner: Any, name: Any) -> Method:
-    nn = require("torch.nn", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        from torch import nn
     of_layer = isinstance(owner, nn.Module) or (type(owner) is Symbol and owner.kind == "layer")
     if not of_layer or name not in ("forward", "forward_fuse"):
         raise UnsafePickleError("builtins.getattr")
@@ -166,7 +196,8 @@ def _whole(numbers: Any) -> tuple[int, ...]:
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, *_hooks: Any) -> Tensor:
     """Rebuild a tensor after checking that it lies inside its storage."""
-    torch = require("torch", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
     (offset,), size, stride = _whole((offset,)), _whole(size), _whole(stride)
     if type(storage) is not Storage or len(size) != len(stride):
         raise DamagedPickleError("a tensor without its storage")
@@ -186,7 +217,8 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, *_hook
 
 
 def _parameter(data: Any, grad: Any = True, *_hooks: Any) -> Tensor:
-    torch = require("torch", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
     if not isinstance(data, torch.Tensor):
         raise DamagedPickleError("a parameter without its tensor")
     parameter: Tensor = torch.nn.Parameter(data, bool(grad) and data.is_floating_point())
@@ -194,40 +226,51 @@ def _parameter(data: Any, grad: Any = True, *_hooks: Any) -> Tensor:
 
 
 def _size(lengths: Any = ()) -> Any:
-    return require("torch", "read checkpoints").Size(_whole(lengths))
+    with needed("torch", "read checkpoints"):
+        import torch
+    return torch.Size(_whole(lengths))
 
 
 def _device(kind: Any, index: Any = None) -> Any:
     if type(kind) is not str:
         raise DamagedPickleError("a device that is not named by text")
-    return require("torch", "read checkpoints").device(kind if type(index) is not int else f"{kind}:{index}")
+    with needed("torch", "read checkpoints"):
+        import torch
+    return torch.device(kind if type(index) is not int else f"{kind}:{index}")
 
 
 def _namespace(*args: Any) -> Any:
     if args:
         raise DamagedPickleError("a namespace with arguments")
-    return require("ultralytics.utils", "read YOLO checkpoints").IterableSimpleNamespace()
+    with needed("ultralytics", "read YOLO checkpoints"):
+        from ultralytics.utils import IterableSimpleNamespace
+    return IterableSimpleNamespace()
 
 
 @lru_cache(maxsize=1)
 def layer_classes() -> dict[str, type[Any]]:
     """Return the network classes that a checkpoint may hold, by the names that files use."""
-    torch = require("torch", "read checkpoints")
-    tasks = require("ultralytics.nn.tasks", "read YOLO checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
+    with needed("ultralytics", "read YOLO checkpoints"):
+        from ultralytics.nn import tasks
     layers: dict[str, type[Any]] = {}
     for name in TORCH_LAYERS:
         value = getattr(torch.nn, name)
         layers[f"{value.__module__}.{name}"] = value
     for part in _LAYER_FILES:
-        module = require(f"ultralytics.nn.modules.{part}", "read YOLO checkpoints")
+        module = importlib.import_module(f"{_MODULES}.{part}")
         for name, value in vars(module).items():
             if (
                 isinstance(value, type)
                 and issubclass(value, torch.nn.Module)
-                and value.__module__ == module.__name__
+                and value.__module__.startswith(
+                    f"{_MODULES}."
+                )  # also those that have moved from here to another
             ):
                 layers[f"{module.__name__}.{name}"] = value
-                layers[f"ultralytics.nn.modules.{name}"] = value  # where ultralytics < 8.0.120 had them
+                layers[f"{_MODULES}.{name}"] = value  # where ultralytics < 8.0.120 had them
+    layers[f"{_MODULES}.block.Silence"] = torch.nn.Identity  # of YOLOv9e, until 8.2.45
     for name, value in vars(tasks).items():
         if isinstance(value, type) and issubclass(value, tasks.BaseModel):
             layers[f"ultralytics.nn.tasks.{name}"] = value
@@ -237,9 +280,11 @@ def layer_classes() -> dict[str, type[Any]]:
 @lru_cache(maxsize=1)
 def _known() -> dict[str, Any]:
     """Return what each known name stands for: a symbol, or a torch dtype."""
-    torch = require("torch", "read checkpoints")
+    with needed("torch", "read checkpoints"):
+        import torch
     calls: dict[str, Callable[..., Any]] = {
         "_codecs.encode": _bytes,
+        "dill._dill._load_type": _dill_type,
         "collections.OrderedDict": _ordered_dict,
         "numpy.dtype": NumpyType,
         "torch.Size": _size,

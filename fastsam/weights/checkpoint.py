@@ -8,17 +8,19 @@ larger than the file: no decompression bombs) and no name twice (so every reader
 
 from __future__ import annotations
 
-import os
 import re
+import reprlib
 import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastsam.errors import CheckpointError, ExportError, UnsafeCheckpointError
-from fastsam.needed import require
+from fastsam.errors import CheckpointError, UnsafeCheckpointError, reason_of, translated
+from fastsam.files import replacing_path
+from fastsam.needed import needed
 from fastsam.weights.allowed_names import TORCH_LAYERS, layer_classes
 from fastsam.weights.unpickle import DamagedPickleError, UnsafePickleError, unpickle
 
@@ -28,17 +30,47 @@ if TYPE_CHECKING:
 __all__ = ["load_checkpoint", "network_of", "save_checkpoint", "segmentation_model"]
 
 _MAX_PICKLE_BYTES = 64 << 20  # the largest YOLO checkpoints have less than 2 MiB
-# What people hand over by mistake, by its first bytes.
-_OTHER_FILES = (
-    (b"PK", "a truncated archive; download it again"),
-    (b"<", "a web page, so a download went wrong; download it again"),
-    (b"version https://git-lfs", "a Git LFS pointer; run: git lfs pull"),
-    (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", (
+_AGAIN = "copy or download it again"
+_NOT_READ = "fastsam reads the .pt checkpoint that such a file is made from"
+# What people hand over by mistake, by its first bytes; what to do follows.
+_OTHER_FILES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"PK", "a truncated archive; copy or download it again"),
+    (0, b"version https://git-lfs", "a Git LFS pointer; run: git lfs pull"),
+    (0, b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", (
         "PyTorch's format from before 1.6, in which no YOLO segmentation checkpoint was published; if you "
         "trust the file, convert it: torch.save(torch.load(old, weights_only=False), new)"
     )),
-    (b"\x80", "a bare pickle; a checkpoint is what torch.save writes"),
+    (0, b"\x80", "a bare pickle; a checkpoint is what torch.save writes"),
+    (4, b"TFL3", f"a TensorFlow Lite network; {_NOT_READ}"),
+    (4, b"\0\0\0\0{\"", f"tensors in the safetensors format, without their network; {_NOT_READ}"),
+    (0, b"\x89HDF", f"a Keras or HDF5 file; {_NOT_READ}"),
+    (0, b"\x08", "an ONNX network; give it the suffix .onnx, and it runs in ONNX Runtime"),
+    (0, b"<?xml", "an XML file; OpenVINO's network runs under its own name, .xml with its .bin beside it"),
+    (0, b"<", "a web page, so a download went wrong; download the file itself"),
 )  # fmt: skip
+_SUFFIXES = {
+    ".engine": f"a TensorRT network; {_NOT_READ}",
+    ".safetensors": f"not what a YOLO checkpoint is; {_NOT_READ}",
+    ".mlpackage": f"a CoreML network; {_NOT_READ}",
+    ".torchscript": f"a TorchScript export; {_NOT_READ}",
+}
+# What asks for a foreign name, by that name; the rest is told to be unsafe.
+_OTHER_MAKERS = (
+    (re.compile(r"models\.(yolo|common|experimental)\."), (
+        "the old YOLOv5 or YOLOv7 repository wrote it, whose networks are built of other code; take a "
+        "-seg checkpoint of ultralytics"
+    )),
+    (re.compile(r"ultralytics\.(yolo\.engine|models|engine)\.(\w+\.)*\w+"), (
+        "it holds ultralytics' YOLO object, not a checkpoint; save it with model.save(\"NEW.pt\")"
+    )),
+    (re.compile(r"(ultralytics\.nn\.|torch\.nn\.)"), (
+        "a layer that the installed torch and ultralytics do not have; update "
+        "them (pip install -U ultralytics), or save it again with the release that made it"
+    )),
+    (re.compile(r"(mobile_sam|segment_anything|sam2)\."), "it is a SAM network, not a YOLO one"),
+)  # fmt: skip
+_SHORT = reprlib.Repr()  # cuts before it prints: a value of a file may be endless
+_SHORT.maxstring = 80
 _ACTIVATION = re.compile(r"(torch\.)?nn\.([A-Za-z0-9]+)\([\w=., +-]*\)")
 
 
@@ -46,7 +78,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     """Open a file as the archive that it should be, or say what it is instead."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
-        raise CheckpointError(f"checkpoint {path}: expected a .pt file, found {found}")
+        raise CheckpointError(f"expected a .pt file, found {found}", subject=f"checkpoint {path}", path=path)
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -55,14 +87,28 @@ def _archive(path: Path) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
         pass  # a damaged list of contents; told below, as what its first bytes are
     except OSError as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be read ({error.strerror or error})") from error
+        raise CheckpointError(
+            f"cannot be read ({reason_of(error)})", subject=f"checkpoint {path}", path=path
+        ) from error
     size = path.stat().st_size
     if size == 0:
-        raise CheckpointError(f"checkpoint {path}: the file is empty; download it again")
-    what = next((what for start, what in _OTHER_FILES if head.lstrip().startswith(start)), "something else")
+        raise CheckpointError("the file is empty", subject=f"checkpoint {path}", advice=_AGAIN, path=path)
+    what = _other_file(path, head)
     raise CheckpointError(
-        f"checkpoint {path}: expected a PyTorch .pt archive, got {size} bytes that are {what}"
+        f"expected a PyTorch .pt archive, got {size} bytes that are {what}",
+        subject=f"checkpoint {path}",
+        path=path,
     )
+
+
+def _other_file(path: Path, head: bytes) -> str:
+    """Return what a file is that is no archive, and what to do."""
+    if path.suffix.lower() in _SUFFIXES:
+        return _SUFFIXES[path.suffix.lower()]
+    for at, start, what in _OTHER_FILES:
+        if head[at:].startswith(start) or (at == 0 and start[:1] == b"<" and head.lstrip().startswith(start)):
+            return what
+    return f"something else (they begin with {head[:12]!r}); name a file that ultralytics or fastsam saved"
 
 
 def _records(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -77,7 +123,12 @@ def _records(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     if len(folders) != 1 or len({name.lower() for name in records}) != len(members):
         raise DamagedPickleError(f"{len(members)} records in {len(folders)} folders, or of the same name")
     if "constants.pkl" in records:
-        raise DamagedPickleError("it is a TorchScript export; use the checkpoint that it was made from")
+        raise CheckpointError(
+            "it is a TorchScript export",
+            subject=f"checkpoint {archive.filename}",
+            advice=_NOT_READ,
+            path=archive.filename,
+        )
     if "data.pkl" not in records:
         raise DamagedPickleError("it is an archive without data.pkl, so not from torch.save")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -102,6 +153,26 @@ def _read(archive: zipfile.ZipFile) -> Any:
     return unpickle(archive.read(records["data.pkl"]), lambda key: archive.read(records[f"data/{key}"]))
 
 
+def _refused(path: Path, asked: str) -> CheckpointError:
+    """Return the error for a file that names what is not on the list."""
+    for name, what in _OTHER_MAKERS:
+        if name.match(asked):
+            problem, _, advice = what.partition("; ")
+            return UnsafeCheckpointError(
+                f"{problem} (it asks for {asked}; nothing of it was run)",
+                subject=f"checkpoint {path}",
+                advice=advice,
+                path=path,
+            )
+    return UnsafeCheckpointError(
+        "refused, because it asks for something that YOLO segmentation checkpoints do not need "
+        f"({asked}); nothing of it was run",
+        subject=f"checkpoint {path}",
+        advice="use a checkpoint from a source you trust",
+        path=path,
+    )
+
+
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint's dictionary; nothing that the file names is called.
 
@@ -113,22 +184,36 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         CheckpointError: there is no such file, or it is truncated or no PyTorch checkpoint.
     """
     path = Path(path)
+    what = f"checkpoint {path}"
+    unreadable = translated(
+        zipfile.BadZipFile,
+        NotImplementedError,
+        ValueError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        zlib.error,
+        to=CheckpointError,
+        problem="cannot be read ({reason})",
+        subject=what,
+        advice=_AGAIN,
+        path=path,
+    )
     try:
-        with _archive(path) as archive:
+        with unreadable, _archive(path) as archive:
             content = _read(archive)
     except UnsafePickleError as error:
-        raise UnsafeCheckpointError(
-            f"checkpoint {path}: refused, because it asks for something that YOLO segmentation checkpoints "
-            f"do not need ({error}); nothing of it was run. Use a checkpoint from a source you trust"
-        ) from error
+        raise _refused(path, str(error)) from error
     except DamagedPickleError as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be used ({error}); download it again") from error
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"checkpoint {path}: cannot be read ({error}); download it again") from error
+        raise CheckpointError(f"cannot be used ({error})", subject=what, advice=_AGAIN, path=path) from error
+    except MemoryError as error:
+        raise CheckpointError("does not fit into memory", subject=what, path=path) from error
     if not isinstance(content, dict):
         raise CheckpointError(
-            f"checkpoint {path}: expected a YOLO checkpoint dictionary, got {type(content).__name__}; "
-            "ultralytics writes {'model': network, ...}"
+            f"expected a YOLO checkpoint dictionary, got {type(content).__name__}",
+            subject=what,
+            advice="ultralytics writes {'model': network, ...}",
+            path=path,
         )
     return content
 
@@ -150,6 +235,7 @@ def _check_recipe(path: Path, recipe: Any) -> None:
     layers = {
         name.rpartition(".")[2] for name in layer_classes() if name.startswith("ultralytics.nn.modules.")
     }
+    layers.add("Silence")  # of YOLOv9e, until 8.2.45
     layers |= {f"{prefix}nn.{name}" for name in TORCH_LAYERS for prefix in ("", "torch.")}
     for part in ("backbone", "head"):
         rows = recipe.get(part) or ()
@@ -160,7 +246,8 @@ def _check_recipe(path: Path, recipe: Any) -> None:
     if asked:
         raise UnsafeCheckpointError(
             f"checkpoint {path}: refused, because its network description (yaml) asks for "
-            f"{str(asked[0])[:80]!r}, which is no layer; training it on would run that. Nothing of it was run"
+            f"{_SHORT.repr(asked[0])}, which is no layer; training it on would run that. "
+            "Nothing of it was run"
         )
 
 
@@ -175,7 +262,8 @@ def segmentation_model(path: str | Path) -> nn.Module:
 
 def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:
     """Return the network of a checkpoint's dictionary, as :func:`segmentation_model`; ``path`` for errors."""
-    torch = require("torch", "run the network")
+    with needed("torch", "run the network"):
+        import torch
     model: Any = content.get("model") if content.get("ema") is None else content["ema"]
     layers = getattr(model, "model", None)
     if (
@@ -183,10 +271,16 @@ def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:
         or not isinstance(layers, torch.nn.Sequential)
         or not len(layers)
     ):
+        keys = [str(key)[:40] for key in list(content)[:8]]
+        is_sam = any("image_encoder" in key or "mask_decoder" in key for key in map(str, content))
+        what = (
+            "this is a SAM checkpoint, not a YOLO one"
+            if is_sam
+            else ("a bare state_dict does not say which network it belongs to")
+        )
         raise CheckpointError(
             f"checkpoint {path}: expected a whole YOLO network under 'model', found "
-            f"{type(model).__name__} there and the keys {[str(key)[:40] for key in list(content)[:8]]}; "
-            "a bare state_dict does not say which network it belongs to"
+            f"{type(model).__name__} there and the keys {keys}; {what}"
         )
     if not isinstance(getattr(layers[-1], "proto", None), torch.nn.Module):
         raise CheckpointError(
@@ -217,16 +311,7 @@ def save_checkpoint(content: dict[str, Any], target: Path) -> None:
     Raises:
         ExportError: the file cannot be written.
     """
-    torch = require("torch", "write a checkpoint")
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with needed("torch", "write a checkpoint"):
+        import torch
+    with replacing_path(target, RuntimeError, what="checkpoint") as partial:  # torch's error for a full disk
         torch.save(content, partial)
-        os.replace(partial, target)
-    except (OSError, RuntimeError) as error:  # torch turns a full disk into a RuntimeError
-        raise ExportError(
-            f"checkpoint {target}: cannot be written ({error}); "
-            "choose a folder that is writable and has space"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

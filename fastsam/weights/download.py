@@ -17,17 +17,13 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from fastsam.errors import DownloadError
+from fastsam.errors import DownloadError, reason_of
 
 __all__ = ["Progress", "discard", "exclusive", "fetch", "file_sha256"]
 
 _TIMEOUT_S = 30.0
-_WAITS_S = (
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-)  # before each further attempt; starts over when an attempt brought a good piece
+# Before each further attempt; starts over when an attempt brought a good piece.
+_WAITS_S = (1.0, 2.0, 4.0, 8.0)
 _GOOD_PIECE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -170,14 +166,16 @@ def _attempt(url: str, part: Path, progress: Progress | None) -> None:
                 raise _BrokenError("the server has another file than the part that was there") from error
             if error.code in _PASSING_STATUS:
                 raise _BrokenError(f"the server answered {error.code} {error.reason}") from error
-            raise DownloadError(f"the server answered {error.code} {error.reason}") from error
+            raise DownloadError(
+                f"the server answered {error.code} {error.reason}", status=error.code
+            ) from error
 
 
 def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
     """Download ``url`` into ``part``, resuming what is there; the caller holds :func:`exclusive`.
 
     A resumed part is only ever added to if the server says that the file is still the same version.
-    Broken connections and passing server errors are tried again, after 0.5, 1, 2 and 4 seconds.
+    Broken connections and passing server errors are tried again, after 1, 2, 4 and 8 seconds.
 
     Raises:
         DownloadError: it could not be had; the message says why. What has arrived stays for next time.
@@ -196,10 +194,8 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
                 raise DownloadError(f"{error} (attempt {failures + 1})") from error
             time.sleep(_WAITS_S[failures])
             failures += 1
-        except DownloadError:
-            raise
         except OSError as error:
-            raise DownloadError(f"cannot store it as {part}: {error}") from error
+            raise DownloadError(f"the file cannot be stored ({reason_of(error)})", path=part) from error
 
 
 def file_sha256(path: Path) -> str:

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import CheckpointError, ChecksumError, DownloadError, UnknownWeightsError, WeightsError
+from fastsam.errors import (
+    CheckpointError,
+    ChecksumError,
+    DownloadError,
+    ExportError,
+    UnknownWeightsError,
+    reason_of,
+)
+from fastsam.files import write_bytes
 from fastsam.weights.download import Progress, discard, exclusive, fetch, file_sha256
 from fastsam.weights.table import WeightsEntry, _find, embedded_path, local_path, table
 
@@ -24,7 +32,12 @@ _HEADER_AT_MOST = 100_000_000  # bytes, as the safetensors format says
 
 @dataclass(frozen=True)
 class ResolvedWeights:
-    """A local file, and its table entry if it was asked for by name."""
+    """A local file, and the table entry that it is of, if any.
+
+    Attributes:
+        path: the file.
+        entry: what it was asked for by; of a file by path the entry whose file it is called like.
+    """
 
     path: Path
     entry: WeightsEntry | None = None
@@ -60,7 +73,7 @@ def resolve(name_or_path: str | Path | None = None, *, progress: Progress | None
     asked = "default" if name_or_path is None else str(name_or_path)
     path = os.path.expanduser(asked)
     if asked != "default" and os.path.isfile(path):
-        return ResolvedWeights(Path(path))
+        return ResolvedWeights(Path(path), _find(os.path.basename(path)))
     entry = _find(asked)
     if entry is None:
         raise UnknownWeightsError(_unknown(asked, path))
@@ -108,11 +121,9 @@ def download(entry: WeightsEntry, progress: Progress | None = None) -> Path:
             discard(part)
             _pin(entry, target, digest)
     except DownloadError as error:
-        raise DownloadError(_by_hand(entry, target, str(error))) from error
-    except WeightsError:
-        raise
-    except OSError as error:
-        raise DownloadError(_by_hand(entry, target, f"cannot use the folder ({error})")) from error
+        raise _by_hand(entry, target, str(error), error.status) from error
+    except (OSError, ExportError) as error:
+        raise _by_hand(entry, target, f"cannot use the folder ({reason_of(error)})") from error
     return target
 
 
@@ -124,14 +135,19 @@ def _url(entry: WeightsEntry) -> str:
 def _require_network(entry: WeightsEntry, target: Path) -> None:
     """Raise DownloadError where the user forbids the network."""
     if os.environ.get("FASTSAM_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off"):
-        raise DownloadError(f"{target} is not there, and FASTSAM_OFFLINE is set")
+        raise DownloadError("the file is not there, and FASTSAM_OFFLINE is set")
 
 
-def _by_hand(entry: WeightsEntry, target: Path, reason: str) -> str:
-    return (
-        f"weights {entry.name}: {reason}. Wanted {_url(entry)}: fetch it where you can, and place it as "
-        f"{entry.file} in the folder {target.parent} (FASTSAM_HOME moves that folder, FASTSAM_WEIGHTS_URL "
-        "names a mirror); or pass the path of a file that you have"
+def _by_hand(entry: WeightsEntry, target: Path, problem: str, status: int | None = None) -> DownloadError:
+    """Return the error of a download, with what to do about it."""
+    return DownloadError(
+        problem,
+        subject=f"weights {entry.name}",
+        advice=f"wanted {_url(entry)}: download it where you can, and place it as {entry.file} in the folder "
+        f"{target.parent} (FASTSAM_HOME moves that folder, FASTSAM_WEIGHTS_URL names a mirror); or pass the "
+        "path of a file that you have",
+        path=target,
+        status=status,
     )
 
 
@@ -144,13 +160,14 @@ def _pin(entry: WeightsEntry, target: Path, digest: str) -> None:
     pin = _pin_file(target)
     if entry.sha256 or pin.exists():
         return
-    partial = pin.with_name(f"{pin.name}.part")
-    partial.write_text(f"{digest}  {target.name}\n", encoding="utf-8")
-    os.replace(partial, pin)
+    write_bytes(pin, f"{digest}  {target.name}\n".encode())
 
 
 def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
-    """Return the hash of ``path``, which is ``target`` or its part; a bad file is removed.
+    """Return the hash of ``path``, which is ``target`` or its part.
+
+    A bad part is removed. A bad target stays: somebody may have placed it there by hand, and without a
+    network nothing would bring it back.
 
     Raises:
         ChecksumError: the bytes are not the ones that the table, or the first download, says.
@@ -164,11 +181,17 @@ def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
         wanted, whose = pin.read_text(encoding="utf-8").split(" ")[0].strip(), str(pin)
     if wanted:
         if digest != wanted:
-            discard(path)
-            again = "" if entry.sha256 else f"; if the publisher has replaced the file, delete {pin} first"
+            if path != target:
+                discard(path)
+                advice = "it was removed, and the next call downloads it again"
+            else:
+                advice = (
+                    f"delete it, and the next call downloads it again; pass {path} itself to use it as it is"
+                )
+            if not entry.sha256:
+                advice += f"; if it is another release that you trust, delete {pin} instead"
             raise ChecksumError(
-                f"weights {entry.name}: {what} has sha256 {digest}, {whose} says {wanted}; "
-                f"it was removed, and the next call downloads it again{again}"
+                f"weights {entry.name}: {what} has sha256 {digest}, {whose} says {wanted}; {advice}"
             )
         return digest
     if problem := _archive_problem(path):

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from fastsam.errors import ChecksumError, WeightsError
+from fastsam.errors import ChecksumError, WeightsError, translated
 from fastsam.weights.download import Progress, file_sha256
 
 __all__ = ["Progress", "WeightsEntry", "cache_folder", "embedded_path", "local_path", "table", "text_model"]
@@ -47,6 +47,7 @@ class WeightsEntry:
         licence: of the weights.
         embedded: it comes with the package.
         description: one line.
+        aliases: other names that it goes by.
     """
 
     name: str
@@ -62,6 +63,7 @@ class WeightsEntry:
     edge_radius: float | None = None
     min_region_share: float | None = None
     embedded: bool = False
+    aliases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what would otherwise fail far from here."""
@@ -103,15 +105,21 @@ class _Manifest:
 def _manifest() -> _Manifest:
     """Return the default's name, the table, and the text-image model that comes with the package."""
     path = _embedded_folder() / "manifest.toml"
-    try:
+    with translated(
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        to=WeightsError,
+        problem="cannot be read ({reason})",
+        subject=f"weights table {path}",
+        advice="reinstall fastsam",
+        path=path,
+    ):
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        entries = tuple(WeightsEntry(**row) for row in content["weights"])
-        found = _Manifest(str(content["default"]), entries, WeightsEntry(**content["text_model"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"weights table {path}: cannot be read ({error}); reinstall fastsam") from error
-    return found
+        rows = [{**row, "aliases": tuple(row.get("aliases", ()))} for row in content["weights"]]
+        entries = tuple(WeightsEntry(**row) for row in rows)
+        return _Manifest(str(content["default"]), entries, WeightsEntry(**content["text_model"]))
 
 
 def table() -> tuple[WeightsEntry, ...]:
@@ -129,7 +137,8 @@ def _find(name: str) -> WeightsEntry | None:
     wanted = name.strip().lower().removesuffix(".pt")
     wanted = manifest.default.lower() if wanted == "default" else wanted
     for entry in manifest.entries:
-        if wanted in (entry.name.lower(), entry.file.lower().removesuffix(".pt")):
+        names = (entry.name, entry.file.removesuffix(".pt"), *entry.aliases)
+        if wanted in (other.lower() for other in names):
             return entry
     return None
 

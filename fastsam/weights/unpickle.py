@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from struct import calcsize, unpack
 from typing import TYPE_CHECKING, Any
 
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.weights.allowed_names import (
     DamagedPickleError,
     Dropped,
@@ -98,8 +98,11 @@ class _Machine:
     """Stack, marks and memo of one pickle; each ``do_*`` method is one pickle operation."""
 
     def __init__(self, read_record: Callable[[str], bytes]) -> None:
-        self.torch = require("torch", "read checkpoints")
-        self.namespace = require("ultralytics.utils", "read YOLO checkpoints").IterableSimpleNamespace
+        with needed("torch", "read checkpoints"):
+            import torch
+        with needed("ultralytics", "read YOLO checkpoints"):
+            from ultralytics.utils import IterableSimpleNamespace
+        self.torch, self.namespace = torch, IterableSimpleNamespace
         self.read_record = read_record
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
@@ -145,6 +148,9 @@ class _Machine:
     def do_reduce(self, _: None) -> None:
         """Call one of the functions above."""
         arguments, called = self.stack.pop(), self.stack.pop()
+        if type(called) is Symbol and called.kind == "dropped":
+            self.stack.append(Dropped())
+            return
         if type(called) is not Symbol or called.kind != "call" or type(arguments) is not tuple:
             raise UnsafePickleError(f"calling {getattr(called, 'name', type(called).__name__)}")
         made = called.value(*arguments)
@@ -214,6 +220,8 @@ class _Machine:
 
     def extend(self, items: list[Any]) -> None:
         """Add to the list below."""
+        if type(self.stack[-1]) is Dropped:
+            return
         if type(self.stack[-1]) is not list:
             raise UnsafePickleError(f"adding to {type(self.stack[-1]).__name__}")
         self.stack[-1].extend(items)
@@ -228,6 +236,8 @@ class _Machine:
 
     def assign(self, items: list[Any]) -> None:
         """Add keys and values to the dictionary below."""
+        if type(self.stack[-1]) is Dropped:
+            return
         if type(self.stack[-1]) not in (dict, OrderedDict):
             raise UnsafePickleError(f"setting an item of {type(self.stack[-1]).__name__}")
         if not hashable(items[::2]):
@@ -296,12 +306,15 @@ class _Machine:
                 self._plain(value, f"{kind}.{name}")
 
     def _settle_method(self, layer: nn.Module, name: str, method: Method) -> Any:
-        """Return the method for the two places where YOLO layers keep one."""
+        """Return the method for the places where YOLO layers keep one."""
         if name == "detect" and type(method.owner) is Symbol and method.name == "forward":
             return method.owner.value.forward  # heads of ultralytics < 8.1: Segment.detect is Detect.forward
         bound = getattr(type(layer), method.name, None)
         if name == "forward" and method.owner is layer and bound is not None:
             return bound.__get__(layer)  # a fused layer: forward is its forward_fuse
+        of_class = type(method.owner) is Symbol and method.owner.value is type(layer)
+        if name == "forward" and of_class and isinstance(vars(type(layer)).get(method.name), staticmethod):
+            return bound  # a fused head of YOLOE
         raise UnsafePickleError(f"keeping a method as {type(layer).__name__}.{name}")
 
     def _plain(self, value: Any, where: str) -> None:

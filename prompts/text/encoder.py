@@ -20,7 +20,8 @@ from fastsam.errors import (
     UnsafeCheckpointError,
     WeightsError,
 )
-from fastsam.needed import require
+from fastsam.files import file_state
+from fastsam.needed import needed
 from fastsam.prompts.text.folding import fold_norms
 
 __all__ = [
@@ -106,7 +107,8 @@ def find_pretrained(model: str, tag: str = "") -> Pretrained:
         UnknownWeightsError: no such model, no such tag, or several to choose from.
         MissingPackageError: open_clip is not installed.
     """
-    open_clip = require("open_clip", _PURPOSE)
+    with needed("open_clip", _PURPOSE):
+        import open_clip
     _check_name(open_clip, model)
     tags = open_clip.list_pretrained_tags_by_model(model)
     tag = tags[0] if not tag and len(tags) == 1 else tag
@@ -177,7 +179,11 @@ class OpenClipEncoder:
     ) -> None:
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ConfigError(f"batch_size: expected a whole number above 0, got {batch_size!r}")
-        self._torch, open_clip = require("torch", _PURPOSE), require("open_clip", _PURPOSE)
+        with needed("torch", _PURPOSE):
+            import torch
+        with needed("open_clip", _PURPOSE):
+            import open_clip
+        self._torch = torch
         self.batch_size, self.device = batch_size, device
         if checkpoint is None:
             name, file = f"local-dir:{model}", check_folder(Path(model))
@@ -204,8 +210,7 @@ class OpenClipEncoder:
                 f"{what}: its tokenizer cannot be had ({_first_line(error)}); with a network once, or from a "
                 "folder in open_clip's format that holds the tokenizer's files too"
             ) from error
-        state = file.stat()
-        self.identity = f"open_clip|{name}|{file.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        self.identity = f"open_clip|{name}|{file.resolve()}|{file_state(file)}"
         self.logit_scale = float(self._model.logit_scale.exp())
 
     def _load(
@@ -218,7 +223,9 @@ class OpenClipEncoder:
         what: str,
     ) -> Any:
         """Return the network with its weights."""
-        unusable = (*_UNUSABLE, require("safetensors", _PURPOSE).SafetensorError)
+        with needed("safetensors", _PURPOSE):
+            from safetensors import SafetensorError
+        unusable = (*_UNUSABLE, SafetensorError)
         try:
             model = open_clip.create_model(
                 name,

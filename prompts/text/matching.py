@@ -6,6 +6,7 @@ They need what the other prompts do not: the photo, and an encoder of pictures a
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from fastsam.prompts.spec import CropStyle, Prompt, Text, asks
 from fastsam.prompts.text.crops import MOST_PX, crop_picture
 from fastsam.prompts.text.encoder import Encoder
 from fastsam.prompts.text.vocabulary import background, share_a_word, templates
+from fastsam.prompts.wording import counted
 
 __all__ = [
     "NO_FEATURES",
@@ -78,6 +80,15 @@ class Embedder:
         self.encoder = encoder
         self._cache = cache
         self._known: OrderedDict[tuple[str, bool], FloatArray] = OrderedDict()
+        self._lock = threading.Lock()  # of ``_known``, which all threads share
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the lock, which another process cannot use."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the rest, with a lock of its own."""
+        vars(self).update(state, _lock=threading.Lock())
 
     @property
     def identity(self) -> str:
@@ -108,9 +119,9 @@ class Embedder:
         """Return (M, D) unit vectors; with ``ensemble`` the mean over presets/templates.txt."""
         wanted = list(dict.fromkeys(phrases))
         forms = templates() if ensemble else ("{}",)
-        found = {
-            phrase: self._known[phrase, ensemble] for phrase in wanted if (phrase, ensemble) in self._known
-        }
+        with self._lock:
+            kept = {phrase: self._known.get((phrase, ensemble)) for phrase in wanted}
+        found = {phrase: vector for phrase, vector in kept.items() if vector is not None}
         if len(found) < len(wanted):
             cache = self._cache if len(wanted) >= _WORTH_KEEPING else None
             vectors = cache.load(wanted, forms) if cache is not None else None
@@ -120,11 +131,12 @@ class Embedder:
                 found |= self._encoded([phrase for phrase in wanted if phrase not in found], forms)
                 if cache is not None:
                     cache.save(wanted, forms, np.stack([found[phrase] for phrase in wanted]))
-        for phrase in wanted:
-            self._known[phrase, ensemble] = found[phrase]
-            self._known.move_to_end((phrase, ensemble))
-        while len(self._known) > _TEXTS_KEPT:
-            self._known.popitem(last=False)
+        with self._lock:
+            for phrase in wanted:
+                self._known[phrase, ensemble] = found[phrase]
+                self._known.move_to_end((phrase, ensemble))
+            while len(self._known) > _TEXTS_KEPT:
+                self._known.popitem(last=False)
         return np.stack([found[phrase] for phrase in phrases])
 
     def _encoded(self, phrases: Sequence[str], forms: Sequence[str]) -> dict[str, FloatArray]:
@@ -346,12 +358,11 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         rows += [(row, number) for row in ranked_rows(masks, likely) if chosen[row]]
         best = likely.max(initial=0)
         if chosen.any():
-            count = np.count_nonzero(chosen)
-            notes.append(f"text {text!r}: {count} mask{'s' * int(count != 1)}, best score {best:.2f}")
+            notes.append(f"{text!r}: {counted(np.count_nonzero(chosen), 'mask')}, best score {best:.2f}")
         elif len(masks):
-            notes.append(f"text {text!r}: absent, best score {best:.2f} is under {prompt.threshold:g}")
+            notes.append(f"{text!r}: not found, the best score {best:.2f} is below {prompt.threshold:g}")
         else:
-            notes.append(f"text {text!r}: no masks")
+            notes.append(f"{text!r}: no masks to choose from")
     rows.sort(key=lambda pair: -values[pair[1], pair[0]])  # stable: equals stay in the order of the ranking
     return Selection.of(
         masks,
@@ -359,4 +370,5 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         [values[number, row] for row, number in rows],
         "; ".join(notes),
         [number for _, number in rows],
+        [prompt.texts[number] for _, number in rows],
     )

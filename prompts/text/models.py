@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import ConfigError, DownloadError, WeightsError
-from fastsam.files import replacing
+from fastsam.errors import ConfigError, DownloadError, ExportError, WeightsError
+from fastsam.files import file_state, replacing, trim_folder
 from fastsam.prompts.text.encoder import (
     CONFIG_NAME,
     WEIGHTS_NAMES,
@@ -70,7 +70,7 @@ def open_text_model(
         encoder = NamedEncoder.of(str(model), device, progress)
     else:
         return Embedder(model)
-    return Embedder(encoder, _TextFiles(lambda: encoder.content))
+    return Embedder(encoder, _TextFiles(encoder))
 
 
 def vectors_identity(embedder: Embedder) -> str:
@@ -102,6 +102,14 @@ class NamedEncoder:
     _lock: Any = field(default_factory=threading.Lock, repr=False)
     _loaded: Encoder | None = field(default=None, repr=False)
     _content: str = field(default="", repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what only this process has; whoever gets the encoder loads it at its first use."""
+        return {**vars(self), "_lock": None, "_loaded": None, "progress": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the rest, with a lock of its own."""
+        vars(self).update(state, _lock=threading.Lock())
 
     @classmethod
     def of(cls, name: str, device: str = "auto", progress: Progress | None = None) -> NamedEncoder:
@@ -138,8 +146,7 @@ class NamedEncoder:
             return f"{text_model().name}|{text_model().sha256}"
         if self.file is None:
             return f"{self.model}:{self.tag}"
-        state = self.file.stat()
-        return f"{self.model}|{self.file.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        return f"{self.model}|{self.file.resolve()}|{file_state(self.file)}"
 
     @property
     def content(self) -> str:
@@ -246,7 +253,7 @@ def _downloaded(known: Pretrained, progress: Progress | None) -> Path:
             return download(entry, progress)
         except DownloadError as error:
             failures.append(error)
-            if "answered 404" not in str(error):  # only then is it worth asking for its other form
+            if error.status != 404:  # only then is it worth asking for its other form
                 break
     if not failures:
         raise DownloadError(f"text model {known.model}:{known.tag}: open_clip knows no address of it")
@@ -272,11 +279,11 @@ class _TextFiles:
     A file that is damaged, or that cannot be written, costs time and nothing else.
 
     Args:
-        content: gives a hash of all that the vectors depend on.
+        encoder: whose ``content`` is a hash of all that the vectors depend on.
     """
 
-    def __init__(self, content: Callable[[], str]) -> None:
-        self._content = content
+    def __init__(self, encoder: NamedEncoder) -> None:
+        self._encoder = encoder
 
     def load(self, phrases: Sequence[str], forms: Sequence[str]) -> NDArray[np.float32] | None:
         """Return the (M, D) vectors, None where they are not known."""
@@ -295,16 +302,16 @@ class _TextFiles:
         path = self._path(phrases, forms)
         if path is None:
             return
-        with suppress(OSError):  # a read-only home, a full disk: as if there were no cache
+        with suppress(OSError, ExportError):  # a read-only home, a full disk: as if there were no cache
             with replacing(path) as stream:
                 np.savez(stream, vectors=vectors)
-            newest = sorted(path.parent.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
-            for old in newest[_KEPT_FILES:]:
-                old.unlink(missing_ok=True)
+            trim_folder(path.parent, "*.npz", _KEPT_FILES)
 
     def _path(self, phrases: Sequence[str], forms: Sequence[str]) -> Path | None:
         """Return the file of a list of phrases; None where this user has no folder for it."""
-        key = hashlib.sha256(json.dumps([self._content(), list(forms), list(phrases)]).encode()).hexdigest()
+        key = hashlib.sha256(
+            json.dumps([self._encoder.content, list(forms), list(phrases)]).encode()
+        ).hexdigest()
         try:
             return cache_folder().parent / "texts" / f"{key}.npz"
         except WeightsError:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from fastsam.cli import find as cli_find
 from fastsam.cli import main as cli
+from fastsam.cli.flags import ModelFlags
 from fastsam.errors import ConfigError, FastSAMError, ImageError, PromptError
 from tests.search.test_search import RED, colour_model, paint, photos  # noqa: F401 - a fixture
 
@@ -22,7 +22,7 @@ REFERENCE = ("--box", "2,5,22,25")
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Run the command with the model of colours, in a folder of its own."""
-    monkeypatch.setattr(cli_find, "load_model", lambda weights, device, text_model: colour_model())
+    monkeypatch.setattr(ModelFlags, "load", lambda self: colour_model())
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: Any) -> Result:

@@ -8,14 +8,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from fastsam import FastSAM
 from fastsam.cli import main as cli
 from fastsam.cli.demo import demo_photo
 from fastsam.config import AnnotateConfig, RenderConfig, SegmentConfig, TrainConfig
@@ -23,18 +26,25 @@ from fastsam.masks.rle import decode_rle
 from tests.text_models import tiny_folder
 
 CLICK = "150,600"
+Command = Callable[..., tuple[int, str, str]]
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Any:
     return CliRunner().invoke(cli.app, list(arguments), input=stdin)
 
 
-def fastsam(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
-    """Run the real command."""
-    done = subprocess.run(
-        [sys.executable, "-m", "fastsam", *arguments], input=stdin, capture_output=True, check=False
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+@pytest.fixture
+def fastsam(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command as the shell calls it, errors included, in this process."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["fastsam", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return (left.value.code or 0, *capsys.readouterr())  # type: ignore[return-value]
+
+    return call
 
 
 @pytest.fixture
@@ -121,7 +131,7 @@ def test_mask_flag(tmp_path: Path) -> None:
     Image.fromarray(drawn).save(tmp_path / "drawn.png")
     done = run("segment", str(demo_photo()), "--json", "--mask", str(tmp_path / "drawn.png"))
     (found,) = json.loads(done.stdout)["masks"]
-    assert found["prompt_score"] > 0.3
+    assert found["score"] > 0.3
 
 
 def test_combine_all_and_prompt_json() -> None:
@@ -167,7 +177,7 @@ def test_a_level_of_a_click_and_of_everything() -> None:
         ([str(demo_photo()), "--point", "5000,1"], "outside the 810x1080 image"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_2(arguments: list[str], message: str) -> None:
+def test_mistakes_are_one_line_and_exit_2(fastsam: Command, arguments: list[str], message: str) -> None:
     code, out, err = fastsam("segment", *arguments, "--json")
     assert code == 2, err
     assert out == ""
@@ -187,18 +197,57 @@ def test_out_of_range_flag_is_refused_by_its_config_range() -> None:
     [("segment", (SegmentConfig, RenderConfig)), ("train", (TrainConfig,)), ("annotate", (AnnotateConfig,))],
 )
 def test_every_config_field_is_a_flag_with_its_help(command: str, configs: tuple[Any, ...]) -> None:
-    text = re.sub(r"\s+", " ", CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, [command, "--help"]).output)
+    flags = {flag: one for one in parameters(command) for flag in one.opts}
     for config in configs:
         for spec in config.options():
-            assert "--" + spec.name.replace("_", "-") in text
-            assert spec.metadata["help"] in text
+            shown = flags["--" + spec.name.replace("_", "-")]
+            assert shown.help.lower().startswith(spec.metadata["help"].lower())
+            assert shown.rich_help_panel == "Advanced"
 
 
-def test_help_and_version_are_quick_and_plain() -> None:
-    code, out, _ = fastsam("--help")
-    assert code == 0
-    assert "segment" in out
-    assert re.fullmatch(r"fastsam \d+\.\d+\.\d+", fastsam("--version")[1].strip())
+def parameters(command: str) -> list[Any]:
+    return list(get_command(cli.app).commands[command].params)  # type: ignore[attr-defined]
+
+
+def shown_help(*command: str, width: int = 80) -> str:
+    return str(CliRunner(env={"COLUMNS": str(width)}).invoke(cli.app, [*command, "--help"]).output)
+
+
+def test_help_lists_first_what_people_need_first_and_cuts_no_summary() -> None:
+    text = shown_help()
+    names = re.findall(r"^│ ([a-z-]+)  +[A-Z]", text, re.MULTILINE)
+    assert names[:5] == ["demo", "app", "segment", "video", "camera"]
+    assert names.index("find") < names.index("train")
+    assert {"train", "calibrate", "mix"} <= set(names)
+    words = " ".join(re.sub(r"[│\s]+", " ", text).split())
+    for command in get_command(cli.app).commands.values():  # type: ignore[attr-defined]
+        assert (command.help or "").partition("\n")[0] in words
+
+
+def test_help_of_segment_has_the_everyday_options_first() -> None:
+    panels = re.findall(r"^╭─ (\w+) ─", shown_help("segment"), re.MULTILINE)
+    assert panels == ["Arguments", "Options", "Input", "Prompts", "Output", "Advanced"]
+
+
+def test_help_shows_the_default_in_force() -> None:
+    flags = {flag: one.show_default for one in parameters("segment") for flag in one.opts}
+    assert flags["--conf"] == "0.1 with the embedded weights"
+    assert flags["--imgsz"] == "640 with the embedded weights"
+    assert flags["--iou"] == "0.7 with the embedded weights"
+    assert flags["--max-det"] == "300"
+    config = FastSAM().segment_config()
+    for name in ("conf", "imgsz", "iou", "edge_radius", "min_region_share"):
+        value, _, of = flags["--" + name.replace("_", "-")].partition(" ")
+        assert (float(value), of) == (getattr(config, name), "with the embedded weights")
+    assert "weights' own" not in shown_help("segment")
+
+
+def test_the_real_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "fastsam", "--version"], capture_output=True, check=True)
+    assert re.fullmatch(r"fastsam \d+\.\d+\.\d+", done.stdout.decode().strip())
+    bad = subprocess.run([sys.executable, "-m", "fastsam", "segment", "nowhere.jpg"], capture_output=True)
+    assert (bad.returncode, bad.stdout) == (2, b"")
+    assert len(bad.stderr.strip().splitlines()) == 1
 
 
 def test_demo_prints_what_and_where(tmp_path: Path) -> None:
@@ -212,7 +261,7 @@ def test_demo_prints_what_and_where(tmp_path: Path) -> None:
         assert picture.size == (810, 1080)
 
 
-def test_annotate_then_eval_then_calibrate(photos: Path, tmp_path: Path) -> None:
+def test_annotate_then_eval_then_calibrate(fastsam: Command, photos: Path, tmp_path: Path) -> None:
     """The data engine's round on bare photographs: label them, measure, try to fit on too few."""
     root = tmp_path / "street"
     (root / "images").mkdir(parents=True)
@@ -248,7 +297,7 @@ def test_annotate_then_eval_then_calibrate(photos: Path, tmp_path: Path) -> None
     assert not (tmp_path / "new.pt").exists()
 
 
-def test_annotating_a_folder_that_is_no_dataset_is_one_line(tmp_path: Path) -> None:
+def test_annotating_a_folder_that_is_no_dataset_is_one_line(fastsam: Command, tmp_path: Path) -> None:
     code, out, err = fastsam("annotate", str(tmp_path), "--out", str(tmp_path / "labelled"))
     assert (code, out) == (2, "")
     assert "expected instances.json or a folder images/ in it, found neither" in re.sub(r"\s+", " ", err)
@@ -267,11 +316,11 @@ def test_texts_and_their_threshold(photos: Path, tiny: Path) -> None:
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
     assert {mask["label"] for mask in record["masks"]} == {"a bus", "a red car"}
-    scores = [mask["prompt_score"] for mask in record["masks"]]
+    scores = [mask["score"] for mask in record["masks"]]
     assert scores == sorted(scores, reverse=True)
     none = json.loads(run("segment", photo, *flags, "--threshold", "1").stdout)
     assert none["masks"] == []
-    assert "text 'a bus': absent, best score" in none["reason"]
+    assert "'a bus': not found, the best score" in none["reason"]
 
 
 def test_labels_from_a_file(photos: Path, tiny: Path, tmp_path: Path) -> None:
@@ -302,7 +351,9 @@ def test_labels_from_a_file(photos: Path, tiny: Path, tmp_path: Path) -> None:
         (["--text", "a dog", "--text-model", "nowhere/tiny"], "no such folder"),
     ],
 )
-def test_mistakes_with_texts_are_one_line_and_exit_2(flags: list[str], message: str) -> None:
+def test_mistakes_with_texts_are_one_line_and_exit_2(
+    fastsam: Command, flags: list[str], message: str
+) -> None:
     code, out, err = fastsam("segment", str(demo_photo()), "--json", *flags)
     assert (code, out) == (2, "")
     assert message in err
@@ -351,7 +402,7 @@ def test_eval_texts_prints_a_table_or_json(annotated: Path, tiny: Path, tmp_path
         (["--names", "nowhere.txt"], "nowhere.txt: cannot be read"),
     ],
 )
-def test_mistakes_with_eval_texts(annotated: Path, flags: list[str], message: str) -> None:
+def test_mistakes_with_eval_texts(fastsam: Command, annotated: Path, flags: list[str], message: str) -> None:
     code, out, err = fastsam("eval-texts", str(annotated), "--split", "all", *flags)
     assert (code, out) == (2, "")
     assert message in err

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ from pycocotools.cocoeval import COCOeval
 
 from fastsam.config import EvalConfig
 from fastsam.errors import ConfigError, InputError, RecordError
-from fastsam.evaluation.metrics import AREAS, ImageMatches, best_ious, match_image, mean, recall_and_precision
+from fastsam.evaluation.metrics import (
+    AREAS,
+    ImageMatches,
+    best_ious,
+    match_image,
+    mean,
+    recall_and_precision,
+    score_correlation,
+)
 from fastsam.evaluation.prompting import (
     clicks_needed,
     jittered_box,
@@ -38,9 +47,16 @@ def rles(*masks: np.ndarray) -> list[Rle]:
     return [encode_rle(mask) for mask in masks]
 
 
-def matches(found: list[np.ndarray], scores: list[float], objects: list[np.ndarray]) -> ImageMatches:
+def matches(
+    found: list[np.ndarray],
+    scores: Any,
+    objects: list[np.ndarray],
+    crowds: Sequence[np.ndarray] = (),
+    kind: Literal["mask", "box"] = "mask",
+) -> ImageMatches:
     boxes = boxes_from_masks(np.stack(found)) if found else np.zeros((0, 4))
-    return match_image(rles(*found), boxes, np.array(scores), rles(*objects))[0]
+    given = (rles(*found), boxes, np.array(scores), rles(*objects))
+    return match_image(*given, kind=kind, crowds=rles(*crowds))[0]
 
 
 A, B = rect(10, 10, 110, 110), rect(120, 10, 220, 110)
@@ -75,6 +91,18 @@ def test_known_answers(
         assert results[name] == (None if value is None else pytest.approx(value, abs=1e-9)), name
 
 
+def test_masks_of_a_crowd_count_neither_way() -> None:
+    """Two objects are found; six surer masks lie in a region whose objects nobody counted."""
+    crowd = rect(10, 115, 230, 195)
+    members = [rect(20 + 30 * k, 130, 40 + 30 * k, 160) for k in range(6)]
+    found, scores = [*members, A, B], [0.95, 0.94, 0.93, 0.92, 0.91, 0.9, 0.8, 0.7]
+    assert recall_and_precision([matches(found, scores, [A, B])])["AP"] == pytest.approx(0.25, abs=0.01)
+    ignored = recall_and_precision([matches(found, scores, [A, B], [crowd])])
+    assert (ignored["AP"], ignored["AR@10"]) == (1.0, 1.0)
+    assert recall_and_precision([matches(members, scores[:6], [], [crowd])])["AP"] is None
+    assert recall_and_precision([matches([], [], [A], [crowd])])["AR@10"] == 0.0
+
+
 def test_no_images() -> None:
     assert set(recall_and_precision([]).values()) == {None}
 
@@ -102,8 +130,11 @@ def test_misfits(scores: list[float], boxes: tuple[int, int], message: str) -> N
         match_image(rles(A, B), np.zeros(boxes), np.array(scores), rles(A))
 
 
-def random_image(rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray]]:
-    """Objects of all sizes, detections near them and elsewhere; sometimes none of either."""
+Image = tuple[list[np.ndarray], np.ndarray, list[np.ndarray], list[np.ndarray]]
+
+
+def random_image(rng: np.random.Generator, most_crowds: int = 0) -> Image:
+    """Objects of all sizes, detections near them and elsewhere, crowds; sometimes none of any."""
 
     def box() -> np.ndarray:
         side = int(rng.choice([12, 50, 130]))
@@ -114,17 +145,20 @@ def random_image(rng: np.random.Generator) -> tuple[list[np.ndarray], np.ndarray
     found = [np.roll(o, tuple(rng.integers(-5, 6, 2)), (0, 1)) for o in objects for _ in range(2)]
     found += [box() for _ in range(rng.integers(0, 25))]
     scores = -np.sort(-np.round(rng.random(len(found)), 2))  # rounded: ties occur
-    return found, scores, objects
+    crowds = [rect(20, 20, 200, 120), rect(100, 80, 240, 200)][: rng.integers(0, most_crowds + 1)]
+    return found, scores, objects, crowds
 
 
-def whole_coco(images: list[Any]) -> dict[str, float]:
+def whole_coco(images: list[Any], kind: str = "segm") -> dict[str, float]:
     """What COCOeval says when it is given all images in one go."""
     truth, detections = [], []
-    for number, (found, scores, objects) in enumerate(images, 1):
-        for mask in objects:
+    for number, (found, scores, objects, crowds) in enumerate(images, 1):
+        for mask, crowd in [(mask, 0) for mask in objects] + [(mask, 1) for mask in crowds]:
+            box = boxes_from_masks(mask[None])[0]
             truth.append(
-                {"id": len(truth) + 1, "image_id": number, "category_id": 1, "iscrowd": 0,
-                 "segmentation": encode_rle(mask), "area": int(mask.sum()), "bbox": [0, 0, 1, 1]}
+                {"id": len(truth) + 1, "image_id": number, "category_id": 1, "iscrowd": crowd,
+                 "segmentation": encode_rle(mask), "area": int(mask.sum()),
+                 "bbox": [float(v) for v in (*box[:2], *(box[2:] - box[:2]))]}
             )  # fmt: skip
         for mask, score in zip(found, scores, strict=True):
             detections.append(
@@ -143,7 +177,7 @@ def whole_coco(images: list[Any]) -> dict[str, float]:
             "annotations": truth,
         }
         coco.createIndex()
-        run = COCOeval(coco, coco.loadRes(detections), "segm")
+        run = COCOeval(coco, coco.loadRes(detections), kind)
         run.params.useCats = 0
         run.params.maxDets = [10, 100, 1000]
         run.evaluate()
@@ -157,14 +191,18 @@ def whole_coco(images: list[Any]) -> dict[str, float]:
     return results
 
 
+@pytest.mark.parametrize("kind", ["mask", "box"])
+@pytest.mark.parametrize("crowds", [0, 2])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_pooled_images_equal_one_coco_run(seed: int) -> None:
+def test_pooled_images_equal_one_coco_run(seed: int, crowds: int, kind: Literal["mask", "box"]) -> None:
     rng = np.random.default_rng(seed)
-    images = [random_image(rng) for _ in range(8)]
-    pooled = recall_and_precision(
-        [matches(found, list(scores), objects) for found, scores, objects in images]
-    )
-    expected = whole_coco(images)
+    images = [random_image(rng, crowds) for _ in range(8)]
+    pooled = recall_and_precision([matches(*image, kind=kind) for image in images])
+    expected = whole_coco(images, "segm" if kind == "mask" else "bbox")
+    if crowds:
+        assert any(len(crowd) for *_, crowd in images)
+        dropped = recall_and_precision([matches(*image[:3], kind=kind) for image in images])
+        assert dropped["AP"] != pooled["AP"]
     assert set(pooled) == set(expected)
     assert pooled == pytest.approx(expected, abs=1e-12)
     assert 0 < pooled["AP"] < 1  # the comparison is about something
@@ -182,6 +220,12 @@ def test_best_ious() -> None:
     assert best_ious(iou_matrix(found, objects).astype(np.float64)).tolist() == [1.0, 0.0]
     assert best_ious(np.zeros((0, 2))).tolist() == [0.0, 0.0]
     assert best_ious(np.zeros((3, 0))).shape == (0,)
+
+
+def test_correlation_leaves_out_what_is_unknown() -> None:
+    known = score_correlation(np.array([0.1, 0.2, 0.9]), np.array([0.5, 0.3, 0.4]))
+    given = score_correlation(np.array([0.1, 0.7, 0.2, 0.9]), np.array([0.5, np.nan, 0.3, 0.4]))
+    assert given == known
 
 
 def test_mean_of_nothing() -> None:

@@ -107,6 +107,26 @@ def test_figures_of_a_perfect_segmenter(dataset: Path) -> None:
     assert json.loads(json.dumps(results, allow_nan=False)) == results
 
 
+def test_figures_of_what_users_get(dataset: Path) -> None:
+    """The defaults ask for more confidence than the protocol does: the right plate is not among the masks."""
+    results = evaluate(dataset, Counting("left", "right", scores=[0.9, 0.2]))
+    left, right = mask_of("left"), mask_of("right")
+    assert results["used_masks_per_image"] == 1
+    assert results["used_coverage"] == pytest.approx(left.mean())
+    assert results["used_dead_clicks"] == pytest.approx(1 / 3)
+    assert results["used_point_mIoU"] == results["used_box_mIoU"] == pytest.approx(2 / 3)
+    assert results["point_mIoU"] == pytest.approx(1.0)  # at .05
+    assert (results["used_straight"], results["used_unsupported"]) == (1.0, 1.0)  # plates drawn on a portrait
+    both = evaluate(dataset, Counting("left", "right"))
+    assert both["used_coverage"] == pytest.approx((left | right).mean())
+    assert both["used_dead_clicks"] == 0.0
+    without = evaluate(dataset, Counting("left", "right"), config=EvalConfig(used=False))
+    assert not [name for name in without if name.startswith("used_")]
+    assert {name: both[name] for name in without if name not in ("time_ms", "protocol")} == {
+        name: without[name] for name in without if name not in ("time_ms", "protocol")
+    }
+
+
 @pytest.mark.parametrize(
     ("names", "scores", "wanted"),
     [

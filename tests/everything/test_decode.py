@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
+from fastsam.everything.carried import Carried
 from fastsam.everything.decode import decode, nms
 from fastsam.everything.network_input import letterbox_image, network_input
 from fastsam.masks.letterbox import Letterbox
@@ -120,6 +121,21 @@ def test_thresholds(conf: float, max_det: int, count: int) -> None:
     found = decode(*raw(scores), SegmentConfig(conf=conf, max_det=max_det))
     assert len(found) == count
     assert np.allclose(found.scores, scores[0, ::-1][:count])
+
+
+def test_masks_may_reach_beyond_their_boxes() -> None:
+    predictions, prototypes, letterbox = raw([[0.9, 0.8]])
+    cut = decode(predictions, prototypes, letterbox, SegmentConfig(conf=0.4))
+    same = decode(predictions, prototypes, letterbox, SegmentConfig(conf=0.4), Carried(box_growth=0.0))
+    grown = decode(predictions, prototypes, letterbox, SegmentConfig(conf=0.4), Carried(box_growth=0.5))
+    assert np.array_equal(np.asarray(cut), np.asarray(same))
+    assert grown.scores.tolist() == cut.scores.tolist()
+    assert (grown.areas_px > cut.areas_px).all()
+    assert not (np.asarray(cut) & ~np.asarray(grown)).any()
+    for i, (x0, y0, x1, y1) in enumerate(np.ceil(grown.boxes_xyxy).astype(int)):
+        outside = np.asarray(grown)[i].copy()
+        outside[y0:y1, x0:x1] = False
+        assert not outside.any()
 
 
 def test_no_anchors() -> None:

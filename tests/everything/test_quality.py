@@ -9,6 +9,7 @@ import pytest
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
+from fastsam.everything.carried import Carried
 from fastsam.everything.decode import decode
 from fastsam.everything.quality import FEATURES, QualityModel, mask_features, mask_scores
 from fastsam.masks.letterbox import GridMap, Letterbox
@@ -143,8 +144,8 @@ def test_the_decoder_scores_and_orders_by_quality() -> None:
     letterbox, config = Letterbox.fit((SIDE, SIDE), SIDE), SegmentConfig(conf=0.1, iou=0.7, imgsz=SIDE)
     plain = decode(predictions, prototypes, letterbox, config)
     model = some_model(3)
-    scored = decode(predictions, prototypes, letterbox, config, model)
-    off = decode(predictions, prototypes, letterbox, replace(config, quality=False), model)
+    scored = decode(predictions, prototypes, letterbox, config, Carried(model))
+    off = decode(predictions, prototypes, letterbox, replace(config, quality=False), Carried(model))
     assert off.scores.tolist() == plain.scores.tolist()
     assert isinstance(plain.store, GridStore)
     fits = model.predict(mask_features(plain.store, plain.scores))
@@ -166,5 +167,6 @@ def test_scores_of_lone_repeated_and_unsure_masks() -> None:
 
 def test_the_decoder_with_quality_and_nothing_found() -> None:
     predictions, prototypes = np.zeros((9, 5), np.float32), np.zeros((4, 40, 40), np.float32)
-    found = decode(predictions, prototypes, Letterbox.fit((SIDE, SIDE), SIDE), SegmentConfig(), some_model())
+    letterbox = Letterbox.fit((SIDE, SIDE), SIDE)
+    found = decode(predictions, prototypes, letterbox, SegmentConfig(), Carried(some_model()))
     assert len(found) == 0

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -399,7 +400,11 @@ def test_labelmap_of_hundreds_of_masks_and_of_too_many(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_masks_make_valid_empty_files(format: str, tmp_path: Path) -> None:
-    files = write(MaskSet.none((4, 6)), tmp_path, format, name="empty", labels=[])
+    photo = np.zeros((4, 6, 3), np.uint8)
+    files = write(MaskSet.none((4, 6)), tmp_path, format, name="empty", labels=[], rgb=photo)
+    if format == "cutout":
+        assert files == []
+        return
     assert all(path.is_file() for path in files)
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
     main = files[0].read_bytes()
@@ -440,8 +445,9 @@ def test_masks_on_the_grid_export_as_their_pixels(format: str, tmp_path: Path) -
     masks = MaskSet.from_grid(store, np.array([0.9, 0.8], np.float32))
     decoded = MaskSet.from_dense(np.asarray(masks), masks.scores)
     assert masks.areas_px.min() > 50
-    files = write(masks, tmp_path / "grid", format)
-    others = write(decoded, tmp_path / "dense", format)
+    photo = rng.integers(0, 255, (64, 80, 3)).astype(np.uint8)
+    files = write(masks, tmp_path / "grid", format, rgb=photo)
+    others = write(decoded, tmp_path / "dense", format, rgb=photo)
     if format == "npz":
         assert np.array_equal(np.asarray(load_npz(files[0])), np.asarray(load_npz(others[0])))
         return
@@ -452,7 +458,7 @@ def test_masks_on_the_grid_export_as_their_pixels(format: str, tmp_path: Path) -
 def test_formats_share_a_folder_and_know_what_is_done(format: str, masks: MaskSet, tmp_path: Path) -> None:
     for other in FORMATS:
         if other != format:
-            write(masks, tmp_path, other, name="bus")
+            write(masks, tmp_path, other, name="bus", rgb=np.zeros((*SIZE, 3), np.uint8))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     exporter = Exporter(format, tmp_path)
     assert not exporter.done("bus")
@@ -471,6 +477,7 @@ def test_table() -> None:
         "labelme",
         "csv",
         "labelmap",
+        "cutout",
         "geojson",
     ]
     for name, row in FORMATS.items():
@@ -498,6 +505,35 @@ def test_a_file_where_the_folder_should_be(format: str, masks: MaskSet, tmp_path
             write(masks, folder, format)
 
 
+def test_cutouts_are_soft_pictures_of_each_object(tmp_path: Path) -> None:
+    photo = skimage.data.coffee()
+    dense = np.zeros((2, *photo.shape[:2]), bool)
+    dense[0, 120:280, 200:400] = dense[1, 300:360, 20:90] = True
+    masks = MaskSet.from_dense(dense)
+    frame = Frame(photo, "cup")
+    with Exporter("cutout", tmp_path) as exporter:
+        files = exporter.add(frame, masks, labels=["a cup", "a/b"])
+    assert [path.name for path in files] == ["000_a cup.png", "001_a_b.png"]
+    for path, mask in zip(files, dense, strict=True):
+        with Image.open(path) as picture:
+            assert picture.mode == "RGBA"
+            alpha = np.asarray(picture)[..., 3]
+        assert alpha.any(axis=0).all()  # the box is tight
+        assert alpha.any(axis=1).all()
+        assert (alpha == 255).sum() / mask.sum() > 0.7
+        assert (alpha > 0).sum() / mask.sum() < 1.5
+
+
+def test_cutouts_need_the_photo(masks: MaskSet, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"expected the photo of 'bus', got masks only; pass rgb="):
+        write(masks, tmp_path, "cutout", name="bus")
+
+
+def test_a_photo_of_another_size_is_refused(masks: MaskSet, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="rgb: expected the photo of the masks"):
+        write(masks, tmp_path, "cutout", rgb=np.zeros((2, 3, 3), np.uint8))
+
+
 @contextmanager
 def small_disk(limit: int) -> Iterator[None]:
     """Let no file grow beyond ``limit`` bytes, as a full disk would."""
@@ -513,11 +549,12 @@ def small_disk(limit: int) -> Iterator[None]:
 def test_a_write_that_fails_half_way_leaves_the_old_files(format: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     noise = MaskSet.from_dense(rng.random((3, 60, 60)) > 0.5)
-    write(noise[[0]], tmp_path, format, name="a")
+    photo = rng.integers(0, 255, (60, 60, 3)).astype(np.uint8)
+    write(noise[[0]], tmp_path, format, name="a", rgb=photo)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     labels = [str(i) * 3000 for i in range(3)]  # makes every format large enough
     with small_disk(500), pytest.raises(ExportError, match="cannot be written"):
-        write(noise, tmp_path, format, name="a", labels=labels)
+        write(noise, tmp_path, format, name="a", labels=labels, rgb=photo)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

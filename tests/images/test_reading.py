@@ -327,7 +327,7 @@ def test_unusable_bytes(content: bytes, said: str, tmp_path: Path) -> None:
     ("source", "said"),
     [
         ("", "empty string"),
-        ("no/such/photo.jpg", "no such file or folder .relative paths start at"),
+        ("no/such/photo.jpg", "no such file or folder; check the path .relative paths start at"),
         ("a\0b.jpg", "no such file"),
         ("x" * 5000, "cannot be opened"),
         ("http://example.com/dog.jpg", "is a URL; .*download it first"),

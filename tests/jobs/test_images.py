@@ -122,7 +122,7 @@ def test_a_full_disk_stops_the_run(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: Any, **__: Any) -> None:
         raise ExportError("disk full") from OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fastsam.model.save_image", full)
+    monkeypatch.setattr("fastsam.pictured.save_image", full)
     with pytest.raises(ExportError, match="disk full"):
         run("a")
 

@@ -11,7 +11,9 @@ import skimage.data
 import fastsam
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 
 PHOTO = np.ascontiguousarray(skimage.data.astronaut()[100:160, 200:280])  # 60 x 80
@@ -36,9 +38,11 @@ def painted() -> np.ndarray:
 class Page:
     """One visitor, spoken to as the canvas does."""
 
-    def __init__(self, rgb: np.ndarray = PHOTO, encoder: Any = None, shelf: Shelf | None = None) -> None:
+    def __init__(
+        self, rgb: np.ndarray = PHOTO, encoder: Any = None, budget: MemoryBudget | None = None
+    ) -> None:
         self.model = SharedModel(model=fixed(encoder=encoder))
-        self.visitor = Visitor(shelf or Shelf(1 << 30))
+        self.visitor = PageSession(budget or MemoryBudget(1 << 30))
         self.scene = self.opened(rgb)
 
     def opened(self, rgb: np.ndarray) -> dict[str, Any]:
@@ -47,7 +51,7 @@ class Page:
         return self.last["scene"]
 
     def act(self, do: str, **what: Any) -> dict[str, Any]:
-        sent = {"do": do, "scene": self.visitor.visit.scene, **what}
+        sent = {"do": do, "scene": self.visitor.state.scene, **what}
         self.last = json.loads(steps.act(self.visitor, sent))
         return self.last["answer"]
 

@@ -59,13 +59,20 @@ def visitor(address: str) -> Iterator[Visitor]:
     made.close()
 
 
-@pytest.fixture
-def client(address: str, tmp_path: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def program(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from gradio_client import Client
 
-    made = Client(address, verbose=False, download_files=str(tmp_path / "downloads"))
+    made = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
     yield made
     made.close()
+
+
+@pytest.fixture
+def client(program: Any) -> Any:
+    """A program whom the page has not seen before."""
+    program.reset_session()
+    return program
 
 
 @pytest.fixture
@@ -268,7 +275,7 @@ def test_no_file_of_the_server_is_opened_as_a_photo(visitor: Visitor, path: str)
 def test_no_file_of_the_server_is_opened_by_ourselves(
     path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastsam.page.photo.tab import photo_of
+    from fastsam.page.photo.uploads import photo_of
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     with pytest.raises(ImageError, match="was not sent to this page"):

@@ -84,7 +84,7 @@ def test_what_is_no_box(xyxy: Any, said: str) -> None:
 @pytest.mark.parametrize("value", [-0.01, 1.01, NAN, INF, "0.5", None, True, [0.5], 1j])
 def test_thresholds_are_shares(value: Any) -> None:
     with pytest.raises(PromptError, match="iou_threshold: expected a number from 0 to 1"):
-        Box((0, 0, 1, 1), value)
+        Box((0, 0, 1, 1), iou_threshold=value)
     with pytest.raises(PromptError, match="threshold: expected a number from 0 to 1"):
         MaskLike(np.ones((2, 3), bool), value)
     with pytest.raises(PromptError, match="threshold: expected a number from 0 to 1"):
@@ -93,8 +93,8 @@ def test_thresholds_are_shares(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 0.5, np.float32(0.5), np.float64(0.5), np.int64(1)])
 def test_thresholds_may_be_any_number(value: Any) -> None:
-    assert Box((0, 0, 1, 1), value).iou_threshold == value
-    assert isinstance(Box((0, 0, 1, 1), value).iou_threshold, float)
+    assert Box((0, 0, 1, 1), iou_threshold=value).iou_threshold == value
+    assert isinstance(Box((0, 0, 1, 1), iou_threshold=value).iou_threshold, float)
 
 
 @pytest.mark.parametrize(
@@ -192,10 +192,8 @@ def test_what_is_no_mask(value: Any, said: str) -> None:
 def test_the_kind_of_a_mask_is_what_was_given() -> None:
     assert MaskLike(np.ones((3, 4), bool)).kind == "bitmap"
     assert MaskLike(np.ones((3, 2), bool)).kind == "bitmap"
-    assert MaskLike(np.ones((3, 4), bool), kind="polygon").kind == "bitmap"
-    assert MaskLike([(0, 0), (1, 0), (1, 1)], kind="rle").kind == "polygon"
     assert MaskLike({"size": [1, 1], "counts": [1]}).kind == "rle"
-    assert MaskLike([(0, 0)], kind="scribble").kind == "scribble"
+    assert MaskLike.scribble([(0, 0)]).kind == "scribble"
 
 
 @pytest.mark.parametrize(
@@ -294,7 +292,10 @@ def test_what_is_no_box_as_text(text: str, said: str) -> None:
     ("data", "wanted"),
     [
         ({"box": [0, 0, 5, 5]}, OK),
-        ({"box": [[0, 0, 5, 5], [1, 1, 2, 2]], "iou_threshold": 0.5}, Box([(0, 0, 5, 5), (1, 1, 2, 2)], 0.5)),
+        (
+            {"box": [[0, 0, 5, 5], [1, 1, 2, 2]], "iou_threshold": 0.5},
+            Box([(0, 0, 5, 5), (1, 1, 2, 2)], iou_threshold=0.5),
+        ),
         ({"points": [3, 4]}, Points((3, 4))),
         (
             {"points": [[3, 4], [5, 6]], "labels": [1, 0], "multimask": True},
@@ -310,7 +311,7 @@ def test_what_is_no_box_as_text(text: str, said: str) -> None:
                 "templates": False,
                 "crops": "context",
             },
-            Text(["a dog", "a cat"], 0.2, ["a wolf"], False, "context"),
+            Text(["a dog", "a cat"], threshold=0.2, negatives=["a wolf"], templates=False, crops="context"),
         ),
         ({"position": "leftmost"}, Position("leftmost")),
         (

@@ -13,7 +13,8 @@ from PIL import Image
 from fastsam.config import SegmentConfig
 from fastsam.errors import DatasetError
 from fastsam.everything.backends.torch_network import TorchBackend
-from fastsam.everything.quality import FEATURES, quality_of
+from fastsam.everything.carried import carried_by
+from fastsam.everything.quality import FEATURES
 from fastsam.images.reading import read_frame
 from fastsam.masks.rle import encode_rle
 from fastsam.training.calibrate import calibrate, fit_quality
@@ -96,7 +97,7 @@ def test_a_calibrated_checkpoint_scores_by_fit(dataset: Path, tmp_path: Path) ->
     )
     assert seen == ["astronaut.png", "chelsea.png", "coffee.png"]  # never the held-out one
     content = load_checkpoint(out)
-    assert quality_of(content, out) is not None
+    assert carried_by(content, out).quality is not None
     assert content["fastsam"]["quality"]["data"] == {"photos": 3}
     backend, frame = TorchBackend(out, "cpu"), read_frame(dataset / "images" / "rocket.png")
     scored = backend.segment(frame, SegmentConfig(conf=0.05, iou=0.7, imgsz=640))

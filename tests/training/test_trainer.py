@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,24 @@ from PIL import Image
 
 from fastsam.config import SegmentConfig, TrainConfig
 from fastsam.datasets import CocoDataset, read_coco
-from fastsam.errors import CheckpointError, DatasetError, TrainingError
+from fastsam.errors import DatasetError, TrainingError, UnknownWeightsError
+from fastsam.everything.backends.choose import open_network
 from fastsam.everything.backends.torch_network import TorchBackend
+from fastsam.everything.carried import Carried, carried_by
 from fastsam.images.frame import Frame
 from fastsam.masks.rle import encode_rle
 from fastsam.training import trainer as training
 from fastsam.training.dataset import write_yolo_dataset
 from fastsam.training.surgery import class_agnostic, settle_batch_norm
 from fastsam.training.trainer import train
-from fastsam.weights.checkpoint import segmentation_model
+from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
+from fastsam.weights.resolve import resolve
 from tests import oracles
 from tests.drawing import ellipse, rectangle
 
 torch = pytest.importorskip("torch")
 TINY = TrainConfig(epochs=3, imgsz=64, batch=2, workers=0, device="cpu")
+GROWN = replace(TINY, box_growth=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -288,10 +293,10 @@ def test_a_run_can_be_interrupted_and_resumed(
 
     monkeypatch.setattr(training, "_trainer_class", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train([photos], start, out, TINY, partial=["four photos"])
+        train([photos], start, out, GROWN, partial=["four photos"])
     assert not (out / "fastsam.pt").exists()
     monkeypatch.setattr(training, "_trainer_class", plain)
-    finished = train([photos], start, out, TINY, partial=["four photos"], resume=True)
+    finished = train([photos], start, out, GROWN, partial=["four photos"], resume=True)
     assert finished == out / "fastsam.pt"
     assert epochs(out) == [1, 2, 3]
 
@@ -309,8 +314,25 @@ def test_a_run_can_be_interrupted_and_resumed(
         not torch.allclose(before[name].float(), value.float(), atol=1e-4) for name, value in after.items()
     )
 
+    carried = carried_by(load_checkpoint(finished), finished)
+    assert carried == Carried(None, 0.25, 64, {"imgsz": 64})
+
     with pytest.raises(TrainingError, match="finished"):
         train([photos], start, out, TINY, resume=True)
+
+
+def test_a_fine_tuned_checkpoint_carries_the_defaults_of_its_start(tmp_path: Path) -> None:
+    named = training._carried("fastsam-nano", TrainConfig(imgsz=448))
+    assert named.defaults == resolve("fastsam-nano").defaults
+    assert (named.trained_imgsz, named.box_growth, named.quality) == (576, 0.0, None)
+    again = tmp_path / "again.pt"
+    content = load_checkpoint(resolve("fastsam-nano").path)
+    save_checkpoint({**content, "fastsam": named.to_dict() | {"box_growth": 0.3}}, again)
+    assert training._carried(again, TrainConfig(imgsz=832)) == replace(
+        named, trained_imgsz=832, box_growth=0.3
+    )
+    assert training._carried(again, TrainConfig(box_growth=0.1)).box_growth == 0.1
+    assert open_network(again, device="cpu").defaults == named.defaults
 
 
 def test_there_has_to_be_something_to_resume(photos: Path, start: Path, tmp_path: Path) -> None:
@@ -319,7 +341,7 @@ def test_there_has_to_be_something_to_resume(photos: Path, start: Path, tmp_path
 
 
 def test_bad_input_is_found_before_the_run(photos: Path, start: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="found nothing"):
+    with pytest.raises(UnknownWeightsError, match=r"gone\.pt': no such file"):
         train([photos], tmp_path / "gone.pt", tmp_path / "a", TINY)
     with pytest.raises(DatasetError, match=r"instances\.json"):
         train([tmp_path], start, tmp_path / "b", TINY)

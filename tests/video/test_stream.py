@@ -131,14 +131,14 @@ def test_prompts_from_the_start_of_a_part() -> None:
     ("frame_index", "prompt", "options", "message"),
     [
         (2, Points((1, 1)), {}, "frame 2 is over, the stream is at frame 3"),
-        (-1, Points((1, 1)), {}, "frame_index: expected a whole number from 0 on or None, got -1"),
-        (True, Points((1, 1)), {}, "frame_index: .* got True"),
-        (3.0, Points((1, 1)), {}, "frame_index: .* got 3.0"),
-        ("3", Points((1, 1)), {}, "frame_index: .* got '3'"),
-        (np.array([3, 4]), Points((1, 1)), {}, "frame_index: "),
-        (None, (3, 4), {}, r"expected a frame's number and a prompt such as Points\(...\), got \(3, 4\)"),
-        (None, "a dog", {}, "got 'a dog'"),
-        (None, None, {}, "got None"),
+        (-1, Points((1, 1)), {}, "frame: expected a whole number from 0 on or None, got -1"),
+        (True, Points((1, 1)), {}, "frame: .* got True"),
+        (3.0, Points((1, 1)), {}, "frame: .* got 3.0"),
+        ("3", Points((1, 1)), {}, "frame: .* got '3'"),
+        (np.array([3, 4]), Points((1, 1)), {}, "frame: "),
+        (None, (3, 4, 5), {}, r"expected one such as Box\(.*got tuple \(3, 4, 5\)"),
+        (None, 3, {}, "got int 3"),
+        (None, None, {}, "got NoneType None"),
         (None, Points((500, 1)), {}, "128 ?x ?96|outside|inside"),
         (None, Box([200, 200, 220, 220]), {}, "box"),
         (None, Points((1, 1)), {}, "nothing to follow in frame 3"),
@@ -155,6 +155,29 @@ def test_prompts_that_cannot_be(frame_index: Any, prompt: Any, options: Any, mes
                 with pytest.raises(PromptError, match=message):
                     stream.select(frame_index, prompt, **options)
         assert frame.index == 5
+
+
+def test_the_prompt_comes_first_and_may_be_short() -> None:
+    with stream_of(TWO, 4) as stream:
+        for frame, _ in stream:
+            if frame.index == 1:
+                assert len(stream.select((36, 30))) == 1
+            if frame.index == 2:
+                assert stream.select(Points((36, 30)), 3) == ()
+        assert len(stream.objects) >= 1
+
+
+def test_frames_one_by_one() -> None:
+    with stream_of(TWO, 4) as stream:
+        frame, masks = next(stream)
+        assert (frame.index, len(masks)) == (0, 2)
+        assert [frame.index for frame, _ in stream] == [1, 2, 3]
+        with pytest.raises(StopIteration):
+            next(stream)
+    with stream_of(TWO, 4) as stream:
+        next(stream)
+    with pytest.raises(StopIteration):
+        next(stream)
 
 
 def test_a_waiting_prompt_that_does_not_fit_ends_the_stream() -> None:
@@ -463,8 +486,8 @@ def test_a_source_that_fails_in_the_middle() -> None:
         ({"every": 1.5}, "every: .* got 1.5"),
         ({"target_fps": 0}, "target_fps: expected a number from 0.1 to 1000, got 0"),
         ({"target_fps": float("nan")}, "target_fps: "),
-        ({"history": -1}, "history: "),
-        ({"lost_after": "long"}, "lost_after: .* got 'long'"),
+        ({"trail_length": -1}, "trail_length: "),
+        ({"forget_after_frames": "long"}, "forget_after_frames: .* got 'long'"),
         ({"conf": 2}, "conf: "),
         ({"policy": "newest"}, "policy: expected 'auto', 'latest' or 'all', got 'newest'"),
         ({"start": -1}, "start: "),
@@ -483,8 +506,8 @@ def stream_of_options(**options: Any) -> Stream:
 
 
 def test_options_by_name_and_by_config() -> None:
-    with stream_of_options(config=VideoConfig(every=5, history=3), every=2) as stream:
-        assert (stream.config.every, stream.config.history) == (2, 3)
+    with stream_of_options(config=VideoConfig(every=5, trail_length=3), every=2) as stream:
+        assert (stream.config.every, stream.config.trail_length) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -566,7 +589,7 @@ def test_everything_in_a_panned_photograph(model: FastSAM, tmp_path: Path) -> No
     first, last = found[0], found[-1]
     stay = [i for i in first.ids.tolist() if i in set(last.ids.tolist())]
     assert len(stay) >= 0.6 * len(first)
-    overlaps = [iou(_panned(first.mask(i), 5), last.mask(i)) for i in stay]
+    overlaps = [iou(_panned(first.mask_of(i), 5), last.mask_of(i)) for i in stay]
     assert np.median(overlaps) > 0.7
     assert np.mean(np.array(overlaps) > 0.3) > 0.85
 
@@ -591,7 +614,7 @@ def test_one_object_in_a_panned_photograph(model: FastSAM, every: int) -> None:
         stream.select(0, Box(masks.boxes_xyxy[chosen].tolist()))
         for frame, tracked in stream:
             assert tracked.ids.tolist() == [1]
-            assert iou(tracked.mask(1), _panned(mask, frame.index)) > 0.6
+            assert iou(tracked.mask_of(1), _panned(mask, frame.index)) > 0.6
     assert len(stream.objects[1].trail) == 6
     middles = np.array(stream.objects[1].trail)
     assert middles[-1, 1] < middles[0, 1], "the window goes right, so the object goes left"

@@ -254,7 +254,7 @@ class SAM2VideoPredictor:
     ) -> Iterator[tuple[int, dict[Hashable, Rle]]]:
         """Yield the masks of each frame: as prompts say, or as the tracker finds them."""
         core = core_of(self.model)
-        conf = min(core.defaults.conf, self._config.candidates)
+        conf = min(self._config.conf, self._config.follow_conf)
         numbers = {obj_id: k + 1 for k, obj_id in enumerate(state["obj_ids"])}
         with closing(state.clip.frames(indices)) as frames:  # type: ignore[type-var]
             for k, frame in enumerate(frames):

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -26,6 +24,7 @@ from numpy.typing import NDArray
 
 from fastsam import Box, FastSAM, Points, Session
 from fastsam.errors import FastSAMError
+from fastsam.files import write_bytes
 from fastsam.masks.dense import farthest_point
 from fastsam.weights.table import cache_folder
 
@@ -168,11 +167,8 @@ def _loaded(key: str) -> SamScale | None:
 def _kept(key: str, scale: SamScale) -> SamScale:
     """Keep the maps for later processes, where there is a place for that."""
     try:
-        path = _file(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as part:
-            json.dump({name: getattr(scale, name) for name in scale.__dataclass_fields__}, part)
-        os.replace(part.name, path)
+        content = {name: getattr(scale, name) for name in scale.__dataclass_fields__}
+        write_bytes(_file(key), json.dumps(content).encode())
     except (OSError, FastSAMError) as error:
         _log.info("SAM's scale is fitted again next time: %s", error)
     return scale

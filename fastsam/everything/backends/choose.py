@@ -8,6 +8,7 @@ that there is no torch in the process until a text is asked for.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import tempfile
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError
-from fastsam.needed import require
+from fastsam.files import file_state, trim_folder
+from fastsam.needed import needed
 from fastsam.weights.download import Progress, exclusive, file_sha256
 from fastsam.weights.resolve import ResolvedWeights, resolve
 from fastsam.weights.table import cache_folder
@@ -35,7 +37,7 @@ BACKENDS = ("auto", "torch", "onnx", "openvino")
 _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
 _KEPT_FILES = 12  # converted networks; the oldest go
-_CONVERSION = 1  # counts up when what a conversion writes changes
+_CONVERSION = 2  # counts up when what a conversion writes changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,22 +90,27 @@ def open_network(
                 f"{' or openvino' if own == 'onnx' else ''}, or a checkpoint"
             )
         network = _load(path, chosen, device)
-        return OpenedNetwork(network, _identity(path, chosen), network.card.defaults)
+        return OpenedNetwork(network, _identity(path, chosen), network.carried.defaults)
     found = resolve(weights, progress=progress)
     if backend in ("auto", "torch"):
         from fastsam.everything.backends.torch_network import (
             TorchBackend,  # torch loads only when it is needed
         )
 
-        return OpenedNetwork(TorchBackend(found.path, device), _identity(found.path), found.defaults)
+        segmenter: NetworkBackend = TorchBackend(found.path, device)
+        return OpenedNetwork(segmenter, _identity(found.path), _defaults(found, segmenter))
     segmenter = _load_cached(found, backend, device)
-    return OpenedNetwork(segmenter, _identity(found.path, backend), found.defaults)
+    return OpenedNetwork(segmenter, _identity(found.path, backend), _defaults(found, segmenter))
+
+
+def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, Any]:
+    """Return the options that go with weights: what the file carries, and what the table says of its name."""
+    return {**network.carried.defaults, **found.defaults}
 
 
 def _identity(path: Path, runtime: str = "") -> str:
     """Return what names a file, its state, and the runtime if it is not torch."""
-    state = path.stat()
-    parts = [str(path.resolve()), str(state.st_size), str(state.st_mtime_ns)]
+    parts = [str(path.resolve()), file_state(path)]
     return "|".join([*parts, f"{runtime} {_version(_PACKAGES[runtime])}"] if runtime else parts)
 
 
@@ -149,7 +156,9 @@ def _load(path: Path, runtime: str, device: str) -> ConvertedBackend:
 
 def _load_cached(found: ResolvedWeights, runtime: str, device: str) -> ConvertedBackend:
     """Load a checkpoint's converted network, which is made where it is not there yet, or is damaged."""
-    require(_PACKAGES[runtime], f"run a network with the {runtime} backend")  # before a conversion
+    package = _PACKAGES[runtime]
+    with needed(package, f"run a network with the {runtime} backend"):  # before a conversion
+        importlib.import_module(package)
     path = _cached_file(found.path)
     if path.is_file():
         with suppress(CheckpointError):
@@ -178,12 +187,8 @@ def _convert_into_cache(checkpoint: Path, target: Path) -> None:
         with exclusive(target.with_name("lock")):
             if not target.is_file():
                 convert_apart(checkpoint, target)
-            newest = sorted(target.parent.glob("*.onnx"), key=lambda f: f.stat().st_mtime, reverse=True)
-            for old in newest[_KEPT_FILES:]:
-                old.unlink(missing_ok=True)
+            trim_folder(target.parent, "*.onnx", _KEPT_FILES)
     except OSError as error:
-        if isinstance(error, CheckpointError):
-            raise
         raise ExportError(
             f"network {target}: a converted network cannot be kept there ({error}); FASTSAM_HOME moves that "
             f"folder, or convert it by hand: fastsam export-model {checkpoint}"
@@ -216,7 +221,8 @@ def export_network(weights: str | Path | None, out: str | Path, to: str, *, imgs
             f"out: expected a file name that ends in {_SUFFIXES[to]} for {to}, got {str(out)!r}"
         )
     if to == "openvino":
-        require("openvino", "write a network for OpenVINO")
+        with needed("openvino", "write a network for OpenVINO"):
+            import openvino  # noqa: F401  before the seconds that follow
     found = resolve(weights)
     defaults = {**found.defaults, **({} if imgsz is None else {"imgsz": imgsz})}
     SegmentConfig(**defaults)  # before the seconds that follow

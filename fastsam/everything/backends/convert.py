@@ -13,18 +13,18 @@ import json
 import os
 import subprocess
 import sys
-import uuid
 import warnings
 from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fastsam.errors
-from fastsam.errors import CheckpointError, ExportError, FastSAMError
+from fastsam.errors import CheckpointError, FastSAMError
 from fastsam.everything.backends.converted import METADATA_KEY, NetworkCard, output_names
 from fastsam.everything.backends.torch_network import Watch, load_network
-from fastsam.needed import require
+from fastsam.files import write_bytes
+from fastsam.needed import needed
 from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
         MissingPackageError: torch or onnx is not installed.
         ExportError: the file cannot be written.
     """
-    require("onnx", "convert a network")  # torch would ask for it at the end
+    with needed("onnx", "convert a network"):  # torch would ask for it at the end
+        import onnx  # noqa: F401
     checkpoint, target = Path(checkpoint), Path(target)
-    network, quality = load_network(checkpoint)
+    network, carried = load_network(checkpoint)
     head, watch = network.model[-1], Watch(network)
     card = NetworkCard(
         file_sha256(checkpoint),
@@ -60,28 +61,16 @@ def convert(checkpoint: str | Path, target: str | Path, defaults: Mapping[str, A
         int(head.nc),
         int(head.nl),
         watch.levels,
-        quality,
-        dict(defaults or {}),
+        replace(carried, defaults={**carried.defaults, **(defaults or {})}),
     )
     content = _exported(network, watch, card, checkpoint)
-    partial = target.with_name(f".{uuid.uuid4().hex[:12]}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, target)
-    except OSError as error:
-        raise ExportError(
-            f"network {target}: cannot be written ({error.strerror or error}); "
-            "choose a folder that is writable and has space"
-        ) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
+    write_bytes(target, content)
 
 
 def _traceable(network: Any, watch: Watch) -> nn.Module:
     """Return a module with one input whose outputs are the network's own and the watched maps."""
-    torch = require("torch", "convert a network")
+    with needed("torch", "convert a network"):
+        import torch
 
     class Traceable(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -101,7 +90,10 @@ def _traceable(network: Any, watch: Watch) -> nn.Module:
 
 def _exported(network: nn.Module, watch: Watch, card: NetworkCard, path: Path) -> bytes:
     """Return the bytes of an ONNX file."""
-    torch, onnx = require("torch", "convert a network"), require("onnx", "convert a network")
+    with needed("torch", "convert a network"):
+        import torch
+    with needed("onnx", "convert a network"):
+        import onnx
     rows, columns = (card.stride * number for number in _STRIDES)
     names, stream = output_names(card.maps, card.backbone), io.BytesIO()
     free = {name: {2: f"height_{k}", 3: f"width_{k}"} for k, name in enumerate(names[1:])}

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import SegmentConfig
-from fastsam.errors import CheckpointError, ConfigError
-from fastsam.everything.quality import QualityModel
+from fastsam.errors import CheckpointError
+from fastsam.everything.carried import Carried
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 
 __all__ = ["METADATA_KEY", "ConvertedBackend", "NetworkCard", "output_names", "wanted_threads"]
@@ -39,8 +37,7 @@ class NetworkCard:
         classes: how many classes it tells apart.
         maps: how many feature maps of the head's input it gives.
         backbone: how many of its backbone's.
-        quality: the checkpoint's calibration, if it has one.
-        defaults: fields of :class:`fastsam.config.SegmentConfig` that the weights want.
+        carried: what the checkpoint says beyond its layers.
     """
 
     checkpoint_sha256: str
@@ -48,8 +45,7 @@ class NetworkCard:
     classes: int
     maps: int
     backbone: int = 0
-    quality: QualityModel | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    carried: Carried = field(default_factory=Carried)
 
     def to_json(self) -> str:
         """Return the string that a file carries."""
@@ -60,8 +56,7 @@ class NetworkCard:
             "classes": self.classes,
             "maps": self.maps,
             "backbone": self.backbone,
-            "quality": self.quality.to_dict() if self.quality is not None else None,
-            "defaults": dict(self.defaults),
+            **self.carried.to_dict(),
         }
         return json.dumps(content)
 
@@ -81,24 +76,20 @@ class NetworkCard:
             content = json.loads(text)
             if content["format"] != _FORMAT:
                 raise CheckpointError(
-                    f"network {path}: expected format {_FORMAT}, got {content['format']!r}, of another "
-                    f"version of fastsam; {_AGAIN}"
+                    f"expected format {_FORMAT}, got {content['format']!r}, of another version of fastsam",
+                    subject=f"network {path}",
+                    advice=_AGAIN,
+                    path=path,
                 )
             numbers = {name: int(content[name]) for name in ("stride", "classes", "maps", "backbone")}
-            quality = content["quality"]
             card = cls(
                 str(content["checkpoint_sha256"]),
                 **numbers,
-                quality=QualityModel.from_dict(quality) if quality is not None else None,
-                defaults=dict(content["defaults"]),
+                carried=Carried.from_dict(content),
             )
-            SegmentConfig(**card.defaults)
-        except CheckpointError as error:
-            said = str(error)
-            raise CheckpointError(
-                said if said.startswith("network ") else f"network {path}: {said}"
-            ) from error
-        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        except CheckpointError as error:  # of the calibration, which does not know the file
+            raise error if error.path else error.about(f"network {path}", path) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"network {path}: its metadata are damaged ({error}); {_AGAIN}") from error
         if min(numbers["stride"], numbers["classes"], numbers["maps"], numbers["backbone"] + 1) < 1:
             raise CheckpointError(f"network {path}: expected counts of at least 1, got {numbers}; {_AGAIN}")
@@ -141,7 +132,7 @@ class ConvertedBackend(NetworkBackend):
                 f"network {path}: expected the input image and the outputs {', '.join(wanted)}; got "
                 f"{', '.join(inputs)} and {', '.join(outputs)}; {_AGAIN}"
             )
-        super().__init__(path, device, self.card.stride, self.card.quality, self.card.checkpoint_sha256)
+        super().__init__(path, device, self.card.stride, self.card.carried, self.card.checkpoint_sha256)
 
     def _outputs(self, values: Sequence[NDArray[np.float32]]) -> Outputs:
         """Return copies of a pass's outputs, as all backends give them."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastsam.errors import CheckpointError, ConfigError
 from fastsam.everything.backends.converted import METADATA_KEY, ConvertedBackend, wanted_threads
 from fastsam.everything.segmenter import Outputs
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["OnnxBackend"]
 
@@ -50,7 +50,8 @@ class OnnxBackend(ConvertedBackend):
     """
 
     def __init__(self, path: str | Path, device: str = "auto") -> None:
-        runtime = require("onnxruntime", "run a network with ONNX Runtime")
+        with needed("onnxruntime", "run a network with ONNX Runtime"):
+            import onnxruntime as runtime
         path = Path(path)
         device, provider = _provider(runtime, device)
         if not path.is_file():

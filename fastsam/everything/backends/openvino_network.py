@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import uuid
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import CheckpointError, ConfigError, ExportError
+from fastsam.errors import CheckpointError, ConfigError
 from fastsam.everything.backends.converted import METADATA_KEY, ConvertedBackend, NetworkCard, wanted_threads
 from fastsam.everything.segmenter import Outputs
-from fastsam.needed import require
+from fastsam.files import replacing_path
+from fastsam.needed import needed
 
 __all__ = ["OpenVinoBackend", "write_ir"]
 
 
 def _openvino() -> Any:
-    return require("openvino", "run a network with OpenVINO")
+    with needed("openvino", "run a network with OpenVINO"):
+        import openvino
+    return openvino
 
 
 def _read(core: Any, path: Path) -> Any:
@@ -30,11 +30,13 @@ def _read(core: Any, path: Path) -> Any:
     Raises:
         CheckpointError: it is not there, or OpenVINO cannot read it.
     """
-    for needed in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
-        if not needed.is_file():
+    for file in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
+        if not file.is_file():
             raise CheckpointError(
-                f"network {path}: expected a file {needed.name} there, found none; "
-                "OpenVINO keeps a network in two, .xml and .bin"
+                f"expected a file {file.name} there, found none",
+                subject=f"network {path}",
+                advice="OpenVINO keeps a network in two, .xml and .bin",
+                path=path,
             )
     try:
         return core.read_model(path)
@@ -134,17 +136,5 @@ def write_ir(network: Path, target: Path) -> None:
     openvino = _openvino()
     model = _read(openvino.Core(), network)
     model.set_rt_info(NetworkCard.from_json(_metadata(model), network).to_json(), [METADATA_KEY])
-    partial = target.with_name(f".{uuid.uuid4().hex[:12]}.xml")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_path(target, RuntimeError, what="network", beside=[".bin"]) as partial:
         openvino.save_model(model, partial, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):  # who sees the .xml, sees its .bin
-            os.replace(partial.with_suffix(suffix), target.with_suffix(suffix))
-    except (OSError, RuntimeError) as error:
-        raise ExportError(
-            f"network {target}: cannot be written ({error}); choose a folder that is writable and has space"
-        ) from error
-    finally:
-        for suffix in (".bin", ".xml"):
-            with suppress(OSError):
-                partial.with_suffix(suffix).unlink()

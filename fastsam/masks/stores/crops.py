@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastsam.errors import RecordError
 from fastsam.masks.crop import Crop
 from fastsam.masks.region import Region
-from fastsam.masks.stores.store import Bounds, exact_bounds, hits_in_windows
+from fastsam.masks.stores.store import Bounds, MaskStore, exact_bounds, hits_in_windows
 
 __all__ = ["CropStore"]
 
@@ -56,6 +56,13 @@ class CropStore:
             packed.append(np.packbits(patch[tight.y0 : tight.y1, tight.x0 : tight.x1]))
             windows.append(window)
         return cls(size_hw, tuple(packed), np.array(windows, np.int64).reshape(-1, 4), cell_px)
+
+    @classmethod
+    def of(cls, store: MaskStore, size_hw: tuple[int, int]) -> CropStore:
+        """Return the masks of any store, decoded; one of this kind comes back as it is."""
+        if isinstance(store, CropStore):
+            return store
+        return cls.from_crops((store.crop(i) for i in range(len(store))), size_hw)
 
     def __len__(self) -> int:
         """Return the number of masks."""

@@ -1,36 +1,43 @@
-"""What a visitor takes home: the masks in every format, the picture, the cut-outs."""
+"""What a visitor downloads: the masks in every format, the picture, the cut-outs."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastsam.errors import PromptError
-from fastsam.export import FORMATS, safe_name
+from fastsam.export import FORMATS, safe_name, write
 from fastsam.images.drawing import overlay, save_image
+from fastsam.page.photo.answer import ShownMasks, answer_of, shown_masks
 from fastsam.page.photo.messages import selected_picture
-from fastsam.page.photo.state import Visit, answer_of
-from fastsam.result import Result
+from fastsam.page.photo.state import PhotoState
+from fastsam.session import Session
 
-__all__ = ["CHOICES", "take_home"]
+__all__ = ["CHOICES", "write_download"]
 
-_PICTURES = {
+_WORDS = {
     "view": "Picture as shown (PNG)",
-    "cutouts": "Each mask cut out (PNGs)",
+    "cutout": "Cut-outs, one PNG per mask",
+    "coco": "COCO (JSON)",
+    "yolo": "YOLO (polygons)",
+    "labelme": "LabelMe (JSON)",
+    "png": "Masks, one PNG each",
+    "labelmap": "Label map (16-bit PNG)",
+    "sam-json": "Segment Anything (JSON)",
+    "geojson": "GeoJSON (pixels)",
+    "npz": "NumPy (npz)",
+    "csv": "Table without pixels (CSV)",
 }
-CHOICES = [(words, name) for name, words in _PICTURES.items()]
-CHOICES += [(f"Masks: {row.name}", row.name) for row in FORMATS.values()]
-"""What can be taken home, as (words, name)."""
+CHOICES = [(words, name) for name, words in _WORDS.items() if name == "view" or name in FORMATS]
+CHOICES += [(row.name, row.name) for row in FORMATS.values() if row.name not in _WORDS]
+"""What can be downloaded, as (words, name)."""
 
 
-def take_home(visit: Visit, what: str, folder: Path) -> Path:
+def write_download(state: PhotoState, what: str, folder: Path) -> Path:
     """Write what is shown, at the photo's own size, as one file in a folder, and return it.
 
     Args:
-        visit: whose.
+        state: whose.
         what: a name of :data:`CHOICES`.
         folder: where to write.
 
@@ -38,32 +45,28 @@ def take_home(visit: Visit, what: str, folder: Path) -> Path:
         PromptError: no photo is open, or no mask is shown.
         ExportError: unknown format, or the folder cannot be written.
     """
-    session = visit.opened
-    answer = answer_of(visit)
-    if len(answer.result) == 0:
-        raise PromptError("There is no mask to take home; clear the prompts, or lower conf.")
+    session = state.opened
+    answer = answer_of(state)
+    shown = shown_masks(state, answer)
+    if len(shown.masks) == 0:
+        raise PromptError("There is no mask to download; clear the prompts, or lower the minimum confidence.")
     name = safe_name(session.frame.name)
+    if what == "view" and state.effect.kind == "masks":
+        picture = overlay(
+            session.frame, shown.masks, state.render, labels=shown.labels, rows=list(shown.numbers)
+        )
+        return save_image(picture, folder / f"{name}_masks.png")
     if what == "view":
-        if visit.view.kind == "masks":
-            return save_image(_drawn(visit, answer.result), folder / f"{name}_masks.png")
-        picture = selected_picture(session, answer, visit.view)
-        return save_image(picture, folder / f"{name}_{visit.view.kind}.png")
-    if what == "cutouts":
-        whole = folder / "cutouts"
-        files = [
-            save_image(picture, whole / f"{name}_{row:03d}.png")
-            for row, picture in zip(answer.result.indices.tolist(), answer.result.cutouts(), strict=True)
-            if picture.size
-        ]
-        return _packed(folder / f"{name}_cutouts.zip", files, whole)
-    files = answer.result.export(folder / "masks", what)
+        picture = selected_picture(session, answer, state.effect)
+        return save_image(picture, folder / f"{name}_{state.effect.kind}.png")
+    files = _exported(session, shown, what, folder / "masks")
     return _packed(folder / f"{name}_{what}.zip", files, folder / "masks")
 
 
-def _drawn(visit: Visit, result: Result) -> NDArray[np.uint8]:
-    return overlay(
-        visit.opened.frame, result.masks, visit.look, labels=result.labels, rows=result.indices.tolist()
-    )
+def _exported(session: Session, shown: ShownMasks, what: str, folder: Path) -> list[Path]:
+    frame = session.frame
+    known = {"source": frame.source, "labels": shown.labels, "levels": shown.levels, "rgb": frame.rgb}
+    return write(shown.masks, folder, what, name=frame.name, **known)
 
 
 def _packed(target: Path, files: list[Path], root: Path) -> Path:

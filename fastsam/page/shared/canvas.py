@@ -1,4 +1,4 @@
-"""The canvas: one gradio component whose drawing and input is the JavaScript of ``web/``."""
+"""The canvas: one gradio component; the JavaScript in ``web/`` draws it and reads the pointer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from fastsam.needed import needed
+from fastsam.page.shared.modules import linked
+
 __all__ = ["canvas_of", "example_photos"]
 
-_SCRIPTS = ("state.js", "draw.js", "input.js", "panel.js", "main.js")
 # Name -> package, file in it, what it shows. Photos that installed packages carry anyway.
 _EXAMPLES = {
     "bus": ("ultralytics", "assets/bus.jpg", "A street with a bus and people"),
@@ -60,18 +62,18 @@ def _web(name: str) -> str:
     return (resources.files("fastsam.page") / "web" / name).read_text(encoding="utf-8")
 
 
-def canvas_of(gr: Any, max_bytes: int, kind: Literal["photo", "video"] = "photo") -> Any:
+def canvas_of(max_bytes: int, kind: Literal["photo", "video"] = "photo") -> Any:
     """Return the canvas as a gradio component.
 
-    Its events are ``photo`` (``{path, name}`` of an upload, or ``{example}``), ``act`` (``{do, ...}``) and
-    ``ask`` (``{text, sign}``). Its value is a message of :mod:`fastsam.page.photo.messages`.
+    Its events and its value are the messages of :mod:`fastsam.page.photo.protocol`.
 
     Args:
-        gr: the gradio module.
-        max_bytes: what the browser refuses to send.
+        max_bytes: the browser refuses to send larger files.
         kind: what is opened; of a video, it shows one frame.
     """
-    script = "\n".join(_web(name) for name in _SCRIPTS)
+    with needed("gradio", "show the page"):
+        import gradio as gr
+    script = linked("main", lambda name: _web(f"{name}.js"))
     limits = json.dumps({"bytes": max_bytes, "kind": kind})
     words = {
         "@@KIND@@": kind,
@@ -85,7 +87,7 @@ def canvas_of(gr: Any, max_bytes: int, kind: Literal["photo", "video"] = "photo"
     return gr.HTML(
         html_template=page,
         css_template=_web("canvas.css"),
-        js_on_load=f"const limits = {limits};\n{script}",
+        js_on_load=f"{script}\nmain.start({{ element, props, trigger, watch, upload }}, {limits});",
         apply_default_css=False,
         elem_id="canvas" if kind == "photo" else "video-canvas",
     )

@@ -8,31 +8,36 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import FastSAMError, PromptError
-from fastsam.page.shared.sessions import SharedModel, Shelf
-from fastsam.page.video.clip import Limits, plain
-from fastsam.page.video.run import Finished, Wanted, follow
-from fastsam.page.video.state import MAX_WISHES, VideoVisitor, Wish
+import gradio as gr
+
+from fastsam.errors import PromptError
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.queues import VIDEO
+from fastsam.page.shared.refusals import as_api_error
+from fastsam.page.video.clip import Limits
+from fastsam.page.video.run import Finished, RunOptions, follow
+from fastsam.page.video.state import MAX_REQUESTS, FollowRequest, VideoSession
 from fastsam.prompts.json_form import prompt_from_json
 
-__all__ = ["connect_video_api", "summary_of", "wishes_from"]
+__all__ = ["connect_video_api", "requests_from", "summary_of"]
 
-# A reference names an image of the machine that reads it: of this machine, visitors get nothing.
+# A reference names an image of the machine that reads it; visitors must not read files of this one.
 _KINDS = ("points", "box", "polygon", "rle", "scribble", "text")
 
 
-def wishes_from(given: Any) -> tuple[Wish, ...]:
-    """Return what to follow as a program says it: ``[{"frame": 0, "points": [[x, y]]}, ...]``.
+def requests_from(given: Any) -> tuple[FollowRequest, ...]:
+    """Return what a program asks to follow: ``[{"frame": 0, "points": [[x, y]]}, ...]``.
 
     Raises:
         PromptError: it is not such a list.
     """
-    if not isinstance(given, list) or len(given) > MAX_WISHES:
-        raise PromptError(f"prompts: expected a list of up to {MAX_WISHES}, got {str(given)[:80]}")
-    return tuple(_wish(one, number) for number, one in enumerate(given, start=1))
+    if not isinstance(given, list) or len(given) > MAX_REQUESTS:
+        raise PromptError(f"prompts: expected a list of up to {MAX_REQUESTS}, got {str(given)[:80]}")
+    return tuple(_request(one, number) for number, one in enumerate(given, start=1))
 
 
-def _wish(given: Any, number: int) -> Wish:
+def _request(given: Any, number: int) -> FollowRequest:
     if not isinstance(given, Mapping) or sum(kind in given for kind in _KINDS) != 1:
         raise PromptError(
             f"prompt {number}: expected an object with one of {', '.join(_KINDS)}, got {str(given)[:80]}"
@@ -41,50 +46,46 @@ def _wish(given: Any, number: int) -> Wish:
     frame = data.pop("frame", 0)
     if isinstance(frame, bool) or not isinstance(frame, int) or frame < 0:
         raise PromptError(f"prompt {number}, frame: expected a whole number from 0 on, got {frame!r}")
-    return Wish(frame, prompt_from_json(json.dumps(data)), f"prompt {number}", number=number)
+    return FollowRequest(frame, prompt_from_json(json.dumps(data)), f"prompt {number}", number=number)
 
 
 def summary_of(done: Finished) -> dict[str, Any]:
-    """Return what came of a run as JSON can hold it."""
+    """Return the result of a run as JSON can hold it."""
     objects = [{"id": number, **asdict(seen)} for number, seen in sorted(done.objects.items())]
     return {
         "frames": done.frames,
         "objects": objects,
         "lost": list(done.lost),
+        "absent": list(done.absent),
         "note": done.note,
         "report": done.report,
     }
 
 
-def connect_video_api(
-    gr: Any, shared: SharedModel, shelf: Shelf, limits: Limits, queue: Mapping[str, Any]
-) -> None:
+def connect_video_api(shared: SharedModel, budget: MemoryBudget, limits: Limits) -> None:
     """Add the endpoint to the page that is being built.
 
     Args:
-        gr: the gradio module.
         shared: the model.
-        shelf: what bounds the memory of all visitors.
+        budget: the limit on the memory of all visitors.
         limits: how much video a visitor may ask for.
-        queue: how runs queue.
     """
 
     def video(video: str | None, prompts: Any = None) -> Iterator[Any]:
         """Follow [{"frame": 0, "points": [[x, y]]}, ...] through a video; without prompts, everything."""
-        visitor = VideoVisitor(shelf)
-        name = Path(video).name if video else "video"
+        visitor = VideoSession(budget)
         try:
-            if video is None:
-                raise PromptError("video: expected a video file, got nothing")
-            visitor.open(Path(video), name, limits)
-            visitor.wishes = wishes_from(prompts or [])
-            numbers = frozenset(wish.number for wish in visitor.wishes)
-            wanted = Wanted(everything=not numbers, numbers=numbers)
-            done = next(one for one in follow(visitor, shared, limits, wanted) if isinstance(one, Finished))
-            # Gradio copies the files when they are handed over, so they can go as soon as we are asked again.
-            yield [str(path) for path in done.files], summary_of(done)
-        except FastSAMError as error:
-            raise gr.Error(plain(error, name), print_exception=False) from error
+            with as_api_error(gr):
+                if video is None:
+                    raise PromptError("video: expected a video file, got nothing")
+                visitor.open(Path(video), Path(video).name, limits)
+                visitor.requests = requests_from(prompts or [])
+                numbers = frozenset(request.number for request in visitor.requests)
+                options = RunOptions(everything=not numbers, numbers=numbers)
+                steps = follow(visitor, shared, limits, options)
+                done = next(one for one in steps if isinstance(one, Finished))
+                # Gradio copies the files when they are handed over; they can go when we are asked again.
+                yield [str(path) for path in done.files], summary_of(done)
         finally:
             visitor.leave()
 
@@ -94,5 +95,5 @@ def connect_video_api(
     files = gr.File(label="files", file_count="multiple", **hidden)
     summary = gr.JSON(label="summary", **hidden)
     gr.Button(**hidden).click(
-        video, [file, prompts], [files, summary], api_name="video", show_progress="hidden", **queue
+        video, [file, prompts], [files, summary], api_name="video", show_progress="hidden", **VIDEO
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastsam.errors import FastSAMError, VideoError
+from fastsam.errors import FastSAMError, FrameTooLargeError, VideoError
 from fastsam.images.frame import Frame
 from fastsam.images.reading import read_frame
 from fastsam.page.shared.canvas import example_photos
@@ -30,7 +30,6 @@ __all__ = [
     "example_clip",
     "new_folder",
     "open_clip",
-    "plain",
     "read_still",
     "sweep",
 ]
@@ -95,11 +94,6 @@ class Clip:
     size_hw: tuple[int, int]
 
 
-def plain(error: FastSAMError, clip_name: str) -> str:
-    """Return an error's words without the server's folders."""
-    return re.sub(r"'[^'\n]*/[^'\n]*'|(?<!\w)/(?:[\w.-]+/)+[^\s;:,)]*", f"“{clip_name}”", str(error))
-
-
 def open_clip(folder: Path, path: Path, name: str, limits: Limits) -> tuple[Clip, Frame]:
     """Take a video into a visitor's own folder; return it with its first frame.
 
@@ -140,11 +134,11 @@ def _first_frame(path: Path, shown: str, limits: Limits) -> tuple[Clip, Frame]:
     try:
         with open_video(path, queue_size=1, max_pixels=MAX_PIXELS) as reader:
             frame, info = reader.read(), reader.info
+    except FrameTooLargeError as error:
+        raise VideoError(
+            f"“{shown}” has frames larger than 4K. Make it smaller, or choose another."
+        ) from error
     except FastSAMError as error:
-        if "pixels" in str(error):
-            raise VideoError(
-                f"“{shown}” has frames larger than 4K. Make it smaller, or choose another."
-            ) from error
         raise VideoError(
             f"“{shown}” has no frame that can be read; it is damaged, or not a video."
         ) from error

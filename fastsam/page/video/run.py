@@ -1,4 +1,4 @@
-"""One run over a visitor's video: frames in order, the files that the visitor takes home, and a report."""
+"""One run over a visitor's video: frames in order, the files to download, and a report."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from fastsam.config import RenderConfig, VideoConfig
 from fastsam.errors import PromptError
 from fastsam.export import safe_name
 from fastsam.images.frame import Frame
-from fastsam.page.shared.sessions import SharedModel
+from fastsam.page.shared.model import SharedModel
 from fastsam.page.video.clip import MAX_PIXELS, Clip, Limits
-from fastsam.page.video.state import Run, VideoVisitor, Wish
+from fastsam.page.video.state import FollowRequest, RunResult, VideoSession
+from fastsam.prompts import Text
 from fastsam.video.read.reader import open_video
 from fastsam.video.stream import Stream
-from fastsam.video.track.persistent import stands
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.sinks import Sinks, open_sinks
 from fastsam.video.write.spool import SpooledFrame, read_frames
 
-__all__ = ["Finished", "Progress", "Seen", "Wanted", "follow", "report_rows"]
+__all__ = ["Finished", "ObjectSummary", "Progress", "RunOptions", "follow", "report_rows"]
 
 FORMATS = ("video", "davis", "ytvis", "mot")
 _AHEAD = 12  # frames that a run holds: read ahead, drawn, encoded, and its masks
-_WARM_UP = 60  # frames that a corrected run goes back at most, to see again what was lost just then
+_WARM_UP = 60  # a corrected run goes back this many frames at most, to see again what was lost just then
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunOptions:
     """How a run is made.
 
     Attributes:
-        everything: follow all masks, no wish.
-        again: go on from the first new wish; what the run before found until then stays.
-        numbers: the wishes that are ticked.
+        everything: follow all masks instead of the requests.
+        again: go on from the first new request; what the run before found until then stays.
+        numbers: the requests that are ticked.
         video: how masks are followed.
         segment: fields of SegmentConfig.
         render: how they are drawn.
@@ -62,7 +62,7 @@ class Progress:
 
 
 @dataclass
-class Seen:
+class ObjectSummary:
     """One object over the whole video."""
 
     label: str
@@ -77,9 +77,10 @@ class Finished:
 
     Attributes:
         video: the overlay, H.264.
-        files: everything to take home.
+        files: everything to download.
         objects: what was followed, by id.
         lost: which of them are out of sight at the end.
+        absent: texts that were found in no frame.
         frames: how many frames were written.
         report: frames a second, and milliseconds by stage.
         note: why it ended before the end of the video; empty if it did not.
@@ -87,17 +88,18 @@ class Finished:
 
     video: Path
     files: list[Path]
-    objects: dict[int, Seen]
+    objects: dict[int, ObjectSummary]
     lost: tuple[int, ...]
+    absent: tuple[str, ...]
     frames: int
     report: dict[str, Any]
     note: str = ""
 
 
 def follow(
-    visitor: VideoVisitor, model: SharedModel, limits: Limits, wanted: Wanted
+    visitor: VideoSession, model: SharedModel, limits: Limits, options: RunOptions
 ) -> Iterator[Progress | Finished]:
-    """Follow what a visitor asked for: yield each frame when it is done, and at last what came of it.
+    """Follow what a visitor asked for: yield each frame when it is done, and the result at the end.
 
     The model is used for one frame at a time, so that other visitors' photos come between.
 
@@ -106,28 +108,30 @@ def follow(
     """
     clip = visitor.opened
     if not visitor.running.acquire(blocking=False):
-        raise PromptError("Your video is being followed already; wait for it, or cancel it.")
+        raise PromptError("A run is in progress; wait for it, or cancel it.")
     try:
         visitor.stop.clear()
-        run = _Run(visitor, clip, limits, wanted)
+        run = _Runner(visitor, clip, limits, options)
         held = _AHEAD * 3 * clip.size_hw[0] * clip.size_hw[1]
-        with visitor.shelf.reserved(held):
+        with visitor.budget.reserved(held):
             yield from run.frames(model)
     finally:
         visitor.running.release()
 
 
-class _Run:
-    def __init__(self, visitor: VideoVisitor, clip: Clip, limits: Limits, wanted: Wanted) -> None:
-        self.visitor, self.clip, self.limits, self.wanted = visitor, clip, limits, wanted
-        self.before = visitor.run if wanted.again else None
-        ticked = [wish for wish in visitor.wishes if wish.number in wanted.numbers]
-        self.wishes = _asked(ticked, wanted, self.before)
-        fresh = [wish for wish in self.wishes if not wish.done] or self.wishes
+class _Runner:
+    def __init__(self, visitor: VideoSession, clip: Clip, limits: Limits, options: RunOptions) -> None:
+        self.visitor, self.clip, self.limits, self.options = visitor, clip, limits, options
+        self.before = visitor.run if options.again else None
+        ticked = [request for request in visitor.requests if request.number in options.numbers]
+        self.requests = _asked(ticked, options, self.before)
+        fresh = [request for request in self.requests if not request.done] or self.requests
         self.first = (
-            0 if wanted.everything else min(wish.frame for wish in (fresh if self.before else self.wishes))
+            0
+            if options.everything
+            else min(request.frame for request in (fresh if self.before else self.requests))
         )
-        self.objects: dict[int, Seen] = {}
+        self.objects: dict[int, ObjectSummary] = {}
         self.last: Tracked | None = None
         self.written = 0
         self.note = ""
@@ -136,14 +140,14 @@ class _Run:
         out = self.visitor.folder / f"run-{uuid4().hex[:8]}"
         try:
             with open_sinks(
-                out, FORMATS, source=self.clip.path, fps=self.clip.fps, render=self.wanted.render
+                out, FORMATS, source=self.clip.path, fps=self.clip.fps, render=self.options.render
             ) as sinks:
                 for tracked in self._lead_in():
                     yield self._write(sinks, tracked)
                 stream, todo = self._stream(model)
                 with stream:
-                    for wish in todo:
-                        stream.select(wish.frame, wish.prompt, object_id=wish.object_id)
+                    for request in todo:
+                        stream.select(request.prompt, request.frame, object_id=request.object_id)
                     yield from self._followed(stream, model, sinks)
                 if not self.written:
                     raise PromptError(self.note or f"“{self.clip.name}” has no frame {self.first}.")
@@ -152,23 +156,25 @@ class _Run:
             raise
         yield self._finished(out, stream)
 
-    def _stream(self, model: SharedModel) -> tuple[Stream, list[Wish]]:
-        """Return the stream at the frame where it begins, and what it is still to be told."""
+    def _stream(self, model: SharedModel) -> tuple[Stream, list[FollowRequest]]:
+        """Return the stream at the frame where it begins, and the requests that it does not know yet."""
         start, known = self.first, None
         if self.before is not None:
-            corrected = {wish.object_id for wish in self.wishes if not wish.done}
+            corrected = {request.object_id for request in self.requests if not request.done}
             known = _to_resume(self.before, self.first, corrected)
         if known is not None:
             start = known.index
         stream = model.stream(
-            self.clip.path, start=start, policy="all", max_pixels=MAX_PIXELS, config=self.wanted.video,
-            **self.wanted.segment,
+            self.clip.path, start=start, policy="all", max_pixels=MAX_PIXELS, config=self.options.video,
+            **self.options.segment,
         )  # fmt: skip
         if known is None:
-            return stream, self.wishes
-        prompts = [wish.prompt for wish in self.wishes if wish.done and stands(wish.prompt)]
+            return stream, self.requests
+        prompts = [
+            request.prompt for request in self.requests if request.done and request.prompt.is_persistent
+        ]
         stream.resume(known.masks(), known.ids, known.labels, prompted=True, prompts=prompts)
-        return stream, [wish for wish in self.wishes if not wish.done]
+        return stream, [request for request in self.requests if not request.done]
 
     def _followed(self, stream: Stream, model: SharedModel, sinks: Sinks) -> Iterator[Progress]:
         frames = iter(stream)
@@ -200,7 +206,7 @@ class _Run:
         return " ".join(notes)
 
     def _lead_in(self) -> Iterator[Tracked]:
-        """Yield the frames before the first that is followed: as they are, or as the run before left them."""
+        """Yield the frames before the first request: as they are, or as the run before left them."""
         if not self.first:
             return
         lines = read_frames(self.before.folder) if self.before is not None else iter(())
@@ -219,47 +225,64 @@ class _Run:
         index = tracked.frame.index
         names = tracked.labels or ("",) * len(tracked)
         for object_id, name in zip(tracked.ids.tolist(), names, strict=True):
-            seen = self.objects.setdefault(object_id, Seen(name, index, index))
+            seen = self.objects.setdefault(object_id, ObjectSummary(name, index, index))
             seen.last, seen.frames = index, seen.frames + 1
         return Progress(tracked, self.clip.frames)
 
     def _finished(self, out: Path, stream: Stream) -> Finished:
-        before, self.visitor.run = self.visitor.run, Run(out, self.wanted.everything)
+        before, self.visitor.run = self.visitor.run, RunResult(out, self.options.everything)
         if before is not None:
             shutil.rmtree(before.folder, ignore_errors=True)
-        done = {wish.number for wish in self.wishes}
-        kept = [wish for wish in self.visitor.wishes if self.before is not None or wish.object_id is None]
-        if not self.wanted.everything:
-            self.visitor.wishes = tuple(replace(wish, done=wish.number in done) for wish in kept)
+        done = {request.number for request in self.requests}
+        kept = [
+            request
+            for request in self.visitor.requests
+            if self.before is not None or request.object_id is None
+        ]
+        if not self.options.everything:
+            self.visitor.requests = tuple(replace(request, done=request.number in done) for request in kept)
         lost = self.last.lost if self.last is not None else ()
         files = _files(out, safe_name(Path(self.clip.name).stem) or "video")
-        return Finished(files[0], files, self.objects, lost, self.written, stream.times.summary(), self.note)
+        return Finished(
+            files[0],
+            files,
+            self.objects,
+            lost,
+            self._absent(),
+            self.written,
+            stream.times.summary(),
+            self.note,
+        )
+
+    def _absent(self) -> tuple[str, ...]:
+        """Return the texts that no object was found by."""
+        texts = [text for one in self.requests if isinstance(one.prompt, Text) for text in one.prompt.texts]
+        found = {seen.label for seen in self.objects.values()}
+        return tuple(text for text in dict.fromkeys(texts) if text not in found)
 
 
-def _asked(ticked: list[Wish], wanted: Wanted, before: Run | None) -> list[Wish]:
-    """Return what a run is told, in order; corrections belong to the run that they correct."""
-    if wanted.everything:
+def _asked(ticked: list[FollowRequest], options: RunOptions, before: RunResult | None) -> list[FollowRequest]:
+    """Return the requests of a run, in order; corrections belong to the run that they correct."""
+    if options.everything:
         return []
-    if wanted.again:
+    if options.again:
         if before is None or before.everything:
+            raise PromptError("Follow an object first; then choose it, go to a frame, and correct it there.")
+        if all(request.done for request in ticked):
             raise PromptError(
-                "Follow something first; then choose an object in a frame, and correct it there."
-            )
-        if all(wish.done for wish in ticked):
-            raise PromptError(
-                "Nothing is new: choose an object in a frame and correct it, or mark another thing."
+                "Nothing has changed: choose an object and correct it in a frame, or mark another one."
             )
     else:
-        ticked = [wish for wish in ticked if wish.object_id is None]
+        ticked = [request for request in ticked if request.object_id is None]
     if not ticked:
-        raise PromptError("Nothing is selected: click a thing, drag a box around it, or type what it is.")
-    return sorted(ticked, key=lambda wish: (wish.frame, wish.number))
+        raise PromptError("Nothing is selected: click an object, drag a box around it, or type what it is.")
+    return sorted(ticked, key=lambda request: (request.frame, request.number))
 
 
-def _to_resume(run: Run, first: int, corrected: set[int | None]) -> SpooledFrame | None:
+def _to_resume(run: RunResult, first: int, corrected: set[int | None]) -> SpooledFrame | None:
     """Return the last frame before ``first`` in which nothing is lost that is not corrected anyway.
 
-    What is out of sight has no mask to go on from, so the run goes back a little to where it had one.
+    An object out of sight has no mask to go on from, so the run goes back a little to where it had one.
     """
     last = best = None
     for line in read_frames(run.folder):

@@ -1,201 +1,267 @@
-// Drawing: the photo, masks as paths in image pixels, prompts, what is under the pointer.
-const GREEN = '#22c55e', RED = '#ef4444';
-const canvas = root.querySelector('.fs-canvas');
-const tip = root.querySelector('.fs-tip');
-const back = document.createElement('canvas'); // photo and masks, kept between moves of the pointer
+// @ts-check
+// Drawing: the photo, masks and objects as paths in pixels of the photo, prompts, what is under the pointer.
+import { distance, fitted } from './geometry.js';
 
-function paths(masks) {
-  for (const mask of masks) {
-    mask.path = new Path2D();
-    for (const ring of mask.rings) {
-      for (let k = 0; k < ring.length; k += 2) {
-        if (k === 0) mask.path.moveTo(ring[0], ring[1]);
-        else mask.path.lineTo(ring[k], ring[k + 1]);
+const ADD = '#22c55e', TAKE = '#ef4444', UNNUMBERED = '#f59e0b';
+const MOST_OF_WINDOW = 0.62; // of its height, for the photo
+const LEAST_PX = { width: 50, height: 220 };
+const SHARPEST = 2; // pixels of the canvas for one of the screen
+const NEAR_PX = 3; // of the screen: the pointer is still where it was asked about
+const CHECKER_PX = 12;
+
+/** Outlines as a path.
+ * @param {number[][]} rings
+ * @returns {Path2D} */
+export function pathOf(rings) {
+  const path = new Path2D();
+  for (const ring of rings) {
+    for (let k = 0; k < ring.length; k += 2) {
+      if (k === 0) path.moveTo(ring[0], ring[1]);
+      else path.lineTo(ring[k], ring[k + 1]);
+    }
+    path.closePath();
+  }
+  return path;
+}
+
+/** Masks or objects with their paths.
+ * @template {{rings: number[][], path?: Path2D}} T
+ * @param {T[]} shapes
+ * @returns {T[]} */
+export function withPaths(shapes) {
+  return shapes.map(shape => ({ ...shape, path: pathOf(shape.rings) }));
+}
+
+/** The color of a mask.
+ * @param {import('./types.js').Render} render
+ * @param {number} row */
+export function colorOf(render, row) {
+  return render.colors[row] || UNNUMBERED; // a mask that is none of everything
+}
+
+/** Paints the canvas whenever the store changes.
+ * @param {HTMLElement} root
+ * @param {import('./store.js').Store} store */
+export function makeDrawing(root, store) {
+  const canvas = /** @type {HTMLCanvasElement} */ (root.querySelector('.fs-canvas'));
+  const background = document.createElement('canvas'); // photo and masks, kept between moves of the pointer
+
+  /** @param {HTMLCanvasElement} of */
+  const contextOf = of => /** @type {CanvasRenderingContext2D} */ (of.getContext('2d'));
+
+  // As wide as there is room, and no higher than most of the window.
+  function fit() {
+    const { scene } = store;
+    if (!scene) return;
+    const size = fitted(scene, Math.max(root.clientWidth - 2, LEAST_PX.width),
+      Math.max(window.innerHeight * MOST_OF_WINDOW, LEAST_PX.height));
+    canvas.style.width = size.width + 'px';
+    canvas.style.height = size.height + 'px';
+    const dense = Math.min(window.devicePixelRatio || 1, SHARPEST);
+    canvas.width = background.width = Math.max(Math.round(size.width * dense), 1);
+    canvas.height = background.height = Math.max(Math.round(size.height * dense), 1);
+    paintBackground();
+  }
+
+  /** Draw in pixels of the photo; return one pixel of the screen in them.
+   * @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').Scene} scene */
+  function inPhoto(context, scene) {
+    const { view } = store, scale = canvas.width / scene.width * view.zoom;
+    context.setTransform(scale, 0, 0, scale, -view.x * scale, -view.y * scale);
+    return Math.min(window.devicePixelRatio || 1, SHARPEST) / scale;
+  }
+
+  function paintBackground() {
+    const { scene, answer } = store;
+    if (!scene) return;
+    const context = contextOf(background);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, background.width, background.height);
+    if (answer.picture) paintCheckers(context);
+    const px = inPhoto(context, scene);
+    context.drawImage(answer.picture || scene.photo, 0, 0, scene.width, scene.height);
+    if (!answer.picture) {
+      for (const mask of answer.masks) paintMask(context, mask, px);
+      for (const object of answer.objects) paintObject(context, object, px);
+      for (const mask of answer.masks) paintCaption(context, scene, captionOf(mask), mask.at, px);
+      for (const object of answer.objects) {
+        paintCaption(context, scene, object.id + (object.name ? ' ' + object.name : ''), object.at, px, object.color);
       }
-      mask.path.closePath();
+    }
+    paint();
+  }
+
+  /** Paint what lies behind transparent pixels.
+   * @param {CanvasRenderingContext2D} context */
+  function paintCheckers(context) {
+    context.fillStyle = '#fff';
+    context.fillRect(0, 0, background.width, background.height);
+    context.fillStyle = '#ddd';
+    for (let y = 0; y < background.height; y += CHECKER_PX) {
+      for (let x = (y / CHECKER_PX) % 2 * CHECKER_PX; x < background.width; x += 2 * CHECKER_PX) {
+        context.fillRect(x, y, CHECKER_PX, CHECKER_PX);
+      }
     }
   }
-  return masks;
-}
 
-function unpackHover(hover) {
-  const map = new Int32Array(hover.width * hover.height);
-  let at = 0;
-  for (let k = 0; k < hover.runs.length; k += 2) {
-    map.fill(hover.runs[k], at, at + hover.runs[k + 1]);
-    at += hover.runs[k + 1];
-  }
-  return { ...hover, map };
-}
-
-function maskAt(x, y) {
-  if (!scene || x < 0 || y < 0 || x >= scene.width || y >= scene.height) return -1;
-  const { width, height, step, map } = scene.hover;
-  return map[Math.min(Math.floor(y / step), height - 1) * width + Math.min(Math.floor(x / step), width - 1)];
-}
-
-// The size on the screen: as wide as there is room, and no higher than most of the window.
-function fit() {
-  if (!scene) return;
-  const most = Math.max(root.clientWidth - 2, 50), high = Math.max(window.innerHeight * 0.62, 220);
-  const wide = Math.min(most, high * scene.width / scene.height);
-  canvas.style.width = wide + 'px';
-  canvas.style.height = wide * scene.height / scene.width + 'px';
-  const dense = Math.min(window.devicePixelRatio || 1, 2);
-  canvas.width = back.width = Math.max(Math.round(wide * dense), 1);
-  canvas.height = back.height = Math.max(Math.round(wide * dense * scene.height / scene.width), 1);
-  paintBack();
-}
-
-function inImage(context) {
-  const scale = canvas.width / scene.width;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  return 1 / scale * Math.min(window.devicePixelRatio || 1, 2); // one point of the screen, in image pixels
-}
-
-function paintBack() {
-  if (!scene) return;
-  const context = back.getContext('2d');
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, back.width, back.height);
-  if (answer.picture) checkers(context);
-  context.drawImage(answer.picture || scene.photo, 0, 0, back.width, back.height);
-  const dot = inImage(context);
-  if (!answer.picture) for (const mask of answer.masks) paintMask(context, mask, dot);
-  if (!answer.picture) for (const mask of answer.masks) paintCaption(context, mask, dot);
-  paint();
-}
-
-function checkers(context) { // behind what is transparent
-  context.fillStyle = '#fff';
-  context.fillRect(0, 0, back.width, back.height);
-  context.fillStyle = '#ddd';
-  for (let y = 0; y < back.height; y += 12) {
-    for (let x = (y / 12) % 2 * 12; x < back.width; x += 24) context.fillRect(x, y, 12, 12);
-  }
-}
-
-function paintMask(context, mask, dot) {
-  const colour = look.colours[mask.row] || '#f59e0b'; // a mask that is none of everything
-  context.globalAlpha = look.alpha;
-  context.fillStyle = colour;
-  context.fill(mask.path, 'evenodd');
-  context.globalAlpha = 1;
-  if (look.contours) {
-    context.strokeStyle = colour;
-    context.lineWidth = 3 * dot;
-    context.stroke(mask.path);
-    context.strokeStyle = 'rgba(255,255,255,.75)';
-    context.lineWidth = 1 * dot;
-    context.stroke(mask.path);
-  }
-  if (look.boxes) {
-    context.strokeStyle = colour;
-    context.lineWidth = 2 * dot;
-    context.strokeRect(mask.box[0], mask.box[1], mask.box[2] - mask.box[0], mask.box[3] - mask.box[1]);
-  }
-}
-
-function paintCaption(context, mask, dot) {
-  const words = [];
-  if (answer.captions && mask.label && mask.label !== 'unknown') words.push(mask.label);
-  if (look.scores) words.push(mask.score.toFixed(2));
-  if (!words.length) return;
-  context.font = 12 * dot + 'px sans-serif';
-  const text = words.join(' '), wide = context.measureText(text).width + 8 * dot;
-  const x = Math.min(Math.max(mask.at[0] - wide / 2, 0), Math.max(scene.width - wide, 0));
-  const y = Math.min(Math.max(mask.at[1] - 8 * dot, 0), Math.max(scene.height - 17 * dot, 0));
-  context.fillStyle = 'rgba(0,0,0,.7)';
-  context.fillRect(x, y, wide, 17 * dot);
-  context.fillStyle = '#fff';
-  context.fillText(text, x + 4 * dot, y + 13 * dot);
-}
-
-function paint() {
-  if (!scene) return;
-  const context = canvas.getContext('2d');
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.drawImage(back, 0, 0);
-  const dot = inImage(context);
-  const shown = lit === null ? under : lit;
-  const mask = shown < 0 ? null : answer.masks.find(one => one.row === shown) || scene.masks[shown] || null;
-  if (mask && !draft) {
-    context.fillStyle = 'rgba(255,255,255,.38)';
+  /** @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').Mask} mask
+   * @param {number} px */
+  function paintMask(context, mask, px) {
+    const { render } = store, color = colorOf(render, mask.row);
+    if (!mask.path) return;
+    context.globalAlpha = render.alpha;
+    context.fillStyle = color;
     context.fill(mask.path, 'evenodd');
-    context.strokeStyle = '#000';
-    context.lineWidth = 4 * dot;
-    context.stroke(mask.path);
-    context.strokeStyle = '#fff';
-    context.lineWidth = 2 * dot;
-    context.stroke(mask.path);
-  }
-  if (!answer.picture) for (const mark of answer.marks) paintMark(context, mark, dot);
-  if (draft) paintMark(context, draft, dot);
-  if (keyed) {
-    for (const [colour, wide] of [['#000', 4], ['#fff', 2]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = wide * dot;
-      context.beginPath();
-      for (const [dx, dy] of [[1, 0], [0, 1]]) {
-        context.moveTo(keyed.x - 14 * dx * dot, keyed.y - 14 * dy * dot);
-        context.lineTo(keyed.x + 14 * dx * dot, keyed.y + 14 * dy * dot);
-      }
-      context.stroke();
+    context.globalAlpha = 1;
+    if (render.contours) {
+      stroke(context, mask.path, color, 3 * px);
+      stroke(context, mask.path, 'rgba(255,255,255,.75)', px);
+    }
+    if (render.boxes) {
+      context.strokeStyle = color;
+      context.lineWidth = 2 * px;
+      context.strokeRect(mask.box[0], mask.box[1], mask.box[2] - mask.box[0], mask.box[3] - mask.box[1]);
     }
   }
-}
 
-function paintMark(context, mark, dot) {
-  const colour = mark.sign === 'take' ? RED : GREEN, xy = mark.xy;
-  if (!xy || !xy.length) return;
-  context.lineJoin = context.lineCap = 'round';
-  if (mark.kind === 'point') {
-    const [x, y] = xy[0], r = 7 * dot;
-    context.beginPath();
-    context.arc(x, y, r, 0, 7);
-    context.fillStyle = colour;
-    context.fill();
-    context.strokeStyle = '#fff';
-    context.lineWidth = 2 * dot;
-    context.stroke();
-    context.beginPath();
-    context.moveTo(x - r / 2, y);
-    context.lineTo(x + r / 2, y);
-    if (mark.sign !== 'take') { context.moveTo(x, y - r / 2); context.lineTo(x, y + r / 2); }
-    context.stroke();
-    return;
+  /** @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').KeptObject} object
+   * @param {number} px */
+  function paintObject(context, object, px) {
+    if (!object.path) return;
+    context.globalAlpha = store.render.alpha;
+    context.fillStyle = object.color;
+    context.fill(object.path, 'evenodd');
+    context.globalAlpha = 1;
+    stroke(context, object.path, '#000', 4 * px);
+    stroke(context, object.path, object.color, 2.5 * px);
   }
-  context.beginPath();
-  if (mark.kind === 'box') {
-    const [[x1, y1], [x2, y2]] = [xy[0], xy[xy.length - 1]];
-    context.rect(Math.min(x1, x2), Math.min(y1, y2), Math.abs(x2 - x1), Math.abs(y2 - y1));
-  } else {
-    xy.forEach(([x, y], k) => k ? context.lineTo(x, y) : context.moveTo(x, y));
-    if (xy.length === 1) context.lineTo(xy[0][0] + 0.1, xy[0][1]);
-    if (mark.kind === 'outline') context.closePath();
+
+  /** @param {CanvasRenderingContext2D} context
+   * @param {Path2D} path
+   * @param {string} color
+   * @param {number} width */
+  function stroke(context, path, color, width) {
+    context.strokeStyle = color;
+    context.lineWidth = width;
+    context.stroke(path);
   }
-  const wide = mark.kind === 'scribble' ? Math.max(scene.brush, 4 * dot) : 3 * dot;
-  context.strokeStyle = '#fff';
-  context.globalAlpha = mark.kind === 'scribble' ? 0.5 : 1;
-  context.lineWidth = wide + 2 * dot;
-  context.stroke();
-  context.strokeStyle = colour;
-  context.lineWidth = wide;
-  context.stroke();
-  context.globalAlpha = 1;
-}
 
-function describe(row) {
-  const mask = answer.masks.find(one => one.row === row) || scene.masks[row];
-  const name = mask.label && mask.label !== 'unknown' ? mask.label + ', ' : '';
-  return name + 'mask ' + row + ', score ' + mask.score.toFixed(2);
-}
+  /** @param {import('./types.js').Mask} mask */
+  function captionOf(mask) {
+    const words = [];
+    if (store.answer.captions && mask.label && mask.label !== 'unknown') words.push(mask.label);
+    if (store.render.scores) words.push(mask.score.toFixed(2));
+    return words.join(' ');
+  }
 
-function showTip(event) {
-  tip.hidden = under < 0 || draft !== null;
-  if (tip.hidden) return;
-  tip.textContent = describe(under);
-  const stage = root.querySelector('.fs-stage').getBoundingClientRect();
-  tip.style.left = Math.min(event.clientX - stage.left + 14, stage.width - tip.offsetWidth - 4) + 'px';
-  tip.style.top = Math.max(event.clientY - stage.top - 28, 2) + 'px';
+  /** @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').Scene} scene
+   * @param {string} text
+   * @param {number[]} at
+   * @param {number} px
+   * @param {string} [color] */
+  function paintCaption(context, scene, text, at, px, color = '#fff') {
+    if (!text) return;
+    context.font = 12 * px + 'px sans-serif';
+    const width = context.measureText(text).width + 8 * px;
+    const x = Math.min(Math.max(at[0] - width / 2, 0), Math.max(scene.width - width, 0));
+    const y = Math.min(Math.max(at[1] - 8 * px, 0), Math.max(scene.height - 17 * px, 0));
+    context.fillStyle = 'rgba(0,0,0,.75)';
+    context.fillRect(x, y, width, 17 * px);
+    context.fillStyle = color;
+    context.fillText(text, x + 4 * px, y + 13 * px);
+  }
+
+  function paint() {
+    const { scene, answer, gesture } = store;
+    if (!scene) return;
+    const context = contextOf(canvas);
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(background, 0, 0);
+    const px = inPhoto(context, scene);
+    const lit = litPath(px);
+    if (lit && !(gesture && gesture.xy.length)) {
+      context.fillStyle = 'rgba(255,255,255,.38)';
+      context.fill(lit, 'evenodd');
+      stroke(context, lit, '#000', 4 * px);
+      stroke(context, lit, '#fff', 2 * px);
+    }
+    if (!answer.picture) for (const mark of answer.marks) paintMark(context, scene, mark, px);
+    if (gesture && gesture.xy.length) paintMark(context, scene, gesture, px);
+    if (store.cursor) paintCursor(context, store.cursor, px);
+  }
+
+  /** What lights up: the mask chosen in the table, else what a click at the pointer would select.
+   * @param {number} px
+   * @returns {Path2D | null} */
+  function litPath(px) {
+    const { scene, answer, peek, pointer, selectedRow, hoveredRow } = store;
+    if (selectedRow === null && peek && pointer && distance(peek.xy, pointer) <= NEAR_PX * px) return peek.path;
+    const row = selectedRow === null ? hoveredRow : selectedRow;
+    const mask = row < 0 ? null : answer.masks.find(one => one.row === row) || (scene && scene.masks[row]);
+    return mask && mask.path || null;
+  }
+
+  /** @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').Point} at
+   * @param {number} px */
+  function paintCursor(context, at, px) {
+    const cross = new Path2D();
+    for (const [dx, dy] of [[14 * px, 0], [0, 14 * px]]) {
+      cross.moveTo(at[0] - dx, at[1] - dy);
+      cross.lineTo(at[0] + dx, at[1] + dy);
+    }
+    stroke(context, cross, '#000', 4 * px);
+    stroke(context, cross, '#fff', 2 * px);
+  }
+
+  /** @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').Scene} scene
+   * @param {{kind: string, sign: string, xy: import('./types.js').Point[]}} mark
+   * @param {number} px */
+  function paintMark(context, scene, mark, px) {
+    const color = mark.sign === 'take' ? TAKE : ADD, { kind, xy } = mark;
+    if (!xy || !xy.length || kind === 'press') return;
+    context.lineJoin = context.lineCap = 'round';
+    if (kind === 'point') return paintPoint(context, xy[0], mark.sign, color, px);
+    const path = new Path2D();
+    if (kind === 'box') {
+      const [[x1, y1], [x2, y2]] = [xy[0], xy[xy.length - 1]];
+      path.rect(Math.min(x1, x2), Math.min(y1, y2), Math.abs(x2 - x1), Math.abs(y2 - y1));
+    } else {
+      xy.forEach(([x, y], k) => k ? path.lineTo(x, y) : path.moveTo(x, y));
+      if (xy.length === 1) path.lineTo(xy[0][0] + 0.1, xy[0][1]);
+      if (kind === 'outline') path.closePath();
+    }
+    const width = kind === 'scribble' ? Math.max(scene.brush, 4 * px) : 3 * px;
+    context.globalAlpha = kind === 'scribble' ? 0.5 : 1;
+    stroke(context, path, '#fff', width + 2 * px);
+    stroke(context, path, color, width);
+    context.globalAlpha = 1;
+  }
+
+  /** @param {CanvasRenderingContext2D} context
+   * @param {import('./types.js').Point} at
+   * @param {string} sign
+   * @param {string} color
+   * @param {number} px */
+  function paintPoint(context, [x, y], sign, color, px) {
+    const radius = 7 * px, disc = new Path2D(), cross = new Path2D();
+    disc.arc(x, y, radius, 0, 7);
+    context.fillStyle = color;
+    context.fill(disc);
+    stroke(context, disc, '#fff', 2 * px);
+    cross.moveTo(x - radius / 2, y);
+    cross.lineTo(x + radius / 2, y);
+    if (sign !== 'take') { cross.moveTo(x, y - radius / 2); cross.lineTo(x, y + radius / 2); }
+    stroke(context, cross, '#fff', 2 * px);
+  }
+
+  store.watch(['scene'], fit);
+  store.watch(['answer', 'render', 'view'], paintBackground);
+  store.watch(['hoveredRow', 'selectedRow', 'peek', 'pointer', 'gesture', 'cursor'], paint);
+  return { fit };
 }

@@ -1,140 +1,201 @@
-// Around the photo: what is active, the levels, the table, the line about it all.
-const chips = root.querySelector('.fs-chips');
-const table = root.querySelector('.fs-table');
-const levels = root.querySelector('.fs-levels');
-const combine = root.querySelector('.fs-combine');
-const sorting = { by: null, down: false };
+// @ts-check
+// Around the photo: the tools, the line about it, prompts, kept objects, levels, the table of masks.
+import { colorOf } from './draw.js';
+import { sorted, turned } from './masks.js';
 
+/** Make an element.
+ * @param {string} tag
+ * @param {string} text
+ * @param {Record<string, string | number>} [attributes] */
 function make(tag, text, attributes = {}) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const element = document.createElement(tag);
+  element.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  return element;
 }
 
-function say(text, times = '') {
-  const status = root.querySelector('.fs-status');
-  status.replaceChildren(make('span', text + ' '), make('small', times));
-}
+const CROSS = '\u00d7';
 
-function choose(what, value) {
-  root.dataset[what] = value;
-  for (const button of root.querySelectorAll('.fs-bar button[data-' + what + ']')) {
-    button.setAttribute('aria-checked', String(button.dataset[what] === value));
+/** @param {HTMLElement} root
+ * @param {import('./store.js').Store} store
+ * @param {{act: (what: object) => void, ask: (what: object) => void}} page
+ * @param {Record<string, () => void>} commands what the buttons with data-do do, beside actions of the server */
+export function makePanel(root, store, page, commands) {
+  const find = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (root.querySelector(selector));
+  const table = find('.fs-table'), ways = find('.fs-ways'), objects = find('.fs-objects');
+  const nameInput = /** @type {HTMLInputElement} */ (find('.fs-keep input'));
+
+  /** Say something below the photo, and to screen readers.
+   * @param {string} text
+   * @param {string} [times] */
+  function say(text, times = '') {
+    find('.fs-status').replaceChildren(make('span', text + ' '), make('small', times));
   }
-}
 
-function showChips() {
-  chips.replaceChildren(...answer.marks.map(one => {
-    const item = make('li', one.words, one.sign === 'take' ? { class: 'fs-take' } : {});
-    item.append(make('button', '\u00d7', { type: 'button', 'data-drop': one.id, 'aria-label': 'Remove: ' + one.words }));
-    return item;
-  }));
-  chips.append(...answer.carried.map(words => {
-    const item = make('li', words + ' (next photo)', { class: 'fs-carried' });
-    item.append(make('button', '\u00d7', { type: 'button', 'data-do': 'leave', 'aria-label': 'Do not look for it: ' + words }));
-    return item;
-  }));
-  combine.hidden = !answer.combinable;
-  for (const button of combine.children) {
-    button.setAttribute('aria-checked', String(button.dataset.combine === answer.combine));
+  function showTools() {
+    root.dataset.tool = store.tool;
+    root.dataset.sign = store.sign;
+    for (const button of root.querySelectorAll('.fs-bar [data-tool], .fs-bar [data-sign]')) {
+      const { tool, sign } = /** @type {HTMLElement} */ (button).dataset;
+      button.setAttribute('aria-checked', String(tool ? tool === store.tool : sign === store.sign));
+    }
   }
-  root.querySelector('[data-do="undo"]').disabled = answer.marks.length + answer.carried.length === 0;
-  root.querySelector('[data-do="clear"]').disabled = answer.marks.length === 0;
-  root.querySelector('[data-do="carry"]').disabled = answer.marks.length === 0 || answer.masks.length === 0;
-}
 
-function showLevels() {
-  levels.hidden = answer.levels.length < 2;
-  levels.replaceChildren(...answer.levels.map((name, k) => make('button', name[0].toUpperCase() + name.slice(1), {
-    type: 'button', role: 'radio', 'data-level': name, 'aria-checked': String(name === answer.level),
-    title: 'Take the ' + name + ' under the click (' + (['whole', 'part', 'subpart'].indexOf(name) + 1) + ')',
-  })));
-}
-
-function showTable() {
-  table.hidden = answer.masks.length === 0;
-  table.querySelector('summary').textContent = answer.masks.length === 1 ? '1 mask' : answer.masks.length + ' masks';
-  for (const button of table.querySelectorAll('th button')) {
-    const on = button.dataset.sort === sorting.by;
-    button.parentElement.setAttribute('aria-sort', on ? (sorting.down ? 'descending' : 'ascending') : 'none');
+  function showAnswer() {
+    const { answer } = store;
+    showChips();
+    showObjects();
+    showLevels();
+    ways.replaceChildren(...answer.ways.map((way, k) => make('button', way.words, { type: 'button', 'data-way': k })));
+    for (const name of ['undo', 'redo', 'clear', 'keep', 'carry']) {
+      /** @type {HTMLButtonElement} */ (find('[data-do="' + name + '"]')).disabled = !answer.can.includes(name);
+    }
+    nameInput.disabled = !answer.can.includes('keep');
+    root.dataset.version = String(answer.version);
+    root.dataset.masks = String(answer.masks.length);
   }
-  const rows = [...answer.masks];
-  if (sorting.by) {
-    const by = sorting.by, turn = sorting.down ? -1 : 1;
-    rows.sort((a, b) => turn * (by === 'label' ? (a.label || '').localeCompare(b.label || '') : a[by] - b[by]));
-  } else rows.sort((a, b) => b.score - a.score);
-  table.querySelector('tbody').replaceChildren(...rows.map(mask => {
-    const row = make('tr', '', { 'data-row': mask.row, tabindex: 0 });
-    if (mask.row === lit) row.classList.add('fs-lit');
-    const swatch = make('span', '', { class: 'fs-swatch' });
-    swatch.style.background = look.colours[mask.row] || '#f59e0b';
-    const cells = ['', mask.row, (mask.label || '') + (mask.level ? ' (' + mask.level + ')' : ''), mask.score.toFixed(2),
-      (100 * mask.share).toFixed(mask.share < 0.1 ? 1 : 0) + ' %', ''].map(text => make('td', text));
-    cells[0].append(swatch);
-    cells[5].append(make('button', '\u00d7', {
-      type: 'button', 'data-remove': mask.row, 'aria-label': 'Remove mask ' + mask.row, title: 'Remove this mask',
+
+  function showChips() {
+    const { answer } = store;
+    const chips = answer.marks.filter(one => one.words).map(one => {
+      const item = make('li', one.words, one.sign === 'take' ? { class: 'fs-take' } : {});
+      item.append(make('button', CROSS, { type: 'button', 'data-drop': one.id, 'aria-label': 'Remove prompt: ' + one.words }));
+      return item;
+    });
+    const carried = answer.carried.map(words => {
+      const item = make('li', words + ' (next photo)', { class: 'fs-carried' });
+      item.append(make('button', CROSS, { type: 'button', 'data-do': 'leave', 'aria-label': 'Do not look for it: ' + words }));
+      return item;
+    });
+    find('.fs-chips').replaceChildren(...chips, ...carried);
+    const combine = find('.fs-combine');
+    combine.hidden = !answer.combinable;
+    for (const button of combine.querySelectorAll('button')) {
+      button.setAttribute('aria-checked', String(button.dataset.combine === answer.combine));
+    }
+  }
+
+  function showObjects() {
+    const { answer } = store;
+    objects.hidden = answer.objects.length === 0;
+    objects.replaceChildren(...answer.objects.map(object => {
+      const item = make('li', ''), swatch = make('span', String(object.id), { class: 'fs-number' });
+      swatch.style.background = object.color;
+      item.append(swatch);
+      if (root.dataset.kind === 'photo') {
+        const name = make('input', '', { type: 'text', maxlength: 60, 'data-rename': object.id, 'aria-label': 'Name of object ' + object.id });
+        /** @type {HTMLInputElement} */ (name).value = object.name;
+        item.append(name);
+        item.append(make('button', CROSS, { type: 'button', 'data-forget': object.id, 'aria-label': 'Remove object ' + object.id }));
+      } else {
+        item.append(make('span', object.name));
+      }
+      return item;
     }));
-    row.append(...cells);
-    return row;
-  }));
-}
-
-function light(row) {
-  lit = lit === row ? null : row;
-  for (const one of table.querySelectorAll('tbody tr')) one.classList.toggle('fs-lit', Number(one.dataset.row) === lit);
-  paint();
-}
-
-table.addEventListener('keydown', event => {
-  const row = event.target.closest('tbody tr');
-  if (!row || event.target !== row) return;
-  if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); light(Number(row.dataset.row)); }
-  if (event.key === 'Delete') act({ do: 'remove', row: Number(row.dataset.row) });
-});
-
-root.querySelector('.fs-ask').addEventListener('submit', event => {
-  event.preventDefault();
-  const words = event.target.querySelector('input');
-  if (!words.value.trim()) return;
-  say('Looking for it ...');
-  trigger('ask', { text: words.value, sign: root.dataset.sign, scene: scene ? scene.id : '' });
-  words.value = '';
-});
-
-const CLICKS = {
-  open: () => chooser.click(),
-  camera: openCamera,
-  shoot,
-  'close-camera': closeCamera,
-  undo: () => act({ do: 'undo' }),
-  clear: () => act({ do: 'clear' }),
-  leave: () => act({ do: 'leave' }),
-  carry: () => {
-    say('Looking at it ...');
-    trigger('ask', { carry: true, sign: root.dataset.sign, scene: scene ? scene.id : '' });
-  },
-};
-
-root.addEventListener('click', event => {
-  const button = event.target.closest('button');
-  const line = event.target.closest('tbody tr');
-  if (!button) {
-    if (line) light(Number(line.dataset.row));
-    return;
   }
-  const data = button.dataset;
-  if (data.do) CLICKS[data.do]();
-  else if (data.example) openExample(data.example);
-  else if (data.tool) choose('tool', data.tool);
-  else if (data.sign) choose('sign', data.sign);
-  else if (data.level) act({ do: 'level', level: data.level });
-  else if (data.combine) act({ do: 'combine', combine: data.combine });
-  else if (data.drop) act({ do: 'drop', id: Number(data.drop) });
-  else if (data.remove) act({ do: 'remove', row: Number(data.remove) });
-  else if (data.sort) {
-    sorting.down = sorting.by === data.sort ? !sorting.down : data.sort === 'score' || data.sort === 'share';
-    sorting.by = data.sort;
-    showTable();
+
+  function showLevels() {
+    const { answer } = store, levels = find('.fs-levels');
+    levels.hidden = answer.levels.length < 2;
+    levels.replaceChildren(...answer.levels.map(name => make('button', name[0].toUpperCase() + name.slice(1), {
+      type: 'button', role: 'radio', 'data-level': name, 'aria-checked': String(name === answer.level),
+      title: 'Select the ' + name + ' under the click (' + (['whole', 'part', 'subpart'].indexOf(name) + 1) + ')',
+    })));
   }
-});
+
+  function showTable() {
+    const { answer, sorting, render, selectedRow } = store, count = answer.masks.length;
+    table.hidden = count === 0;
+    find('.fs-table summary').textContent = count === 1 ? '1 mask' : count + ' masks';
+    for (const button of table.querySelectorAll('th button')) {
+      const on = /** @type {HTMLElement} */ (button).dataset.sort === sorting.by;
+      /** @type {HTMLElement} */ (button.parentElement).setAttribute('aria-sort', on ? (sorting.down ? 'descending' : 'ascending') : 'none');
+    }
+    find('.fs-table tbody').replaceChildren(...sorted(answer.masks, sorting).map(mask => {
+      const row = make('tr', '', { 'data-row': mask.row, tabindex: 0 });
+      if (mask.row === selectedRow) row.classList.add('fs-lit');
+      const swatch = make('span', '', { class: 'fs-swatch' });
+      swatch.style.background = colorOf(render, mask.row);
+      const name = (mask.label || '') + (mask.level ? ' (' + mask.level + ')' : '');
+      const share = (100 * mask.share).toFixed(mask.share < 0.1 ? 1 : 0) + ' %';
+      const cells = ['', mask.row < 0 ? '' : String(mask.row), name, mask.score.toFixed(2), share, ''].map(text => make('td', text));
+      cells[0].append(swatch);
+      if (mask.row >= 0) {
+        cells[5].append(make('button', CROSS, { type: 'button', 'data-remove': mask.row, 'aria-label': 'Remove mask ' + mask.row, title: 'Remove this mask' }));
+      }
+      row.append(...cells);
+      return row;
+    }));
+  }
+
+  /** @param {number} row */
+  function light(row) {
+    store.update({ selectedRow: store.selectedRow === row ? null : row });
+  }
+
+  function markLitRow() {
+    for (const one of table.querySelectorAll('tbody tr')) {
+      one.classList.toggle('fs-lit', Number(/** @type {HTMLElement} */ (one).dataset.row) === store.selectedRow);
+    }
+  }
+
+  /** @param {HTMLElement} button */
+  function pressed(button) {
+    const data = button.dataset;
+    if (data.do) (commands[data.do] || (() => page.act({ do: data.do })))();
+    else if (data.example) commands['example:' + data.example]();
+    else if (data.tool) store.update({ tool: /** @type {import('./types.js').Tool} */ (data.tool) });
+    else if (data.sign) store.update({ sign: /** @type {import('./types.js').Sign} */ (data.sign) });
+    else if (data.level) page.act({ do: 'level', level: data.level });
+    else if (data.combine) page.act({ do: 'combine', combine: data.combine });
+    else if (data.drop) page.act({ do: 'drop', id: Number(data.drop) });
+    else if (data.remove) page.act({ do: 'remove', row: Number(data.remove) });
+    else if (data.forget) page.act({ do: 'drop-object', id: Number(data.forget) });
+    else if (data.way) follow(store.answer.ways[Number(data.way)]);
+    else if (data.sort) {
+      const by = /** @type {Exclude<import('./types.js').Sorting['by'], null>} */ (data.sort);
+      store.update({ sorting: turned(store.sorting, by) });
+    }
+  }
+
+  /** @param {import('./types.js').Way} way */
+  function follow(way) {
+    if (way.do !== 'tool') return page.act(way);
+    page.act({ do: 'undo' }); // the click that found nothing
+    store.update({ tool: way.tool });
+  }
+
+  root.addEventListener('click', event => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const button = target.closest('button'), row = /** @type {HTMLElement | null} */ (target.closest('tbody tr'));
+    if (button) pressed(button);
+    else if (row) light(Number(row.dataset.row));
+  });
+  table.addEventListener('keydown', event => {
+    const row = /** @type {HTMLElement} */ (event.target);
+    if (!row.matches('tbody tr')) return;
+    if (event.key === 'Enter' || event.key === ' ') { event.preventDefault(); light(Number(row.dataset.row)); }
+    if (event.key === 'Delete' && Number(row.dataset.row) >= 0) page.act({ do: 'remove', row: Number(row.dataset.row) });
+  });
+  objects.addEventListener('change', event => {
+    const input = /** @type {HTMLInputElement} */ (event.target);
+    page.act({ do: 'rename', id: Number(input.dataset.rename), name: input.value });
+  });
+  nameInput.addEventListener('keydown', event => {
+    if (event.key === 'Enter') { event.preventDefault(); commands.keep(); }
+  });
+  find('.fs-ask').addEventListener('submit', event => {
+    event.preventDefault();
+    const words = /** @type {HTMLInputElement} */ (find('.fs-ask input'));
+    if (!words.value.trim()) return;
+    say('Searching ...');
+    page.ask({ text: words.value });
+    words.value = '';
+  });
+
+  store.watch(['tool', 'sign'], showTools);
+  store.watch(['answer'], showAnswer);
+  store.watch(['answer', 'render', 'sorting'], showTable);
+  store.watch(['selectedRow'], markLitRow);
+  return { say, objectName: () => nameInput.value };
+}

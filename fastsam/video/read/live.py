@@ -83,7 +83,7 @@ class LiveFeed(Feed):
             except VideoError as error:
                 if index == 0:
                     raise
-                trouble = str(error).partition(";")[0]
+                trouble = error.problem
             if stop.is_set() or (self._reconnect_s == 0 and trouble == "it ended" and index):
                 return
             lost_at = lost_at or time.monotonic()
@@ -203,7 +203,7 @@ class CameraFeed(LiveFeed):
         """Return the frame that was grabbed last, as RGB."""
         good, bgr = capture.retrieve()
         if not good or bgr is None or bgr.size == 0:
-            raise ImageError(f"{self._what}: a frame cannot be decoded")
+            raise ImageError("a frame cannot be decoded", subject=self._what)
         code = cv2.COLOR_GRAY2RGB if bgr.ndim == 2 or bgr.shape[2] == 1 else cv2.COLOR_BGR2RGB
         return cast(NDArray[np.uint8], cv2.cvtColor(bgr, code))
 

@@ -121,8 +121,9 @@ def _feed_of_text(text: str, fps: float | None, max_pixels: int, reconnect_s: fl
     if scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text):
         if scheme[1].lower() not in SCHEMES:
             raise VideoError(
-                f"video {shown_url(text)!r}: expected a URL that begins with one of "
-                f"{', '.join(s + '://' for s in SCHEMES)}; a file is passed by its path"
+                f"expected a URL that begins with one of {', '.join(s + '://' for s in SCHEMES)}",
+                subject=f"video {shown_url(text)!r}",
+                advice="a file is passed by its path",
             )
         url = scheme[1].lower() + text[len(scheme[1]) :]
         return UrlFeed(url, reconnect_s, max_pixels)
@@ -131,14 +132,19 @@ def _feed_of_text(text: str, fps: float | None, max_pixels: int, reconnect_s: fl
     if os.path.exists(text) and not os.path.isdir(text) and not still:
         if os.path.isfile(text) and os.path.getsize(text) == 0:
             raise VideoError(
-                f"video {text!r}: is empty (0 bytes); the copy or download that made it has failed"
+                "is empty (0 bytes)",
+                subject=f"video {text!r}",
+                advice="the copy or download that made it has failed",
+                path=text,
             )
         return FileFeed(Path(text), max_pixels)
     if not text or (not os.path.exists(text) and not glob.has_magic(text)):
         where = "" if os.path.isabs(text) else f" (relative paths start at {os.getcwd()})"
         raise VideoError(
-            f"video {text!r}: no such file or folder{where}; check the path, or pass the number of a camera "
-            "or a URL"
+            "no such file or folder",
+            subject=f"video {text!r}",
+            advice=f"check the path{where}, or pass the number of a camera or a URL",
+            path=text,
         )
     return FolderFeed(list_images(text), text, fps, max_pixels)
 

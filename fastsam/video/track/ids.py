@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.video.track.appearance import Projector
 from fastsam.video.track.grid_frame import FloatArray, Scene
 
@@ -33,21 +33,21 @@ class MaskTracker:
 
     Args:
         conf: masks with a higher score may become objects; others only continue them.
-        lost_after: frames that a mask may be out of sight and still come back with its id.
+        forget_after_frames: frames that a mask may be out of sight and still come back with its id.
         project: gives the features of frames; shared with whoever needs them, too.
 
     Raises:
         MissingPackageError: ultralytics' trackers need ``lap``.
     """
 
-    def __init__(self, conf: float, lost_after: int, project: Projector | None = None) -> None:
+    def __init__(self, conf: float, forget_after_frames: int, project: Projector | None = None) -> None:
         self._project = project or Projector()
         self._tracker: Any = _tracker_class()(
             SimpleNamespace(
                 track_high_thresh=conf,
                 track_low_thresh=0.0,
                 new_track_thresh=conf,
-                track_buffer=lost_after,
+                track_buffer=forget_after_frames,
                 match_thresh=_WORST,
                 fuse_score=False,
                 gmc_method="none",  # the flow moves the masks
@@ -124,8 +124,10 @@ class _Found:
 
 def _tracker_class() -> Any:
     """Return BoT-SORT with our distance; made here since ultralytics is imported late."""
-    require("lap", "give masks ids that stay")  # ultralytics would install it, in the middle of a run
-    bot_sort = require("ultralytics.trackers.bot_sort", "give masks ids that stay")
+    with needed("lap", "give masks ids that stay"):  # ultralytics would install it, in the middle of a run
+        import lap  # noqa: F401
+    with needed("ultralytics", "give masks ids that stay"):
+        from ultralytics.trackers import bot_sort
 
     class MaskBoTSORT(bot_sort.BOTSORT):  # type: ignore[misc, name-defined]
         """BoT-SORT by masks."""

@@ -13,29 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.prompts import AllOf, AnyOf, ButNot, Prompt, Reference, Text
+from fastsam.prompts import Prompt
 from fastsam.video.track.grid_frame import Scene
 
 if TYPE_CHECKING:
     from fastsam.video.track.tracking import View
 
-__all__ = ["Standing", "stands"]
+__all__ = ["Standing"]
 
 _GROWN = 1.5  # times its area at the last look
 _AGAIN = 30  # frames after which a track is looked at again
 _LOOKS = 4  # at most, at a track that was never selected
 _REMEMBERED = 4096  # tracks that were looked at
-
-
-def stands(prompt: Prompt) -> bool:
-    """Tell whether a prompt says what things look like, rather than where they are in one frame."""
-    if isinstance(prompt, (Text, Reference)):
-        return not (isinstance(prompt, Reference) and prompt.mode == "best")
-    if isinstance(prompt, (AnyOf, AllOf)):
-        return all(stands(member) for member in prompt.prompts)
-    if isinstance(prompt, ButNot):
-        return stands(prompt.prompt) and stands(prompt.unwanted)
-    return False
 
 
 @dataclass(eq=False)
@@ -87,12 +76,11 @@ class Standing:
             self._looked.move_to_end(track)
         while len(self._looked) > _REMEMBERED:
             self._looked.popitem(last=False)
-        whole = answer.indices >= 0
+        labels = answer.labels or ("",) * len(answer)
         return [
-            (int(rows[index]), float(score), self._named(int(group)))
-            for index, score, group in zip(
-                answer.indices[whole], answer.scores[whole], answer.groups[whole], strict=True
-            )
+            (int(rows[index]), float(score), self._label or label)
+            for index, score, label in zip(answer.indices, answer.scores, labels, strict=True)
+            if index >= 0
         ]
 
     def leave(self, object_id: int, track: int) -> None:
@@ -108,8 +96,3 @@ class Standing:
         if known is None:
             return True
         return known.times < _LOOKS and (area > _GROWN * known.area or frame - known.frame >= _AGAIN)
-
-    def _named(self, group: int) -> str:
-        if self._label or not isinstance(self.prompt, Text):
-            return self._label
-        return self.prompt.texts[group]

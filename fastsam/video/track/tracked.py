@@ -8,17 +8,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.config import RenderConfig
 from fastsam.errors import RecordError
-from fastsam.images.drawing import overlay
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
+from fastsam.pictured import Pictured
 
 __all__ = ["Tracked"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Tracked:
+class Tracked(Pictured):
     """K masks of one frame, each with the id of the object that it shows.
 
     Attributes:
@@ -30,7 +29,9 @@ class Tracked:
         lost: ids of followed objects that are not seen in this frame.
         times_ms: what each stage took: ``read``, ``prepare``, ``network``, ``decode``, ``track``, ...
 
-    Index it as an array: ``tracked[tracked.ids == 3]``.
+    Index it as an array: ``tracked[tracked.ids == 3]``. Iterating yields one object at a time, with ``id``,
+    ``mask``, ``box``, ``score`` and ``label``. It draws, shows, saves and exports itself as a result of a
+    photo.
     """
 
     frame: Frame
@@ -70,10 +71,6 @@ class Tracked:
         """Return which frame and which ids."""
         return f"Tracked({self.frame.name!r}, ids {self.ids.tolist()}, lost {list(self.lost)})"
 
-    def __len__(self) -> int:
-        """Return the number of masks."""
-        return len(self.masks)
-
     def __getitem__(self, key: Any) -> Self:
         """Return the chosen rows."""
         rows = np.atleast_1d(np.arange(len(self))[key])
@@ -85,14 +82,36 @@ class Tracked:
             labels=None if self.labels is None else tuple(self.labels[i] for i in rows),
         )
 
-    def mask(self, object_id: int) -> NDArray[np.bool_]:
+    @property
+    def id(self) -> int:
+        """The id of the one object."""
+        self.only_row("id")
+        return int(self.ids[0])
+
+    def mask_of(self, object_id: int) -> NDArray[np.bool_]:
         """Return the (H, W) pixels of an object in this frame; none where it is not seen."""
         rows = np.flatnonzero(self.ids == object_id)
         return self.masks.mask(int(rows[0])) if len(rows) else np.zeros(self.frame.size_hw, bool)
 
-    def plot(self, config: RenderConfig | None = None) -> NDArray[np.uint8]:
-        """Return the (H, W, 3) uint8 RGB frame with the masks drawn over it; an id keeps its colour."""
-        return overlay(self.frame, self.masks, config, labels=self.captions, rows=self.ids.tolist())
+    def drawing(self) -> dict[str, Any]:
+        """Return the captions; an id keeps its colour."""
+        return {"labels": self.captions, "rows": self.ids.tolist()}
+
+    def row_facts(self, i: int) -> dict[str, Any]:
+        """Return the id of an object."""
+        return {"id": int(self.ids[i])}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in plain JSON types, with the frame's ``index`` and ``t_ms``, and what is ``lost``."""
+        return {
+            **super().to_dict(),
+            "index": self.frame.index,
+            "t_ms": self.frame.t_ms,
+            "lost": [int(i) for i in self.lost],
+        }
+
+    def _tracker_ids(self) -> NDArray[np.int64]:
+        return np.array(self.ids, np.int64)
 
     @property
     def captions(self) -> list[str]:

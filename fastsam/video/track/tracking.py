@@ -24,7 +24,7 @@ from fastsam.video.track.follow import Follower, Sight, pixels
 from fastsam.video.track.grid_frame import FloatArray, Scene, flow_between, follow_flow, shared_cells
 from fastsam.video.track.ids import MaskTracker
 from fastsam.video.track.object_log import ObjectLog
-from fastsam.video.track.persistent import Standing, stands
+from fastsam.video.track.persistent import Standing
 from fastsam.video.track.tracked import Tracked
 
 __all__ = ["Tracking", "View"]
@@ -81,9 +81,9 @@ class Tracking:
 
     def __init__(self, config: VideoConfig | None = None) -> None:
         self.config = config or VideoConfig()
-        self.log = ObjectLog(self.config.history)
+        self.log = ObjectLog(self.config.trail_length)
         project = Projector()
-        self._tracker = MaskTracker(self.config.birth, self.config.lost_after, project)
+        self._tracker = MaskTracker(self.config.conf, self.config.forget_after_frames, project)
         self._follower = Follower(project)
         self._standing: list[Standing] = []
         self._labels: dict[int, str] = {}
@@ -111,7 +111,7 @@ class Tracking:
         tracked_ms = 1e3 * (time.perf_counter() - start)
         start = time.perf_counter()
         for standing in self._standing:
-            self._discover(standing, self.config.crops, sights)
+            self._discover(standing, self.config.masks_per_text, sights)
         times = {**view.times_ms, "track": tracked_ms}
         if self._standing:
             times["prompts"] = 1e3 * (time.perf_counter() - start)
@@ -180,7 +180,7 @@ class Tracking:
         now = self._now
         if now is None or now.scene is not self._scene:
             raise PromptError("select: expected a current frame whose masks are known (step)")
-        if stands(prompt):
+        if prompt.is_persistent:
             return self._stand(prompt, object_id, label)
         if isinstance(prompt, Points) and object_id in self._follower.objects and prompt.previous is None:
             prompt = self._corrected(prompt, object_id)
@@ -196,7 +196,8 @@ class Tracking:
             number = self._numbered(object_id)
             whole = group if isinstance(prompt, MaskLike) else answer.masks[row]
             self._follower.start(number, _union(whole), now.scene, now.ids)
-            self._labels[number] = label or self._labels.get(number, "")
+            said = label or (answer.labels[row] if answer.labels else "")
+            self._labels[number] = said or self._labels.get(number, "")
             made.append(number)
         self._only_prompted()
         self._refresh(dict.fromkeys(made, 1.0))
@@ -325,11 +326,11 @@ class Tracking:
             return
         for object_id in sorted(standing.objects):
             known = self._follower.objects.get(object_id)
-            if known is None or known.missing > self.config.lost_after:
+            if known is None or known.missing > self.config.forget_after_frames:
                 standing.objects.discard(object_id)
                 self._follower.stop(object_id)
                 self._labels.pop(object_id, None)
-        found = standing.look(now.view, now.scene, now.ids, self.config.birth, limit)
+        found = standing.look(now.view, now.scene, now.ids, self.config.conf, limit)
         # The largest first: a part of it is then part of something that is followed.
         for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
             cells = now.scene.cells[row]
@@ -343,7 +344,7 @@ class Tracking:
 
     def _corrected(self, prompt: Points, object_id: int | None) -> Points:
         """Return points that change the mask that an object has now."""
-        mask = None if self._last is None or object_id is None else self._last.mask(object_id)
+        mask = None if self._last is None or object_id is None else self._last.mask_of(object_id)
         if mask is None or not mask.any() or len(prompt.objects) != 1:
             return prompt  # lost: the points say where it is
         clicks = prompt.objects[0]

@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["AudioTrack", "Span"]
 
@@ -80,7 +80,8 @@ class AudioTrack:
                 yield packet
 
     def _encoded(self) -> Iterator[Any]:
-        av: Any = require("av", "write videos")
+        with needed("av", "write videos"):
+            import av
         context = self.stream.codec_context
         context.open()
         resampler = av.AudioResampler(
@@ -112,7 +113,8 @@ def _edges(source: Any) -> tuple[float, float]:
 
 def open_audio(path: Path | None, output: Any, span: Span, stack: ExitStack) -> AudioTrack | None:
     """Return the sound of a source file; None where it has none (or is no file with pictures)."""
-    av: Any = require("av", "write videos")
+    with needed("av", "write videos"):
+        import av
     if path is None or not path.is_file():
         return None
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import shutil
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.config import OutputConfig, RenderConfig
-from fastsam.errors import ConfigError, ExportError
-from fastsam.files import as_export_errors, write_bytes
+from fastsam.errors import ConfigError, ExportError, not_one_of
+from fastsam.files import as_export_errors, file_state, write_bytes
 from fastsam.video.write.formats import FORMATS
 from fastsam.video.write.writers import SUFFIXES
 
@@ -31,18 +30,15 @@ def describe(
     """Return the content of run.json, checked."""
     for name in formats:
         if name not in FORMATS:
-            near = difflib.get_close_matches(str(name), FORMATS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ExportError(f"format {name!r}: expected one of {', '.join(FORMATS)}{hint}")
+            raise ExportError(not_one_of(name, FORMATS, "format"))
     if config.suffix not in SUFFIXES:
-        raise ExportError(f"video suffix {config.suffix!r}: expected one of {', '.join(SUFFIXES)}")
+        raise ExportError(not_one_of(config.suffix, SUFFIXES, "video suffix"))
     if fps is not None and not 0 < fps <= 1000:
         raise ConfigError(f"fps: expected a number above 0 and up to 1000, or None, got {fps!r}")
     path = Path(source) if source else None
     identity: dict[str, Any] = {"name": source}
     if path is not None and path.is_file():
-        state = path.stat()
-        identity = {"path": os.path.abspath(path), "size": state.st_size, "mtime_ns": state.st_mtime_ns}
+        identity = {"path": os.path.abspath(path), "state": file_state(path)}
     run = {
         "version": _VERSION,
         "name": (path.stem if path is not None else "") or "video",

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,7 @@ from fastsam.video.write.run_file import (
     read_run,
     write_run,
 )
-from fastsam.video.write.spool import SPOOL, Spool, SpooledFrame, read_frames, settled
+from fastsam.video.write.spool import SPOOL, Spool, SpooledFrame, read_frames
 from fastsam.video.write.writers import count_segments, drop_segments, load_av
 
 __all__ = ["Sinks", "load_last", "open_sinks"]
@@ -107,7 +108,7 @@ class Sinks:
         try:
             self._begin()
             clock = _Clock(self.times_ms)
-            tracked = settled(tracked)
+            tracked = replace(tracked, masks=tracked.masks.decoded())  # several formats ask for pixels
             clock.note("decode")
             for sink in self._sinks:
                 sink.append(tracked)

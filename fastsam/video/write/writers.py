@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ExportError
 from fastsam.files import replacing
-from fastsam.needed import require
+from fastsam.needed import needed
 from fastsam.video.write.audio import Span, open_audio
 
 __all__ = ["SUFFIXES", "SegmentWriter", "Timeline", "count_segments", "join_segments"]
@@ -43,7 +43,9 @@ _CODECS: dict[str, tuple[str, dict[str, str]]] = {
 
 def load_av() -> Any:
     """Return PyAV, or say how to get it."""
-    return require("av", "write videos")
+    with needed("av", "write videos"):
+        import av
+    return av
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fastsam import FastSAM, cli
+from fastsam import FastSAM
+from fastsam.cli import main as cli
 from fastsam.cli.demo import demo_photo
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError, MissingPackageError, UnknownWeightsError

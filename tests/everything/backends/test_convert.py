@@ -47,7 +47,7 @@ def test_other_architectures(name: str, tmp_path: Path) -> None:
     assert [file.name for file in target.parent.iterdir()] == ["a.onnx"]
     ours, wanted = OnnxBackend(target), TorchBackend(checkpoint, "cpu")
     assert (ours.card.classes, ours.card.maps, ours.card.stride) == (3, 3, 32)
-    assert (ours.quality, ours.card.defaults) == (None, {"imgsz": 320})
+    assert (ours.carried.quality, ours.carried.defaults) == (None, {"imgsz": 320})
     for net_hw in ((64, 96), (160, 64)):  # one as it was traced, one not
         image = np.random.default_rng(0).random((1, 3, *net_hw), dtype=np.float32)
         mine, other = ours.forward(image), wanted.forward(image)

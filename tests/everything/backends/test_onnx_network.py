@@ -47,15 +47,16 @@ def test_masks_are_those_of_torch(
 ) -> None:
     frame = Frame(photographs[name])
     config = SegmentConfig(conf=0.4, imgsz=imgsz, quality=False)
-    assert_same_masks(ours.segment(frame, config), wanted.segment(frame, config), 0.4)
-    assert ours.times_ms.keys() == {"prepare", "network", "decode"}
+    found = ours.segment(frame, config)
+    assert_same_masks(found, wanted.segment(frame, config), 0.4)
+    assert found.times_ms.keys() == {"prepare", "network", "decode"}
 
 
 def test_calibrated_scores_are_those_of_torch(
     ours: OnnxBackend, wanted: TorchBackend, photographs: dict[str, NDArray[np.uint8]]
 ) -> None:
     frame, config = Frame(photographs["bus"]), SegmentConfig(conf=0.2, imgsz=640)
-    assert ours.quality is not None
+    assert ours.carried.quality is not None
     one, two = ours.segment(frame, config), wanted.segment(frame, config)
     assert len(one) == len(two) > 10
     assert np.allclose(one.scores, two.scores, atol=2e-3)
@@ -146,10 +147,11 @@ WRONG_CARDS: list[tuple[Any, str]] = [
     ("[]", "metadata are damaged"),
     (json.dumps({"format": 1}), "metadata are damaged"),
     (json.dumps(CARD | {"format": 99}), "expected format 1, got 99"),
+    (json.dumps(CARD | {"box_growth": 7}), "box_growth from 0 to 1 .*got 7"),
     (json.dumps(CARD | {"stride": 0}), "counts of at least 1"),
     (json.dumps(CARD | {"quality": {"features": ["x"]}}), "calibrate the checkpoint again"),
-    (json.dumps(CARD | {"defaults": {"imgsz": -1}}), "metadata are damaged .imgsz"),
-    (json.dumps(CARD | {"defaults": {"nonsense": 1}}), "metadata are damaged .*nonsense"),
+    (json.dumps(CARD | {"defaults": {"imgsz": -1}}), "defaults are damaged .imgsz"),
+    (json.dumps(CARD | {"defaults": {"nonsense": 1}}), "defaults are damaged .*nonsense"),
 ]
 
 
@@ -218,5 +220,5 @@ def test_threads(value: str | None, threads: int, monkeypatch: pytest.MonkeyPatc
 def test_a_card_comes_back_as_it_was(ours: OnnxBackend) -> None:
     card = NetworkCard.from_json(ours.card.to_json(), Path("x"))
     assert card.to_json() == ours.card.to_json()
-    assert card.quality is not None
+    assert card.carried.quality is not None
     assert (card.stride, card.classes, card.maps) == (32, 1, 3)

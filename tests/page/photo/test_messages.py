@@ -19,8 +19,11 @@ from fastsam.images.frame import Frame
 from fastsam.masks.crop import Crop
 from fastsam.model import FastSAM
 from fastsam.page.photo import steps
-from fastsam.page.photo.messages import display_picture, rings_of
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
+from fastsam.page.photo.messages import display_picture
+from fastsam.page.photo.outlines import rings_of
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.prompts import Points
 from fastsam.testing import FixedSegmenter
 from tests.drawing import ellipse
@@ -85,7 +88,7 @@ def test_the_pointer_shows_what_a_click_means() -> None:
     page = Page()
     under = unpacked(page.scene["hover"])
     assert under.shape == (60, 80)
-    session = page.visitor.visit.opened
+    session = page.visitor.state.opened
     for x, y in [(2, 2), (12, 12), (22, 24), (16, 16), (35, 45), (60, 30), (51, 6), (79, 59)]:
         selected = session.select(Points([(x, y)])).indices.tolist()
         assert under[y, x] == (selected[0] if selected else -1), (x, y)
@@ -95,7 +98,7 @@ def test_a_large_photo_is_shown_smaller_and_answered_at_its_own_size() -> None:
     rgb = cv2.resize(PHOTO, (4000, 3000), interpolation=cv2.INTER_CUBIC)
     mask = np.zeros((1, 3000, 4000), bool)
     mask[0, 600:2400, 1000:3000] = True
-    visitor = Visitor(Shelf(1 << 40))
+    visitor = PageSession(MemoryBudget(1 << 40))
     model = SharedModel(model=FastSAM(segmenter=FixedSegmenter(mask)))
     scene = json.loads(steps.open_photo(visitor, model, Frame(rgb, "large"), {}))["scene"]
     assert (scene["width"], scene["height"]) == (4000, 3000)
@@ -113,7 +116,10 @@ def test_pictures_of_odd_shapes_are_shown(shape: tuple[int, int, int]) -> None:
 
 
 def test_names_of_files_are_no_html() -> None:
-    model, visitor = SharedModel(model=FastSAM(segmenter=FixedSegmenter(MASKS))), Visitor(Shelf(1 << 30))
+    model, visitor = (
+        SharedModel(model=FastSAM(segmenter=FixedSegmenter(MASKS))),
+        PageSession(MemoryBudget(1 << 30)),
+    )
     message = steps.open_photo(visitor, model, Frame(PHOTO, "<script>alert(1)</script>"), {})
     assert "<" not in message
     assert json.loads(message)["scene"]["name"] == "<script>alert(1)</script>"

@@ -17,9 +17,13 @@ from fastsam.config import RenderConfig
 from fastsam.errors import ImageError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
-from fastsam.page.photo.effects import View
-from fastsam.page.photo.state import Mark, Visit, answer_of, prompt_of
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
+from fastsam.page.photo.answer import answer_of, prompt_of
+from fastsam.page.photo.effects import Effect
+from fastsam.page.photo.state import Mark, PhotoState
+from fastsam.page.photo.uploads import read_photo, read_upload
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.prompts import AllOf, AnyOf, Box, ButNot, Points, Text
 from fastsam.session import Session
 from fastsam.testing import ColourWordEncoder
@@ -53,14 +57,14 @@ BOX = Mark("box", xy=((30, 4), (10, 40)))
     ],
 )
 def test_marks_become_a_prompt(marks: tuple[Mark, ...], wanted: Any) -> None:
-    assert prompt_of(Visit(marks=marks)) == wanted
+    assert prompt_of(PhotoState(marks=marks)) == wanted
 
 
 def test_prompts_combine_as_the_visitor_says() -> None:
     marks = (BOX, Mark("text", text="a dog"))
     both = (Box([10, 4, 30, 40]), Text("a dog"))
-    assert prompt_of(Visit(marks=marks, combine="any")) == AnyOf(both)
-    assert prompt_of(Visit(marks=marks, combine="all")) == AllOf(both)
+    assert prompt_of(PhotoState(marks=marks, combine="any")) == AnyOf(both)
+    assert prompt_of(PhotoState(marks=marks, combine="all")) == AllOf(both)
 
 
 # ---- a photo -------------------------------------------------------------------------------------------
@@ -74,30 +78,30 @@ def test_opening_a_photo_shows_everything() -> None:
     assert [mask["score"] for mask in scene["masks"]] == pytest.approx([0.9, 0.8, 0.7])
     assert [mask["share"] for mask in scene["masks"]] == pytest.approx(MASKS.mean(axis=(1, 2)), abs=1e-5)
     assert scene["masks"][PART]["rings"] == [[15, 15, 15, 35, 30, 35, 30, 15]]
-    assert answer["text"].startswith("3 masks. Click a thing")
+    assert answer["text"].startswith("3 masks. Click an object")
     assert "80 by 60 pixels, 3 masks" in answer["alt"]
-    assert len(page.last["look"]["colours"]) == 3
+    assert len(page.last["render"]["colors"]) == 3
 
 
 def test_a_photo_without_masks_says_so() -> None:
-    model, visitor = SharedModel(model=fixed(np.zeros((0, 60, 80), bool))), Visitor(Shelf(1 << 30))
+    model, visitor = SharedModel(model=fixed(np.zeros((0, 60, 80), bool))), PageSession(MemoryBudget(1 << 30))
     message = steps.open_photo(visitor, model, Frame(PHOTO), {})
-    assert "0 masks. Lower conf" in message
+    assert "Lower the minimum confidence" in message
 
 
 def test_another_photo_forgets_the_prompts_of_the_first() -> None:
     page = Page()
     page.mark("point", (60, 30))
-    before = page.visitor.visit.scene
+    before = page.visitor.state.scene
     page.opened(PHOTO)
     assert page.last["answer"]["marks"] == []
-    assert page.visitor.visit.scene != before
+    assert page.visitor.state.scene != before
 
 
 def test_what_was_meant_for_another_photo_is_answered_with_the_whole_scene() -> None:
     page = Page()
     steps.act(page.visitor, {"do": "mark", "kind": "point", "xy": [[1, 1]], "scene": "an older one"})
-    assert page.visitor.visit.marks == ()
+    assert page.visitor.state.marks == ()
     page.act("mark", scene="an older one", kind="point", xy=[[1, 1]])
     assert page.last["kind"] == "scene"
 
@@ -109,18 +113,18 @@ def test_clicks_add_and_subtract_and_are_taken_back() -> None:
     page = Page()
     answer = page.mark("point", (22, 24))
     assert answer["rows"] == [PART]
-    assert [mark["words"] for mark in answer["marks"]] == ["point"]
+    assert [mark["words"] for mark in answer["marks"]] == ["click"]
     cut = page.mark("point", (35, 45)), page.mark("point", (22, 24), sign="take")
-    assert cut[1]["marks"][-1]["words"] == "not point"
+    assert cut[1]["marks"][-1]["words"] == "remove click"
     assert page.act("undo")["marks"] == cut[0]["marks"]
     page.act("clear")
     both = page.mark("point", (35, 45)), page.mark("point", (22, 24), sign="take")
-    pixels = answer_of(page.visitor.visit).result.masks.union()
+    pixels = answer_of(page.visitor.state).result.masks.union()
     np.testing.assert_array_equal(pixels, MASKS[WHOLE] & ~MASKS[PART])
     assert both[1]["masks"][0]["share"] == pytest.approx(pixels.mean(), abs=1e-5)
     cleared = page.act("clear")
     assert (cleared["marks"], cleared["rows"]) == ([], [0, 1, 2])
-    assert page.act("undo")["rows"] == [0, 1, 2]  # nothing to take back is no mistake
+    assert page.act("undo")["marks"] == both[1]["marks"]  # clearing can be undone, too
 
 
 def test_each_prompt_can_be_removed_by_itself() -> None:
@@ -185,14 +189,15 @@ def test_removed_masks_stay_away_until_that_is_undone() -> None:
 def test_a_click_on_nothing_says_so() -> None:
     answer = Page().mark("point", (75, 2))
     assert answer["rows"] == []
-    assert "No mask under" in answer["text"]
+    assert answer["text"].startswith("No mask here.")
+    assert [way["tool"] for way in answer["ways"]] == ["outline", "box"]
 
 
 @pytest.mark.parametrize(("x", "y"), [(80, 60), (79.6, 59.9), (-1, -0.2), (1e9, 1e9)])
 def test_clicks_on_the_edge_stay_inside(x: float, y: float) -> None:
     page = Page()
     page.mark("point", (x, y))
-    (mark,) = page.visitor.visit.marks
+    (mark,) = page.visitor.state.marks
     assert tuple(int(value) for value in mark.xy[0]) == ((79, 59) if x > 0 else (0, 0))
 
 
@@ -200,12 +205,12 @@ def test_clicks_on_the_edge_stay_inside(x: float, y: float) -> None:
     ("sent", "told"),
     [
         ({"do": "mark", "kind": "point", "xy": "here"}, "expected points"),
-        ({"do": "mark", "kind": "point", "xy": [[float("nan"), 1]]}, "finite"),
+        ({"do": "mark", "kind": "point", "xy": [[float("nan"), 1]]}, "expected points"),
         ({"do": "mark", "kind": "spell", "xy": [[1, 1]]}, "no such tool"),
-        ({"do": "mark", "kind": "box", "xy": [[1, 1]]}, "too short"),
+        ({"do": "mark", "kind": "box", "xy": [[1, 1]]}, "too small"),
         ({"do": "mark", "kind": "box", "xy": [[1, 1], [1, 1]]}, "box"),
         ({"do": "mark", "kind": "scribble", "xy": [[1, 1]] * 501}, "scribble"),
-        ({"do": "mark", "kind": "outline", "xy": [[1, 1], [2, 2]]}, "too short"),
+        ({"do": "mark", "kind": "outline", "xy": [[1, 1], [2, 2]]}, "too small"),
         ({"do": "remove", "row": 99}, "no mask 99"),
         ({"do": "remove", "row": "1"}, "whole number"),
         ({"do": "combine", "combine": "none"}, "any or all"),
@@ -216,22 +221,22 @@ def test_clicks_on_the_edge_stay_inside(x: float, y: float) -> None:
 def test_what_the_browser_sends_is_checked(sent: dict[str, Any], told: str) -> None:
     page = Page()
     page.mark("point", (22, 24))
-    before = page.visitor.visit
+    before = page.visitor.state
     with pytest.raises(PromptError, match=told):
         steps.act(page.visitor, {"scene": before.scene, **sent})
-    assert page.visitor.visit is before  # what is refused leaves no trace
+    assert page.visitor.state is before  # what is refused leaves no trace
 
 
 def test_a_visit_has_at_most_so_many_prompts() -> None:
     page = Page()
     marks = tuple(point(1, 1) for _ in range(200))
-    page.visitor.act(lambda visit: Visit(session=visit.session, scene=visit.scene, marks=marks))
+    page.visitor.act(lambda state: PhotoState(session=state.session, scene=state.scene, marks=marks))
     with pytest.raises(PromptError, match="200 prompts already"):
         page.mark("point", (1, 1))
 
 
 def test_without_a_photo_there_is_nothing_to_do() -> None:
-    visitor = Visitor(Shelf(1 << 30))
+    visitor = PageSession(MemoryBudget(1 << 30))
     for do in ("mark", "undo", "clear", "level"):
         with pytest.raises(PromptError, match="Open a photo first"):
             steps.act(visitor, {"do": do, "scene": ""})
@@ -291,7 +296,7 @@ def test_clicks_do_not_wait_for_a_text_that_takes_its_time() -> None:
     assert page.mark("box", (50, 5), (70, 55))["rows"] == [OTHER]
     go_on.set()
     asking.join()
-    assert [mark.kind for mark in page.visitor.visit.marks] == ["box", "text"]
+    assert [mark.kind for mark in page.visitor.state.marks] == ["box", "text"]
 
 
 def test_names_for_a_photo_that_was_closed_meanwhile_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +310,7 @@ def test_names_for_a_photo_that_was_closed_meanwhile_are_dropped(monkeypatch: py
     monkeypatch.setattr(Session, "label", label)
     with pytest.raises(PromptError, match="Another photo is open now"):
         steps.name_masks(page.visitor, "everyday")
-    assert page.visitor.visit.opened.labels is None
+    assert page.visitor.state.opened.labels is None
 
 
 # ---- options and views ---------------------------------------------------------------------------------
@@ -323,21 +328,21 @@ def test_other_options_find_again_and_keep_the_prompts() -> None:
     assert [mark["kind"] for mark in message["answer"]["marks"]] == ["point"]  # rows have other numbers now
 
 
-def test_looks_are_kept_for_the_next_photo_and_before_the_first() -> None:
-    visitor = Visitor(Shelf(1 << 30))
+def test_settings_are_kept_for_the_next_photo_and_before_the_first() -> None:
+    visitor = PageSession(MemoryBudget(1 << 30))
     assert steps.set_up(visitor, threshold=0.7) is None
     page = Page()
-    changed = steps.set_up(page.visitor, look=RenderConfig(alpha=0.2, seed=3))
+    changed = steps.set_up(page.visitor, render=RenderConfig(alpha=0.2, seed=3))
     assert changed is not None
     assert '"alpha":0.2' in changed
     page.mark("point", (22, 24))
-    assert page.last["look"]["alpha"] == 0.2
+    assert page.last["render"]["alpha"] == 0.2
 
 
-@pytest.mark.parametrize("kind", ["cutout", "blur", "replace", "erase"])
-def test_a_view_is_shown_once_something_is_selected(kind: Any) -> None:
+@pytest.mark.parametrize("kind", ["cutout", "blur", "replace"])
+def test_an_effect_is_shown_once_something_is_selected(kind: Any) -> None:
     page = Page()
-    shown = steps.set_up(page.visitor, view=View(kind))
+    shown = steps.set_up(page.visitor, effect=Effect(kind))
     assert shown is not None
     assert '"picture":null' in shown
     picture = page.mark("point", (60, 30))["picture"]
@@ -347,17 +352,17 @@ def test_a_view_is_shown_once_something_is_selected(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("colour", "wanted"),
+    ("color", "wanted"),
     [("#102030", (16, 32, 48)), ("rgba(16.4, 32, 300, 1)", (16, 32, 255)), ("rgb(1, 2, 3)", (1, 2, 3))],
 )
-def test_colours_of_the_picker(colour: str, wanted: tuple[int, int, int]) -> None:
-    assert steps.view_of("replace", 3, colour, None).colour == wanted
+def test_colors_of_the_picker(color: str, wanted: tuple[int, int, int]) -> None:
+    assert steps.effect_of("replace", True, 3, color, None).color == wanted
 
 
-@pytest.mark.parametrize("colour", ["red", "#12", "rgb(1, 2)", ""])
-def test_bad_colours_are_told(colour: str) -> None:
-    with pytest.raises(PromptError, match="colour: expected"):
-        steps.view_of("replace", 3, colour, None)
+@pytest.mark.parametrize("color", ["red", "#12", "rgb(1, 2)", ""])
+def test_bad_colors_are_refused(color: str) -> None:
+    with pytest.raises(PromptError, match="color: expected"):
+        steps.effect_of("replace", True, 3, color, None)
 
 
 # ---- uploads -------------------------------------------------------------------------------------------
@@ -387,7 +392,7 @@ def test_files_that_are_no_photo_are_refused(content: bytes, told: str, tmp_path
     path = tmp_path / "upload.bin"
     path.write_bytes(content)
     with pytest.raises(ImageError) as refused:
-        steps.read_upload(path, "my photo.jpg")
+        read_upload(path, "my photo.jpg")
     assert told in str(refused.value)
     assert str(tmp_path) not in str(refused.value)
     assert "max_pixels" not in str(refused.value)  # a programmer's advice
@@ -398,15 +403,15 @@ def test_large_and_lost_files_are_refused(tmp_path: Path) -> None:
     with open(large, "wb") as file:
         file.truncate(200 * 2**20)
     with pytest.raises(ImageError, match=r"“large.jpg” is larger than 50 MB"):
-        steps.read_upload(large)
+        read_upload(large)
     with pytest.raises(ImageError, match=r"“gone.jpg” is not there any more"):
-        steps.read_upload(tmp_path / "gone.jpg")
+        read_upload(tmp_path / "gone.jpg")
 
 
 @pytest.mark.parametrize("what", ["size", "empty", "kind", "upload", "camera", "something else"])
 def test_what_the_browser_refuses_is_told(what: str) -> None:
     with pytest.raises(PromptError, match=r"photo|image"):
-        steps.act(Visitor(Shelf(1)), {"do": "refuse", "what": what, "name": "x.jpg"})
+        steps.act(PageSession(MemoryBudget(1)), {"do": "refuse", "what": what, "name": "x.jpg"})
 
 
 def test_a_photo_is_read_as_viewers_see_it(tmp_path: Path) -> None:
@@ -414,7 +419,7 @@ def test_a_photo_is_read_as_viewers_see_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     Image.fromarray(PHOTO).save(stream, "JPEG", exif=exif)
-    frame = steps.read_photo(stream.getvalue(), "../../etc/turned.jpg")
+    frame = read_photo(stream.getvalue(), "../../etc/turned.jpg")
     assert (frame.size_hw, frame.name) == ((80, 60), "turned")
 
 
@@ -462,7 +467,7 @@ def test_nothing_is_carried_without_a_selection(marks: list[tuple[float, float]]
     page = Page(painted(), colour_words())
     for xy in marks:
         page.mark("point", xy)
-    with pytest.raises(PromptError, match="Select a thing first"):
+    with pytest.raises(PromptError, match="Select an object first"):
         steps.ask(page.visitor, {"carry": True})
 
 
@@ -473,13 +478,13 @@ def test_everything_is_shown_by_level_and_cut_apart() -> None:
         answer = json.loads(steps.set_up(page.visitor, of_level=level) or "")["answer"]
         shown[level] = sorted(answer["rows"])
         if level == "subpart":
-            assert "has no mask of level subpart" in answer["text"]
+            assert "has no parts of parts" in answer["text"]
     assert shown == {"whole": [WHOLE, OTHER], "part": [PART], "subpart": [], "": [0, 1, 2]}
     apart = json.loads(steps.set_up(page.visitor, disjoint=True) or "")["answer"]
     areas = {mask["row"]: mask["share"] for mask in apart["masks"]}
     assert areas[WHOLE] == pytest.approx((MASKS[WHOLE] & ~MASKS[PART]).mean(), abs=1e-4)
     page.opened(PHOTO)
-    assert page.visitor.visit.disjoint  # as other settings, it stays for the next photo
+    assert page.visitor.state.disjoint  # as other settings, it stays for the next photo
 
 
 def test_the_level_of_a_click_also_counts_beside_other_prompts() -> None:

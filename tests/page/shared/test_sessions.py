@@ -16,9 +16,11 @@ import fastsam
 from fastsam.errors import ConfigError, PromptError, WeightsError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
-from fastsam.page.photo.effects import View
-from fastsam.page.shared import sessions as visitors
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor, bytes_of
+from fastsam.page.photo.effects import Effect
+from fastsam.page.shared import model as shared_model
+from fastsam.page.shared.memory import MemoryBudget, bytes_of
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
 from fastsam.testing import FixedSegmenter
 from tests.page.setting import MASKS, OTHER, PHOTO, Page, colour_words, painted
 
@@ -26,15 +28,15 @@ from tests.page.setting import MASKS, OTHER, PHOTO, Page, colour_words, painted
 def test_a_copy_is_another_visitor() -> None:
     page = Page()
     other = copy.deepcopy(page.visitor)
-    assert other.visit.session is None
-    assert page.visitor.visit.session is not None
+    assert other.state.session is None
+    assert page.visitor.state.session is not None
 
 
 def test_visitors_do_not_share_anything() -> None:
-    shelf = Shelf(1 << 30)
-    first, second = Page(shelf=shelf), Page(shelf=shelf)
+    budget = MemoryBudget(1 << 30)
+    first, second = Page(budget=budget), Page(budget=budget)
     first.mark("point", (60, 30))
-    assert second.visitor.visit.marks == ()
+    assert second.visitor.state.marks == ()
     assert second.mark("point", (60, 30), sign="take")["rows"] == [0, 1]
     assert first.act("sync") is not None
     assert first.last["answer"]["rows"] == [OTHER]
@@ -47,58 +49,58 @@ def test_clicks_at_once_are_all_kept() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(page.visitor.visit.marks) == 8
-    assert page.visitor.visit.version == 9
+    assert len(page.visitor.state.marks) == 8
+    assert page.visitor.state.version == 9
 
 
 def test_the_photo_not_used_for_longest_is_put_away() -> None:
-    shelf = Shelf(1 << 30)
-    pages = [Page(shelf=shelf) for _ in range(3)]
-    one = shelf.used_bytes // 3
+    budget = MemoryBudget(1 << 30)
+    pages = [Page(budget=budget) for _ in range(3)]
+    one = budget.used_bytes // 3
     assert one > PHOTO.nbytes
-    shelf.limit_bytes = 3 * one + one // 2
+    budget.limit_bytes = 3 * one + one // 2
     pages[0].mark("point", (60, 30))  # the second is now the one that was not used for longest
-    pages.append(Page(shelf=shelf))
-    assert shelf.used_bytes <= shelf.limit_bytes
-    assert [page.visitor.visit.put_away for page in pages] == [False, True, False, False]
-    with pytest.raises(PromptError, match=r"yours was put away. Open it again"):
+    pages.append(Page(budget=budget))
+    assert budget.used_bytes <= budget.limit_bytes
+    assert [page.visitor.state.put_away for page in pages] == [False, True, False, False]
+    with pytest.raises(PromptError, match="ran out of memory and closed your photo"):
         pages[1].mark("point", (60, 30))
     pages[1].opened(PHOTO)
     assert pages[1].mark("point", (60, 30))["rows"] == [OTHER]
 
 
 def test_one_photo_is_kept_whatever_its_size() -> None:
-    shelf = Shelf(1)
-    first = Page(shelf=shelf)
+    budget = MemoryBudget(1)
+    first = Page(budget=budget)
     assert first.mark("point", (60, 30))["rows"] == [OTHER]
-    second = Page(shelf=shelf)
-    assert first.visitor.visit.put_away
+    second = Page(budget=budget)
+    assert first.visitor.state.put_away
     assert second.mark("point", (60, 30))["rows"] == [OTHER]
 
 
 def test_memory_does_not_grow_with_visits() -> None:
-    shelf = Shelf(1 << 30)
-    page = Page(shelf=shelf)
-    before = shelf.used_bytes
+    budget = MemoryBudget(1 << 30)
+    page = Page(budget=budget)
+    before = budget.used_bytes
     for _ in range(20):
         page.opened(PHOTO)
         page.mark("point", (60, 30))
-    assert shelf.used_bytes == before
+    assert budget.used_bytes == before
     for _ in range(20):
-        Page(shelf=shelf)
+        Page(budget=budget)
     gc.collect()
-    assert shelf.used_bytes == before  # gradio forgets visitors; the shelf does not hold them
+    assert budget.used_bytes == before  # gradio forgets visitors; the budget does not hold them
 
 
 def test_backgrounds_and_embeddings_count() -> None:
     page = Page(painted(), colour_words())
-    shelf = page.visitor._shelf
-    before = shelf.used_bytes
+    budget = page.visitor.budget
+    before = budget.used_bytes
     page.ask("something red")
-    with_vectors = shelf.used_bytes
+    with_vectors = budget.used_bytes
     assert with_vectors > before
-    steps.set_up(page.visitor, view=View("replace", background=np.zeros((100, 100, 3), np.uint8)))
-    assert shelf.used_bytes == with_vectors + 30_000
+    steps.set_up(page.visitor, effect=Effect("replace", background=np.zeros((100, 100, 3), np.uint8)))
+    assert budget.used_bytes == with_vectors + 30_000
 
 
 def test_arrays_are_counted_once() -> None:
@@ -129,7 +131,7 @@ def test_the_model_is_loaded_once_at_the_first_photo_and_used_by_one_at_a_time(
         loaded.append((weights, options))
         return fastsam.FastSAM(segmenter=Slow(MASKS))
 
-    monkeypatch.setattr(visitors, "FastSAM", load)
+    monkeypatch.setattr(shared_model, "FastSAM", load)
     path = tmp_path / "own.pt"
     path.write_bytes(b"not looked into before the first photo")
     shared = SharedModel(str(path), "cpu")
@@ -149,10 +151,10 @@ def test_unknown_weights_are_told_at_once() -> None:
 
 
 def test_a_visitor_is_answered_in_turn() -> None:
-    visitor = Visitor(Shelf(1))
+    visitor = PageSession(MemoryBudget(1))
     with pytest.raises(ZeroDivisionError):
-        visitor.act(lambda visit: 1 // 0)  # type: ignore[return-value,arg-type]
-    assert visitor.act(lambda visit: visit).version == 1  # the lock was given back
+        visitor.act(lambda state: 1 // 0)  # type: ignore[return-value,arg-type]
+    assert visitor.act(lambda state: state).version == 1  # the lock was given back
 
 
 def test_nobody_asks_for_so_many_parts_that_the_others_wait_for_minutes() -> None:

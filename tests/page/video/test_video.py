@@ -21,15 +21,19 @@ from PIL import Image
 
 import fastsam
 from fastsam.config import SegmentConfig
-from fastsam.errors import FastSAMError, PromptError, VideoError
+from fastsam.errors import PromptError, VideoError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo import steps
 from fastsam.page.photo.state import Mark
-from fastsam.page.shared.sessions import SharedModel, Shelf, Visitor
-from fastsam.page.video.clip import Limits, example_clip, new_folder, plain, read_still, sweep
-from fastsam.page.video.run import Finished, Progress, Wanted, follow, report_rows
-from fastsam.page.video.state import VideoVisitor, result_at, wishes_of
+from fastsam.page.shared.memory import MemoryBudget
+from fastsam.page.shared.model import SharedModel
+from fastsam.page.shared.sessions import PageSession
+from fastsam.page.video.clip import Limits, example_clip, new_folder, read_still, sweep
+from fastsam.page.video.figures import report_of
+from fastsam.page.video.frame_objects import objects_in_frame
+from fastsam.page.video.run import Finished, Progress, RunOptions, follow, report_rows
+from fastsam.page.video.state import VideoSession, requests_of, result_at
 from fastsam.prompts import Box, MaskLike, Points, Text
 from fastsam.testing import ColourWordEncoder
 from fastsam.video.write.spool import read_frames
@@ -83,10 +87,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Tab:
     """One visitor's video tab."""
 
-    def __init__(self, clip: Path, shelf: Shelf | None = None) -> None:
+    def __init__(self, clip: Path, budget: MemoryBudget | None = None) -> None:
         model = fastsam.FastSAM(segmenter=ColourBoxes(), text_model=ColourWordEncoder())
         self.model, self.limits = SharedModel(model=model), Limits(60)
-        self.visitor = VideoVisitor(shelf or Shelf(1 << 30))
+        self.visitor = VideoSession(budget or MemoryBudget(1 << 30))
         frame = self.visitor.open(clip, "boxes.mp4", self.limits)
         steps.open_photo(self.visitor.frame, self.model, frame, {})
 
@@ -97,7 +101,7 @@ class Tab:
         self.visitor.index = index
 
     def act(self, do: str, **what: Any) -> dict[str, Any]:
-        sent = {"do": do, "scene": self.visitor.frame.visit.scene, **what}
+        sent = {"do": do, "scene": self.visitor.frame.state.scene, **what}
         return dict(json.loads(steps.act(self.visitor.frame, sent))["answer"])
 
     def mark(self, kind: str, *xy: tuple[float, float], sign: str = "add") -> dict[str, Any]:
@@ -105,8 +109,8 @@ class Tab:
 
     def run(self, **wanted: Any) -> Finished:
         self.visitor.keep_marks()
-        numbers = frozenset(wish.number for wish in self.visitor.wishes)
-        *frames, last = follow(self.visitor, self.model, self.limits, Wanted(numbers=numbers, **wanted))
+        numbers = frozenset(request.number for request in self.visitor.requests)
+        *frames, last = follow(self.visitor, self.model, self.limits, RunOptions(numbers=numbers, **wanted))
         assert all(isinstance(one, Progress) for one in frames)
         assert isinstance(last, Finished)
         assert len(frames) == last.frames
@@ -143,7 +147,7 @@ def tab(clip: Path) -> Iterator[Tab]:
 )
 def test_what_is_no_video_is_refused_in_plain_words(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a").write_bytes(content)
-    visitor = VideoVisitor(Shelf(1 << 30))
+    visitor = VideoSession(MemoryBudget(1 << 30))
     with pytest.raises(VideoError, match=words) as caught:
         visitor.open(tmp_path / "a", "film.mp4", Limits(most_bytes=2 << 20))
     assert str(tmp_path) not in str(caught.value)
@@ -162,18 +166,13 @@ def test_a_long_video_is_refused_and_the_one_before_stays(tab: Tab, clip: Path, 
 def test_a_still_picture_is_no_video(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.jpg")
     with pytest.raises(VideoError, match=r"“a.jpg” is not a video"):
-        VideoVisitor(Shelf(1)).open(tmp_path / "a.jpg", "a.jpg", Limits())
+        VideoSession(MemoryBudget(1)).open(tmp_path / "a.jpg", "a.jpg", Limits())
 
 
 def test_the_example_is_a_video_of_two_people() -> None:
-    visitor = VideoVisitor(Shelf(1))
+    visitor = VideoSession(MemoryBudget(1))
     assert visitor.open(example_clip(), "street.mp4", Limits()).size_hw == (540, 540)
     assert visitor.opened.frames == 40
-
-
-def test_paths_of_the_server_are_not_shown() -> None:
-    error = FastSAMError("video '/srv/secret/video.mp4': gone; see /tmp/fastsam-video-x/run.json for more")
-    assert plain(error, "film.mp4") == "video “film.mp4”: gone; see “film.mp4” for more"
 
 
 # ---- marks ---------------------------------------------------------------------------------------------
@@ -183,40 +182,58 @@ def test_paths_of_the_server_are_not_shown() -> None:
     ("marks", "wanted"),
     [
         ([], []),
-        ([Mark("point", xy=((20, 50),))], [("click, frame 3", Points)]),
+        ([Mark("point", xy=((20, 50),))], [("click", Points)]),
         (
             [Mark("box", xy=((8, 18), (36, 62))), Mark("box", xy=((88, 48), (116, 92)))],
-            [("box, frame 3", Box), ("box, frame 3", Box)],
+            [("box", Box), ("box", Box)],
         ),
         ([Mark("text", text="a red box"), Mark("text", text="a blue box")],
-         [("“a red box”, frame 3", Text), ("“a blue box”, frame 3", Text)]),
-        ([Mark("scribble", xy=((15, 30), (28, 55)))], [("drawing, frame 3", MaskLike)]),
+         [("“a red box”", Text), ("“a blue box”", Text)]),
+        ([Mark("scribble", xy=((15, 30), (28, 55)))], [("drawing", MaskLike)]),
         ([Mark("point", xy=((20, 50),)), Mark("box", xy=((88, 48), (116, 92)))],
-         [("click, frame 3", Points), ("box, frame 3", Box)]),
+         [("click", Points), ("box", Box)]),
         ([Mark("text", text="a red box"), Mark("box", "take", xy=((8, 18), (36, 40)))],
-         [("“a red box”, frame 3", MaskLike)]),
+         [("“a red box”", MaskLike)]),
     ],
 )  # fmt: skip
-def test_marks_become_things_to_follow(tab: Tab, marks: list[Mark], wanted: list[tuple[str, type]]) -> None:
-    visit = replace(tab.visitor.frame.visit, marks=tuple(marks))
-    made = wishes_of(visit, 3)
-    assert [(wish.words, type(wish.prompt)) for wish in made] == wanted
-    assert all(wish.object_id is None for wish in made)
+def test_marks_become_requests(tab: Tab, marks: list[Mark], wanted: list[tuple[str, type]]) -> None:
+    state = replace(tab.visitor.frame.state, marks=tuple(marks))
+    made = requests_of(state, 3)
+    assert [(request.words, type(request.prompt)) for request in made] == wanted
+    assert all(request.object_id is None for request in made)
 
 
 def test_a_click_is_followed_at_the_level_that_is_seen(tab: Tab) -> None:
     tab.mark("point", (20, 30))
     tab.act("level", level="part")
     tab.visitor.keep_marks()
-    (wish,) = tab.visitor.wishes
-    assert isinstance(wish.prompt, Points)
-    assert wish.prompt.level == "part"
+    (request,) = tab.visitor.requests
+    assert isinstance(request.prompt, Points)
+    assert request.prompt.level == "part"
 
 
 def test_what_selects_nothing_is_refused(tab: Tab) -> None:
     tab.mark("point", (2, 2))
     with pytest.raises(PromptError, match="Nothing is selected in this frame"):
         tab.visitor.keep_marks()
+
+
+def test_what_is_to_be_followed_stays_in_sight(tab: Tab) -> None:
+    tab.mark("point", (20, 50))
+    tab.visitor.keep_marks()
+    tab.mark("box", (88, 48), (116, 92))
+    tab.visitor.keep_marks()
+    kept = objects_in_frame(tab.visitor)
+    assert [(one.number, one.name) for one in kept] == [(1, "click"), (2, "box")]
+    assert [one.masks.union()[80, 100] for one in kept] == [False, True]
+    tab.to(3)
+    assert objects_in_frame(tab.visitor) == ()  # they were marked in another frame
+    tab.run()
+    found = objects_in_frame(tab.visitor)
+    assert [one.number for one in found] == [1, 2]
+    assert found[0].masks.union()[50, box_at(3)[0] + 12]
+    tab.visitor.target = 1
+    assert [one.number for one in objects_in_frame(tab.visitor)] == [2]  # the other is being corrected
 
 
 # ---- runs ----------------------------------------------------------------------------------------------
@@ -256,17 +273,26 @@ def test_a_thing_marked_later_is_followed_from_there(tab: Tab) -> None:
     assert [len(found) for found in tab.areas()] == [0] * 4 + [1] * (COUNT - 4)
 
 
-def test_words_also_find_what_comes_later(tab: Tab) -> None:
+def test_texts_also_find_what_comes_later(tab: Tab) -> None:
     steps.ask(tab.visitor.frame, {"text": "something blue"})
     done = tab.run()
     assert len(done.objects) >= 1
     assert all("blue" in seen.label for seen in done.objects.values())
 
 
+def test_a_text_that_is_never_found_is_reported(tab: Tab) -> None:
+    for text in ("something red", "something green"):
+        steps.ask(tab.visitor.frame, {"text": text})
+    done = tab.run()
+    assert done.absent == ("something green",)
+    assert "“something green” was not found in any frame." in report_of(done)
+    assert tab.visitor.run is not None
+
+
 def test_everything_is_followed_without_marks(tab: Tab) -> None:
     done = tab.run(everything=True)
     assert len(done.objects) >= 2
-    with pytest.raises(PromptError, match="Follow something first"):
+    with pytest.raises(PromptError, match="Follow an object first"):
         tab.run(again=True)
 
 
@@ -285,14 +311,15 @@ def test_a_correction_changes_what_comes_after_it_and_nothing_before(tab: Tab) -
     assert shown["text"].startswith("1 mask. Object 1; click what to add")
     tab.mark("point", (100, 80))  # the blue box belongs to it, too
     tab.visitor.keep_marks()
-    assert tab.visitor.wishes[-1].words == "object 1 corrected, frame 9"
+    assert tab.visitor.requests[-1].words == "object 1 corrected"
+    assert tab.visitor.requests[-1].title.endswith(": object 1 corrected, frame 9")
     done = tab.run(again=True)
     after = tab.areas()
     assert done.frames == COUNT
     assert after[:9] == before[:9]
     assert sorted(done.objects) == [1]
     assert all(found[1] > 1.5 * old[1] for found, old in zip(after[9:], before[9:], strict=True))
-    with pytest.raises(PromptError, match="Nothing is new"):
+    with pytest.raises(PromptError, match="Nothing has changed"):
         tab.run(again=True)
     assert run is not None
     assert not run.folder.exists()  # one run a visitor
@@ -315,18 +342,18 @@ def test_what_is_lost_before_a_correction_is_found_after_it(tab: Tab) -> None:
 def test_words_correct_nothing(tab: Tab) -> None:
     tab.visitor.target = 1
     steps.ask(tab.visitor.frame, {"text": "something red"})
-    with pytest.raises(PromptError, match="Words do not correct an object"):
+    with pytest.raises(PromptError, match="A text cannot correct an object"):
         tab.visitor.keep_marks()
 
 
 def test_a_run_is_cancelled_and_keeps_what_it_has(tab: Tab) -> None:
     tab.mark("point", (20, 50))
     tab.visitor.keep_marks()
-    frames = follow(tab.visitor, tab.model, tab.limits, Wanted(numbers=frozenset({1})))
+    frames = follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1})))
     next(frames)
-    with pytest.raises(PromptError, match="followed already"):
-        next(follow(tab.visitor, tab.model, tab.limits, Wanted(numbers=frozenset({1}))))
-    with pytest.raises(PromptError, match="cancel that first"):
+    with pytest.raises(PromptError, match="A run is in progress; wait"):
+        next(follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1}))))
+    with pytest.raises(PromptError, match="A run is in progress; cancel"):
         tab.visitor.open(tab.visitor.opened.path, "again.mp4", Limits())
     next(frames)
     tab.visitor.stop.set()
@@ -338,14 +365,14 @@ def test_a_run_is_cancelled_and_keeps_what_it_has(tab: Tab) -> None:
 
 
 def test_a_run_that_is_left_alone_frees_everything(tab: Tab) -> None:
-    before = tab.visitor.shelf.used_bytes
+    before = tab.visitor.budget.used_bytes
     tab.mark("point", (20, 50))
     tab.visitor.keep_marks()
-    frames = follow(tab.visitor, tab.model, tab.limits, Wanted(numbers=frozenset({1})))
+    frames = follow(tab.visitor, tab.model, tab.limits, RunOptions(numbers=frozenset({1})))
     next(frames)
-    assert tab.visitor.shelf.used_bytes == before + 12 * 3 * SIZE[0] * SIZE[1]
+    assert tab.visitor.budget.used_bytes == before + 12 * 3 * SIZE[0] * SIZE[1]
     frames.close()  # the visitor has closed the page
-    assert tab.visitor.shelf.used_bytes == before
+    assert tab.visitor.budget.used_bytes == before
     assert not tab.visitor.running.locked()
     assert [path.name for path in tab.visitor.folder.iterdir()] == ["video.mp4"]
 
@@ -353,8 +380,8 @@ def test_a_run_that_is_left_alone_frees_everything(tab: Tab) -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (lambda tab: tab.run(), "Nothing is selected: click a thing"),
-        (lambda tab: tab.run(again=True), "Follow something first"),
+        (lambda tab: tab.run(), "Nothing is selected: click an object"),
+        (lambda tab: tab.run(again=True), "Follow an object first"),
         (lambda tab: (tab.visitor.leave(), tab.run()), "Open a video first"),
     ],
 )
@@ -398,11 +425,11 @@ def test_folders_of_a_killed_page_are_swept(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_a_run_makes_room_for_itself() -> None:
-    shelf = Shelf(1 << 30)
+    budget = MemoryBudget(1 << 30)
     model = SharedModel(model=fastsam.FastSAM(segmenter=ColourBoxes()))
-    visitor = Visitor(shelf)
+    visitor = PageSession(budget)
     steps.open_photo(visitor, model, Frame(painted()), {})
-    shelf.limit_bytes = shelf.used_bytes + 10
-    with shelf.reserved(100):
-        assert visitor.visit.put_away
-    assert shelf.used_bytes == 0
+    budget.limit_bytes = budget.used_bytes + 10
+    with budget.reserved(100):
+        assert visitor.state.put_away
+    assert budget.used_bytes == 0

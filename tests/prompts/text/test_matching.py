@@ -44,7 +44,7 @@ def test_all_instances_best_first(features: ImageFeatures) -> None:
 def test_an_absent_concept_selects_nothing_and_says_so(features: ImageFeatures) -> None:
     found = select(features.masks, Text("a magenta hat"), features)
     assert len(found) == 0
-    assert found.reason == "text 'a magenta hat': absent, best score 0.00 is under 0.3"
+    assert found.reason == "'a magenta hat': not found, the best score 0.00 is below 0.3"
 
 
 def test_many_texts_in_one_pass_with_groups(features: ImageFeatures, encoder: ColourWordEncoder) -> None:
@@ -52,15 +52,15 @@ def test_many_texts_in_one_pass_with_groups(features: ImageFeatures, encoder: Co
     assert sorted(named(found.group(0))) == ["green"]
     assert len(found.group(1)) == 0
     assert sorted(named(found.group(2))) == ["red left", "red right"]
-    assert "text 'a yellow lamp': absent" in found.reason
+    assert "'a yellow lamp': not found" in found.reason
     assert (np.diff(found.scores) <= 0).all()
     assert encoder.calls["pictures"] == 4
 
 
 def test_a_text_is_answered_as_if_alone(features: ImageFeatures) -> None:
-    both = select(features.masks, Text(["red", "a red square"], 0.1), features)
+    both = select(features.masks, Text(["red", "a red square"], threshold=0.1), features)
     for number, text in enumerate(["red", "a red square"]):
-        alone = select(features.masks, Text(text, 0.1), features)
+        alone = select(features.masks, Text(text, threshold=0.1), features)
         assert both.group(number).indices.tolist() == alone.indices.tolist()
         assert np.allclose(both.group(number).scores, alone.scores)
 
@@ -72,9 +72,9 @@ def test_pictures_are_encoded_once_and_texts_once(encoder: ColourWordEncoder) ->
     select(masks, Text("red"), features)
     first = dict(encoder.calls)
     assert first["pictures"] == 4  # neither the tiny nor the empty mask
-    select(masks, Text("red", 0.9), features)
+    select(masks, Text("red", threshold=0.9), features)
     select(masks, but_not(Text("red"), Box((0, 0, 24, 26))), features)
-    select(masks, all_of(Text("red"), Text("red", 0.1)), features)
+    select(masks, all_of(Text("red"), Text("red", threshold=0.1)), features)
     assert encoder.calls == first
     select(masks, Text("blue"), features)
     assert encoder.calls["pictures"] == 4
@@ -111,7 +111,7 @@ def test_negatives_take_probability_away(features: ImageFeatures) -> None:
     against = select(features.masks, Text("red", 0.5, negatives=["a red brick", "red wine"]), features)
     assert len(alone) == 2
     assert len(against) == 0
-    assert "best score 0.30 is under 0.5" in against.reason
+    assert "best score 0.30 is below 0.5" in against.reason
 
 
 def test_names_of_a_vocabulary_exclude_each_other(features: ImageFeatures) -> None:

@@ -145,7 +145,7 @@ def test_an_array_that_is_written_again_and_again() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("nowhere/clip.mp4", "no such file or folder .relative paths start at"),
+        ("nowhere/clip.mp4", "no such file or folder; check the path .relative paths start at"),
         ("", "no such file or folder"),
         ("nowhere/*.jpg", "matches nothing"),
         (3.5, "expected a path, a folder, .* got float"),

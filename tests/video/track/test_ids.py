@@ -67,8 +67,8 @@ def test_crossing_shapes_do_not_swap(channels: int) -> None:
 def test_lost_ids_are_given_up_after_a_while() -> None:
     red = Shape("red", lambda i: (30, 30) if i < 3 or i >= 12 else None)
     drawn = Drawn(red, Shape("blue", still(95, 70)))
-    assert ids_by_frame(drawn, 15, lost_after=5)[-1] == {"red": 3, "blue": 2}
-    assert ids_by_frame(drawn, 15, lost_after=20)[-1] == {"red": 1, "blue": 2}
+    assert ids_by_frame(drawn, 15, forget_after_frames=5)[-1] == {"red": 3, "blue": 2}
+    assert ids_by_frame(drawn, 15, forget_after_frames=20)[-1] == {"red": 1, "blue": 2}
 
 
 @MAPS

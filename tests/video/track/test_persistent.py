@@ -15,7 +15,7 @@ from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Reference, Text, all_of, any_of, but_not
 from fastsam.video.track import persistent as module
 from fastsam.video.track.grid_frame import Scene
-from fastsam.video.track.persistent import Standing, stands
+from fastsam.video.track.persistent import Standing
 from tests.drawing import rectangle
 
 SIZE = (48, 64)
@@ -39,7 +39,7 @@ class Asked:
     def select(self, prompt: Prompt) -> Selection:
         self.log.append(self._rows.tolist())
         rows = [k for k, row in enumerate(self._rows.tolist()) if row in self.wanted]
-        return Selection.of(self.masks, rows, [0.8] * len(rows), "asked")
+        return Selection.of(self.masks, rows, [0.8] * len(rows), "asked", labels=["dog"] * len(rows))
 
 
 def view_of(
@@ -77,8 +77,8 @@ def look(
         (but_not(TEXT, BOX), False),
     ],
 )
-def test_what_stands(prompt: Prompt, wanted: bool) -> None:
-    assert stands(prompt) is wanted
+def test_what_is_persistent(prompt: Prompt, wanted: bool) -> None:
+    assert prompt.is_persistent is wanted
 
 
 def test_each_track_is_looked_at_once_the_largest_first() -> None:

@@ -44,9 +44,9 @@ def test_rows_are_chosen_as_of_an_array() -> None:
 
 
 def test_an_object_by_its_id() -> None:
-    assert np.array_equal(made().mask(9), STACK[2])
-    assert not made().mask(3).any()
-    assert made().mask(3).shape == SIZE
+    assert np.array_equal(made().mask_of(9), STACK[2])
+    assert not made().mask_of(3).any()
+    assert made().mask_of(3).shape == SIZE
 
 
 def test_captions_and_drawing() -> None:

@@ -137,17 +137,17 @@ def test_points_add_to_a_mask_and_take_away(channels: int) -> None:
     clip.tracking.select(Points((40, 40)))
     clip.step()
     red, yellow, _ = drawn.masks(1)
-    assert iou(clip.now().mask(1), red) > 0.9
+    assert iou(clip.now().mask_of(1), red) > 0.9
     assert clip.tracking.select(Points((61, 40)), 1) == (1,)
-    assert iou(clip.now().mask(1), red | yellow) > 0.95
+    assert iou(clip.now().mask_of(1), red | yellow) > 0.95
     clip.step(3)
     red, yellow, _ = drawn.masks(4)
-    assert iou(clip.now().mask(1), red | yellow) > 0.8, "it is followed as corrected"
+    assert iou(clip.now().mask_of(1), red | yellow) > 0.8, "it is followed as corrected"
     clip.tracking.select(Points([(44, 40), (64, 40)], [1, 0]), 1)
-    assert iou(clip.now().mask(1), red) > 0.8
+    assert iou(clip.now().mask_of(1), red) > 0.8
     clip.step(3)
     red, yellow, _ = drawn.masks(7)
-    assert iou(clip.now().mask(1), red) > iou(clip.now().mask(1), red | yellow)
+    assert iou(clip.now().mask_of(1), red) > iou(clip.now().mask_of(1), red | yellow)
     assert list(clip.tracking.log.objects) == [1]
 
 
@@ -214,7 +214,7 @@ def test_the_labels_of_an_hour_are_forgotten() -> None:
     """A text finds another object every few frames; what it knew of those that left goes."""
     path = lambda k: lambda i: (20 + 10 * (k % 9), 20 + 7 * (k % 9)) if 4 * k <= i < 4 * k + 3 else None  # noqa: E731
     drawn = Drawn(*[Shape("red", path(k), (10 + 4 * (k % 2), 18 - 6 * (k % 2))) for k in range(12)])
-    clip = Clip(drawn, 0, lost_after=2)
+    clip = Clip(drawn, 0, forget_after_frames=2)
     clip.step()
     clip.tracking.select(Text("red"))
     clip.step(47)
@@ -259,7 +259,7 @@ def test_exactly_these_pixels() -> None:
     square = np.zeros(SIZE_HW, bool)
     square[20:40, 40:80] = True
     assert clip.tracking.follow(square, label="mine") == 1
-    assert np.array_equal(clip.now().mask(1), square)
+    assert np.array_equal(clip.now().mask_of(1), square)
     for bad in (np.zeros(SIZE_HW, bool), np.ones((4, 4), bool)):
         with pytest.raises(PromptError, match=r"follow: expected pixels of a \(96, 128\) mask, got shape"):
             clip.tracking.follow(bad)

@@ -46,7 +46,7 @@ def write(out: Path, frames: Sequence[Tracked], formats: Sequence[str] = EVERYTH
 
 
 def masks_by_id(frame: Tracked) -> dict[int, NDArray[np.bool_]]:
-    return {int(i): frame.mask(int(i)) for i in frame.ids}
+    return {int(i): frame.mask_of(int(i)) for i in frame.ids}
 
 
 def read_json(path: Path) -> Any:
@@ -138,7 +138,7 @@ def test_ytvis_lists_an_rle_or_null_for_each_frame(tmp_path: Path) -> None:
         assert track["score"] == pytest.approx(np.mean(scores), abs=1e-6)
         lists = (track["segmentations"], track["bboxes"], track["areas"], frames)
         for rle, box, area, frame in zip(*lists, strict=True):
-            mask = frame.mask(object_id)
+            mask = frame.mask_of(object_id)
             assert (rle is None) == (box is None) == (area is None) == (not mask.any())
             if rle is not None:
                 assert isinstance(rle["counts"], str)

@@ -9,7 +9,7 @@ from typing import Any
 from fastsam import FastSAM
 from fastsam.compat.arguments import core_of, device_name
 from fastsam.errors import ConfigError
-from fastsam.needed import require
+from fastsam.needed import needed
 
 __all__ = ["Sam"]
 
@@ -38,7 +38,8 @@ class Sam:
     @property
     def device(self) -> Any:
         """Where the network runs, as a ``torch.device``."""
-        torch = require("torch", "tell the device")
+        with needed("torch", "tell the device"):
+            import torch
         return torch.device(str(getattr(self.core.segmenter, "device", "cpu")))
 
     def to(self, device: Any = None, dtype: Any = None, **_: Any) -> Sam:
@@ -47,7 +48,8 @@ class Sam:
         Raises:
             ConfigError: this machine lacks the device.
         """
-        torch = require("torch", "tell a device")
+        with needed("torch", "tell a device"):
+            import torch
         if device is None or isinstance(device, torch.dtype):
             return self
         wanted = device_name(getattr(device, "device", device))  # a tensor names its own
