@@ -31,9 +31,13 @@ def test_names_of_other_packages_say_where_they_are(name: str, hint: str) -> Non
         exec("from fastsam import Nothing")
 
 
-def test_calling_the_model_says_what_to_call() -> None:
-    with pytest.raises(ConfigError, match=r"model\.open\(image\).*from fastsam\.compat import"):
-        core()(PHOTO)
+def test_calling_the_model_with_options_of_others_says_what_to_write() -> None:
+    assert len(core()(PHOTO)) == 3  # everything
+    for option in ("retina_masks", "bboxes"):
+        with pytest.raises(
+            ConfigError, match=rf"{option}=.*from fastsam\.compat import FastSAM, FastSAMPrompt"
+        ):
+            core()(PHOTO, **{option: True})  # type: ignore[misc]
 
 
 def test_the_call_shapes_load_only_what_is_asked_for() -> None:
