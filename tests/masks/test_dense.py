@@ -162,7 +162,7 @@ def test_rle_overlaps_are_those_of_the_masks() -> None:
         ({"size": [2, 2], "counts": ["4"]}, "whole numbers"),
         ({"size": [2, 2], "counts": [10**30]}, "whole numbers"),
         ({"size": [2, 2], "counts": 4}, "text or a list"),
-        ({"size": [2, 2], "counts": None}, "got 'None'"),
+        ({"size": [2, 2], "counts": None}, "got None"),
         ({"size": [2, 2], "counts": "é"}, "text"),
         ({"size": [2, 2], "counts": ""}, "add up to 0"),
         ({"size": [2, 2], "counts": " "}, "compressed form"),
