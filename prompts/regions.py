@@ -6,6 +6,7 @@ checked when the prompt meets its masks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, overload
 
@@ -68,10 +69,24 @@ class Box(Prompt):
 
 @dataclass(frozen=True)
 class ObjectPoints:
-    """The clicks on one object: (x, y) foreground points and background points."""
+    """The clicks on one object.
+
+    Attributes:
+        foreground: (x, y) of those inside it.
+        background: (x, y) of those that are not.
+        clicks: all of them as (x, y, label), in the order in which they were made.
+    """
 
     foreground: tuple[tuple[float, float], ...]
     background: tuple[tuple[float, float], ...]
+    clicks: tuple[tuple[float, float, int], ...] = ()
+
+    @classmethod
+    def of(cls, clicks: Sequence[tuple[float, float, int]]) -> ObjectPoints:
+        """Return (x, y, label) clicks, sorted into foreground and background; a repeated one counts once."""
+        ordered = tuple(dict.fromkeys((float(x), float(y), int(mark)) for x, y, mark in clicks if mark >= 0))
+        foreground, background = (sorted((x, y) for x, y, mark in ordered if mark == k) for k in (1, 0))
+        return cls(tuple(foreground), tuple(background), ordered)
 
 
 ClickLevel = Literal["auto", "whole", "part", "subpart"]
@@ -133,13 +148,8 @@ class Points(Prompt):
                 raise PromptError(
                     f"labels: expected 1 (foreground), 0 (background) or -1 (ignore), got {bad[0]:g}"
                 )
-            pairs = [(float(x), float(y)) for x, y in group]
-            objects.append(
-                ObjectPoints(
-                    tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 1)),
-                    tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 0)),
-                )
-            )
+            pairs = zip(group.tolist(), mark.tolist(), strict=True)
+            objects.append([(x, y, int(label)) for (x, y), label in pairs])
         if not isinstance(multimask, (bool, np.bool_)):
             raise PromptError(f"multimask: expected True or False, got {multimask!r}")
         if level not in get_args(ClickLevel):
@@ -152,7 +162,9 @@ class Points(Prompt):
                 "previous: expected the points of one object, without multimask or level; "
                 f"got {len(objects)} objects, multimask {bool(multimask)}, level {level!r}"
             )
-        object.__setattr__(self, "objects", tuple(objects))
+        if isinstance(previous, Selection) and len(previous):  # earlier clicks are not forgotten
+            objects[0] = [*previous.clicks, *objects[0]]
+        object.__setattr__(self, "objects", tuple(ObjectPoints.of(clicks) for clicks in objects))
         object.__setattr__(self, "multimask", bool(multimask))
         object.__setattr__(self, "level", level)
         object.__setattr__(self, "previous", before)
