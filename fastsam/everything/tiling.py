@@ -141,7 +141,12 @@ class TiledSegmenter:
     def _seen(self, frame: Frame, view: View, config: SegmentConfig) -> _Seen:
         """Return what the network finds in one view, frame of the image."""
         whole = view.layer == 0
-        masks = self.inner.segment(frame if whole else _shown(frame, view), config)
+        # What covers the gaps of one part would end at its edges.
+        masks = (
+            self.inner.segment(frame, config)
+            if whole
+            else self.inner.segment(_shown(frame, view), replace(config, fill_conf=1.0, regions=0))
+        )
         for name, value in self.inner.times_ms.items():
             self.times_ms[name] = self.times_ms.get(name, 0.0) + value
         if whole:
