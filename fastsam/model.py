@@ -284,7 +284,8 @@ class FastSAM:
         for_reader = {name: given.pop(name) for name in list(given) if name in reads}
         video = override(config or VideoConfig(), for_video)
         segment = override(self.defaults, given)
-        segment = replace(segment, conf=min(video.conf, video.follow_conf))
+        # What fills a gap in one frame is gone in the next.
+        segment = replace(segment, conf=min(video.conf, video.follow_conf), fill_conf=1.0, regions=0)
 
         def opened(
             frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None

@@ -128,7 +128,9 @@ class TiledSegmenter(Segmenter):
         times_ms: dict[str, float] = {}
         for number, view in enumerate(views):
             whole = view.layer == 0
-            masks = segmented(self.inner, frame if whole else _shown(frame, view), config)
+            # What covers the gaps of one part would end at its edges.
+            asked = config if whole else replace(config, fill_conf=1.0, regions=0)
+            masks = segmented(self.inner, frame if whole else _shown(frame, view), asked)
             for name, value in masks.times_ms.items():
                 times_ms[name] = times_ms.get(name, 0.0) + value
             if whole:

@@ -45,7 +45,7 @@ class ResolvedWeights:
     @property
     def defaults(self) -> dict[str, Any]:
         """What these weights want of :class:`fastsam.config.SegmentConfig`."""
-        options = ("imgsz", "conf", "iou", "edge_radius", "min_region_share")
+        options = ("imgsz", "conf", "iou", "edge_radius", "min_region_share", "fill_conf", "regions")
         chosen = {name: getattr(self.entry, name, None) for name in options}
         return {name: value for name, value in chosen.items() if value is not None}
 
