@@ -195,14 +195,14 @@ def _answer_any(masks: MaskSet, prompt: AnyOf, seen: Seen) -> Selection:
     """Join the members' answers, each mask once, with the number of the first member that chose it."""
     members = [_select(masks, member, seen) for member in prompt.prompts]
     kept: list[Selection] = []
-    seen: set[int] = set()
+    chosen: set[int] = set()
     for number, member in enumerate(members):
         fresh = []
         for k in range(len(member)):
-            if member.edited[k] or int(member.indices[k]) not in seen:
+            if member.edited[k] or int(member.indices[k]) not in chosen:
                 fresh.append(k)
                 if not member.edited[k]:
-                    seen.add(int(member.indices[k]))
+                    chosen.add(int(member.indices[k]))
         kept.append(replace(member[np.array(fresh, np.int64)], groups=np.full(len(fresh), number, np.int64)))
     reason = "any of (" + " | ".join(part.reason for part in kept) + ")"
     return Selection.join(kept, masks.size_hw, reason)
