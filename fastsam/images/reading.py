@@ -266,7 +266,8 @@ def _deep_colour(stream: BinaryIO, image: Image.Image) -> NDArray[np.uint16] | N
 
     PIL keeps only the high byte of these, which leaves the pictures of 12-bit cameras black.
     """
-    raw = str(image.tile[0][3]) if image.tile and image.format in ("PNG", "TIFF") else ""
+    tiles = getattr(image, "tile", [])  # of files that are not decoded yet
+    raw = str(tiles[0][3]) if tiles and image.format in ("PNG", "TIFF") else ""
     first = image.format != "TIFF" or image.tell() == 0
     if not re.search(r"RGB[AX]?;16", raw) or not first or orientation(image) != 1:
         return None
@@ -279,7 +280,7 @@ def _deep_colour(stream: BinaryIO, image: Image.Image) -> NDArray[np.uint16] | N
     if bgr is None or bgr.dtype != np.uint16 or bgr.shape not in [(*image.size[::-1], n) for n in (3, 4)]:
         return None  # PIL knows what is wrong with it
     bgr[..., :3] = bgr[..., 2::-1].copy()
-    return bgr
+    return np.asarray(bgr, np.uint16)
 
 
 def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:

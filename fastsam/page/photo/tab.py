@@ -170,9 +170,13 @@ class PhotoTab:
         """Connect the widgets, and the endpoints for programs."""
         w, visitor = self.widgets, self.visitor
         segment, render = list(w.segment.values()), list(w.render.values())
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        busy = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [w.canvas]}
-        to_canvas = {"outputs": [w.canvas]}
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        busy: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "full",
+            "show_progress_on": [w.canvas],
+        }
+        to_canvas: dict[str, Any] = {"outputs": [w.canvas]}
         canvas: Any = w.canvas  # its events are made up by web/
         canvas.photo(
             self.open,
