@@ -75,7 +75,7 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str], growth: float) 
             self.bce.image_weight = torch.tensor(weights, device=self.device)
             return super().loss(preds, batch)
 
-    class Trainer(base):  # type: ignore[misc,valid-type]
+    class Trainer(base):  # type: ignore[misc]
         def __init__(self, overrides: dict[str, Any]) -> None:
             super().__init__(overrides=overrides)
             # On a CPU ultralytics forces 0 workers and leaves one core idle.
