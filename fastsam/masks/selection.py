@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.arrays import checked_array, read_only, row_index
+from fastsam.arrays import frozen_array, row_index
 from fastsam.errors import RecordError
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
@@ -70,10 +70,7 @@ class Selection(MaskRows):
             ("groups", np.int64),
             ("edited", bool),
         ):
-            array = checked_array(getattr(self, name), dtype, name)
-            if array.shape != (count,):
-                raise RecordError(f"{name}: expected ({count},) for {count} masks, got {array.shape}")
-            object.__setattr__(self, name, read_only(array))
+            object.__setattr__(self, name, frozen_array(getattr(self, name), dtype, (count,), name))
         for name in ("levels", "labels"):
             names = getattr(self, name)
             if names is not None and len(names) != count:

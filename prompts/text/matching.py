@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import unit_rows
 from fastsam.errors import ConfigError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
@@ -158,8 +159,7 @@ def _unit(vectors: Any, count: int, what: str) -> FloatArray:
         raise ConfigError(
             f"text model, {what}: expected finite vectors of shape ({count}, D), got {array.shape}"
         )
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    return np.asarray(np.divide(array, lengths, out=np.zeros_like(array), where=lengths > 0), np.float32)
+    return unit_rows(array)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -79,7 +79,7 @@ class SpooledFrame:
         return MaskSet.from_crops(crops, self.size_hw, [found["mask_score"] for found in self.objects])
 
     @classmethod
-    def of(cls, tracked: Tracked) -> SpooledFrame:
+    def from_tracked(cls, tracked: Tracked) -> SpooledFrame:
         """Return the line of a frame."""
         item = Annotations(tracked.frame.name, tracked.masks)
         objects = []
