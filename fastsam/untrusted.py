@@ -51,7 +51,8 @@ class Limits:
         texts: of one prompt, its negatives counted along.
         characters: of one text.
         depth: how deep JSON, and prompts made of prompts, may be nested.
-        json_bytes: of one JSON file or request.
+        json_bytes: of one JSON file.
+        prompt_bytes: of one prompt as JSON.
         mask_pixels: of one mask given as RLE.
         side_px: of an image; PNG and TIFF could claim billions.
         decoded_bytes: what decoding an image may take, estimated before it starts.
@@ -64,6 +65,7 @@ class Limits:
     characters: int = 2_000
     depth: int = 64
     json_bytes: int = 4 << 30
+    prompt_bytes: int = 4 << 20
     mask_pixels: int = 1 << 30
     side_px: int = 500_000
     decoded_bytes: int = 2 << 30

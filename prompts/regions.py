@@ -19,6 +19,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts.base import Marks, Prompt
 from fastsam.prompts.drawn import Mask, MaskLike, as_share, is_number
+from fastsam.untrusted import at_most, short
 
 __all__ = ["Box", "ClickLevel", "Mask", "MaskLike", "ObjectPoints", "Point", "Points", "as_share"]
 
@@ -54,6 +55,7 @@ class Box(Prompt):
             given, iou_threshold = edges
             edges = (given,)
         xyxy = _edges(edges, xyxy)
+        at_most(len(xyxy) if hasattr(xyxy, "__len__") else 0, "boxes", "boxes", PromptError)
         array = as_floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
         array = array[None] if array.shape == (4,) else array
         if array.ndim != 2 or array.shape[1] != 4 or len(array) == 0:
@@ -224,8 +226,10 @@ def _point_groups(points: Any) -> list[NDArray[np.float64]]:
     wanted = "(x, y), (P, 2), or (objects, P, 2)"
     depth = _depth(points)
     if depth not in (1, 2, 3):
-        raise PromptError(f"points: expected {wanted} with at least one point, got {str(points)[:80]}")
+        raise PromptError(f"points: expected {wanted} with at least one point, got {short(points)}")
     raw = [[points]] if depth == 1 else [points] if depth == 2 else list(points)
+    count = sum(len(group) if hasattr(group, "__len__") else 1 for group in raw)
+    at_most(max(count, len(raw)), "points", "points", PromptError)
     groups = [as_floats(group, "points", wanted) for group in raw]
     for group in groups:
         if group.ndim != 2 or group.shape[1] != 2:
@@ -248,7 +252,9 @@ def _label_groups(labels: Any, groups: list[NDArray[np.float64]], depth: int) ->
                 as_floats(row, "labels", "one list of numbers per object").reshape(-1) for row in labels
             ]
         except TypeError as error:
-            raise PromptError(f"labels: expected one list of numbers per object, got {labels!r}") from error
+            raise PromptError(
+                f"labels: expected one list of numbers per object, got {short(labels)}"
+            ) from error
     if len(values) != len(groups):
         raise PromptError(f"labels: expected {len(groups)} objects as in points, got {len(values)}")
     return values

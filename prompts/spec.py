@@ -22,6 +22,7 @@ from fastsam.prompts.regions import (
     Point,
     Points,
 )
+from fastsam.untrusted import at_most, short
 
 __all__ = [
     "AllOf",
@@ -189,10 +190,12 @@ def _phrases(texts: Any, what: str) -> tuple[str, ...]:
     """Return one text or several, each without spaces around it."""
     given = [texts] if isinstance(texts, str) else texts
     if not isinstance(given, (list, tuple)):
-        raise PromptError(f"{what}: expected a text or a list of texts, got {texts!r}")
+        raise PromptError(f"{what}: expected a text or a list of texts, got {short(texts)}")
+    at_most(len(given), "texts", "texts", PromptError)
     for text in given:
         if not isinstance(text, str) or not text.strip():
-            raise PromptError(f"{what}: expected words, such as 'a dog', got {text!r}")
+            raise PromptError(f"{what}: expected words, such as 'a dog', got {short(text)}")
+        at_most(len(text), "characters", "characters of a text", PromptError)
     return tuple(" ".join(text.split()) for text in given)
 
 
