@@ -13,7 +13,8 @@ BoolArray = NDArray[np.bool_]
 _AT_ONCE = 32  # masks multiplied out together: bounds the memory, and what is done in vain
 # Chosen on training images (docs/experiments.md).
 _LEAST_NEW = 0.15  # of a mask, where no surer one is
-_LEAST_AREA = 0.002  # of the image, that it has to add
+_LEAST_AREA = 0.0007  # of the image, that it has to add
+_LEAST_CELLS = 4
 _DONE = 0.998  # of the image: no mask can add anything any more
 
 
@@ -38,15 +39,30 @@ def filling(store: GridStore, sure: int) -> NDArray[np.int64]:
     """
     x0, y0, x1, y1 = store.content_on_grid
     total = (y1 - y0) * (x1 - x0)
+    least = max(_LEAST_AREA * total, _LEAST_CELLS)
     covered = covered_cells(store.take(np.arange(sure)))
     kept: list[int] = []
-    for start in range(sure, len(store), _AT_ONCE):
-        if np.count_nonzero(covered) >= _DONE * total:
-            break
-        rows = np.arange(start, min(start + _AT_ONCE, len(store)))
-        for row, cells in zip(rows.tolist(), store.cells(rows), strict=True):
-            new = np.count_nonzero(cells & ~covered)
-            if new >= max(_LEAST_NEW * np.count_nonzero(cells), _LEAST_AREA * total, 1):
+    rows = np.arange(sure, len(store))
+    while len(rows) and np.count_nonzero(covered) < _DONE * total:
+        # What is missing inside a mask's box is the most that it can add; most masks go by that alone.
+        rows = rows[_missing(covered, store.windows_on_grid[rows]) >= least]
+        for place, row in enumerate(rows.tolist()):
+            left, top, right, bottom = store.windows_on_grid[row].tolist()
+            window = np.s_[top:bottom, left:right]
+            cells = store.logits(row, top, bottom, left, right) > 0
+            new = np.count_nonzero(cells & ~covered[window])
+            if new >= max(_LEAST_NEW * np.count_nonzero(cells), least):
                 kept.append(row)
-                covered |= cells
+                covered[window] |= cells
+                rows = rows[place + 1 :]
+                break
+        else:
+            break
     return np.array(kept, np.int64)
+
+
+def _missing(covered: BoolArray, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (N,) how many cells of each window are not covered."""
+    sums = np.pad((~covered).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    x0, y0, x1, y1 = windows.T
+    return np.asarray(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])

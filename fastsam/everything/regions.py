@@ -7,6 +7,7 @@ the mean strength of the boundaries between them (Arbelaez et al., PAMI 2011; hi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -67,18 +68,12 @@ def region_cells(
     voting = np.flatnonzero(confidences > _LEAST_CONF)[:_MOST_VOTES]
     votes = _votes(cells[voting], store.windows_on_grid[voting], confidences[voting])[content]
     strength = _contrast(photo[content]) * (votes + _NO_VOTES)
-    nodes = _nodes(strength / (1 + strength))
     found, standing = [], []
-    for mask, outstanding in nodes:
-        new = np.count_nonzero(mask & ~covered)
-        if new >= max(_LEAST_NEW * np.count_nonzero(mask), _LEAST_ADDED * covered.size):
-            covered |= mask
-            whole = np.zeros(store.grid.grid_hw, bool)
-            whole[content] = mask
-            found.append(whole)
-            standing.append(outstanding)
-        if len(found) == limit or covered.mean() >= _DONE:
-            break
+    for mask, outstanding in _nodes(strength / (1 + strength), covered, limit):
+        whole = np.zeros(store.grid.grid_hw, bool)
+        whole[content] = mask
+        found.append(whole)
+        standing.append(outstanding)
     return (np.stack(found), np.array(standing, np.float32)) if found else empty
 
 
@@ -115,8 +110,11 @@ def _contrast(photo: FloatArray) -> FloatArray:
     return np.asarray(change / (change + around + _NO_CONTRAST), np.float32)
 
 
-def _nodes(strength: FloatArray) -> Any:
-    """Yield the (h, w) nodes of the tree of regions and how much they stand out, those that do most first."""
+def _nodes(strength: FloatArray, covered: BoolArray, limit: int) -> Iterator[tuple[BoolArray, float]]:
+    """Yield (h, w) nodes of the tree of regions that cover what is missing, and how much they stand out.
+
+    Those that stand out most come first, each while enough of it is missing.
+    """
     with needed("higra", "find regions"):
         import higra
     graph = higra.get_4_adjacency_graph(strength.shape)
@@ -124,19 +122,29 @@ def _nodes(strength: FloatArray) -> Any:
     tree, altitudes = higra.mean_pb_hierarchy(graph, weights, strength.shape)
     regions = higra.CptHierarchy.get_leaf_graph(tree)
     leaf_of = higra.CptRegionAdjacencyGraph.construct(regions)["vertex_map"].reshape(strength.shape)
-    count, parents = tree.num_leaves(), tree.parents()
-    sizes = np.bincount(leaf_of.ravel(), minlength=count).astype(np.float64)
-    areas = higra.accumulate_sequential(tree, sizes, higra.Accumulators.sum) / strength.size
-    standing = altitudes[parents] - altitudes
-    fits = (areas >= _AREAS[0]) & (areas <= _AREAS[1]) & (standing > 0)
-    ranks = standing * areas**_AREA_POWER
-    numbers = np.arange(tree.num_vertices())
-    for node in sorted(np.flatnonzero(fits).tolist(), key=lambda k: -ranks[k]):
+    count, numbers = tree.num_leaves(), np.arange(tree.num_vertices())
+
+    def sums(values: NDArray[Any]) -> NDArray[np.float64]:
+        leaves = np.bincount(leaf_of.ravel(), values.ravel(), count)
+        return np.asarray(higra.accumulate_sequential(tree, leaves, higra.Accumulators.sum))
+
+    areas = sums(np.ones(strength.shape))
+    standing = altitudes[tree.parents()] - altitudes
+    share = areas / strength.size
+    ranks = np.where((share >= _AREAS[0]) & (share <= _AREAS[1]), standing * share**_AREA_POWER, 0)
+    least = np.maximum(_LEAST_NEW * areas, _LEAST_ADDED * strength.size)
+    missing = ~covered
+    for _ in range(limit):
+        fits = np.where(sums(missing) >= least, ranks, 0)
+        node = int(fits.argmax())
+        if fits[node] <= 0:
+            return
         chosen = np.zeros(len(numbers))
         chosen[node] = 1
         # Below the node its value is handed down; everything else keeps its own, which is 0.
-        inside = higra.propagate_sequential(tree, chosen, numbers < node)[:count] > 0
-        yield inside[leaf_of], float(standing[node])
+        inside = (higra.propagate_sequential(tree, chosen, numbers < node)[:count] > 0)[leaf_of]
+        missing &= ~inside
+        yield inside, float(standing[node])
 
 
 def region_scores(standing: FloatArray) -> FloatArray:

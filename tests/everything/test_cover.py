@@ -65,7 +65,7 @@ def test_many_masks_fill_like_few() -> None:
     for k in range(5, 150):
         mask = made.cells(np.array([k]))[0]
         new = (mask & ~covered).sum()
-        if new >= max(0.15 * mask.sum(), 0.002 * 32 * 40):
+        if new >= max(0.15 * mask.sum(), 4):
             wanted.append(k)
             covered |= mask
     assert filling(made, 5).tolist() == wanted
