@@ -8,8 +8,8 @@
    way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer.
 
 Foreground clicks lie inside the answer, background clicks outside, always. The order of masks does not
-matter. The order of clicks does: a correction speaks of the answer that it was made on, which tells how far it
-reaches. Background clicks before the first foreground click count after it.
+matter. The order of clicks does: a correction speaks of the answer that it was made on, which tells how far
+it reaches. Background clicks before the first foreground click count after it.
 """
 
 from __future__ import annotations

@@ -200,8 +200,8 @@ def _votes(held: BoolArray, scores: FloatArray, spare: BoolArray, wrong: BoolArr
 
 
 def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth: FloatArray) -> FloatArray:
-    """Return what the cells look like: a linear classifier of the network's features and of colours, fitted to
-    the answer so far and to the clicks.
+    """Return what the cells look like: a linear classifier of the network's features and of colours, fitted
+    to the answer so far and to the clicks.
 
     Ridge regression, solved in closed form, as :mod:`fastsam.video.track.appearance` follows objects.
     """

@@ -25,6 +25,7 @@ _SURE = 3.0  # logit of what a mask says
 _HELD_SHARE = 0.25  # of a click's reach around it that stays on its side,
 _HELD_PX = 3.0  # but not more than this
 _LEAST_REACH = 0.7  # cells
+_LEAST_CUT = -1.0  # logit; what is less likely than this is never in an answer
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,8 @@ def best_cut(logits: FloatArray) -> tuple[FloatArray, float]:
     ious = shared / (np.arange(1, len(chance) + 1) + shared[-1] - shared)
     best = int(ious.argmax())
     least = np.log(chance[best] / (1 - chance[best]))
-    return logits - np.float32(min(least, 0.0)) + np.float32(1e-4), float(ious[best])
+    least = min(max(least, _LEAST_CUT), 0.0)
+    return logits - np.float32(least) + np.float32(1e-4), float(ious[best])
 
 
 def _known(state: State, clicks: Sequence[Click]) -> Box:
