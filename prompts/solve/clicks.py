@@ -154,7 +154,9 @@ def _selected(masks: MaskSet, made: Sequence[tuple[int, State, int]], objects: i
             )
             part = Selection.of(masks, [row], prior, reason)
         else:
-            if row < 0 or state.corrections:
+            if state.corrections:
+                row = state.row
+            elif row < 0:
                 row = _nearest(masks, crop)
             part = Selection.edited_masks(masks, [crop], [row], [state.score], about + _reason(state, clicks))
         parts.append(replace(part, groups=np.full(len(part), number, np.int64)))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.masks.crop import Crop, lookup
-from fastsam.prompts.solve.evidence import GridClick, evidence, masks_under
+from fastsam.prompts.solve.evidence import GridClick, Held, evidence
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.weights import BIAS, WEIGHTS
 from fastsam.prompts.solve.window import Box, Window, around
@@ -55,6 +55,7 @@ class State:
         corrections: how many of them the answer was made anew for; 0 for what was there before.
         score: the IoU with the object that is to be expected.
         masks: how many masks spoke, the last time.
+        row: of these the one that is most like the answer; -1 for none.
     """
 
     box: Box
@@ -63,6 +64,7 @@ class State:
     corrections: int = 0
     score: float = 1.0
     masks: int = 0
+    row: int = -1
 
     @classmethod
     def of(cls, crop: Crop, clicks: Sequence[Click] = ()) -> State:
@@ -128,9 +130,10 @@ def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf)
         for one in clicks
     ]
     before[on_grid[-1].cell] = -1 if click.inside else 1
-    terms = evidence(window, before, on_grid)
+    held = Held.under(window, on_grid)
+    terms = evidence(window, before, on_grid, held)
     logits, score = best_cut(added_up(terms, state.corrections + 1))
-    return State(box, logits, clicks, state.corrections + 1, score, len(masks_under(window, on_grid)))
+    return State(box, logits, clicks, state.corrections + 1, score, len(held.rows), _likest(held, logits > 0))
 
 
 def kept(state: State, click: Click) -> State:
@@ -162,6 +165,12 @@ def added_up(terms: dict[str, FloatArray], corrections: int) -> FloatArray:
     for name, (weight, extra) in WEIGHTS.items():
         total += (np.float32(weight) + np.float32(extra) * first) * terms[name]
     return np.clip(total, -6, 6)
+
+
+def _likest(held: Held, inside: BoolArray) -> int:
+    """Return the row of the mask that overlaps a region best, -1 where none does."""
+    ious = held.ious(inside)
+    return int(held.rows[ious.argmax()]) if len(ious) and ious.max() > 0 else -1
 
 
 def best_cut(logits: FloatArray) -> tuple[FloatArray, float]:

@@ -14,7 +14,7 @@ from fastsam.errors import PromptError
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts import Points, all_of, but_not, select
-from fastsam.prompts.solve.evidence import GridClick, evidence
+from fastsam.prompts.solve.evidence import GridClick, Held, evidence
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.state import best_cut
 from fastsam.prompts.solve.window import Window
@@ -206,9 +206,8 @@ def test_walks_are_the_cheapest() -> None:
 def test_terms_of_the_newest_click_speak_only_of_the_other_side() -> None:
     window = Window(scene_of(HEAD, BODY), (0, 0, SIZE[1], SIZE[0]))
     logits = np.where(window.sampled(np.array([0]))[0], np.float32(3), np.float32(-3))
-    terms = evidence(
-        window, logits, [GridClick(window.cell(55, 25), True, 9), GridClick(window.cell(55, 60), True, 9)]
-    )
+    clicks = [GridClick(window.cell(55, y), True, 9) for y in (25, 60)]
+    terms = evidence(window, logits, clicks, Held.under(window, clicks))
     for name, term in terms.items():
         assert term.shape == window.shape, name
         assert np.isfinite(term).all(), name
