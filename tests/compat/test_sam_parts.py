@@ -264,3 +264,12 @@ def test_resizing_is_sams(theirs: ModuleType, photo: np.ndarray) -> None:
     assert ours.apply_image_torch(torch.zeros(1, 3, *SIZE)).shape == (1, 3, 1024, 768)
     with pytest.raises(InputError, match="original_size"):
         ours.apply_coords(boxes, (0, 5))
+
+
+def test_supervision_takes_the_records(photo: np.ndarray, quick: fastsam.FastSAM) -> None:
+    sv = pytest.importorskip("supervision")
+    for mode in ("binary_mask", "coco_rle"):
+        records = SamAutomaticMaskGenerator(quick, output_mode=mode).generate(photo)
+        found = sv.Detections.from_sam(records)
+        assert found.mask.shape == (len(records), *SIZE)
+        assert sorted(found.mask.sum(axis=(1, 2)).tolist()) == sorted(record["area"] for record in records)
