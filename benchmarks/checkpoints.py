@@ -3,9 +3,9 @@
 python benchmarks/checkpoints.py [VERSION ...] [--dill] [--keep FOLDER]
 
 Each release is installed beside the others (pip install --no-deps --target), so it runs with the torch of
-this environment; one that no longer imports there is reported and skipped. It makes an untrained network of its
-own code and saves it in the forms that its trainer writes. Then this package loads the file, and its raw output
-is compared with what the release itself computed. Needs PyPI; takes minutes for each release.
+this environment; one that no longer imports there is reported and skipped. It makes an untrained network of
+its own code and saves it in the forms that its trainer writes. Then this package loads the file, and its raw
+output is compared with what the release itself computed. Needs PyPI; takes minutes for each release.
 """
 
 from __future__ import annotations
@@ -69,18 +69,9 @@ def installed(version: str, where: Path, extra: tuple[str, ...] = ()) -> Path | 
     target = where / f"ultralytics-{version}"
     if not target.is_dir():
         wanted = [f"ultralytics=={version}", *extra]
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--target",
-            str(target),
-            *wanted,
-        ]
-        if subprocess.run(command, check=False, capture_output=True).returncode:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+        command += [str(target), *wanted]
+        if subprocess.run(command, check=False, capture_output=True).returncode:  # noqa: S603  pip
             return None
     return target
 
@@ -90,7 +81,7 @@ def made(release: Path, recipe: str, folder: Path, with_dill: bool) -> str:
     settings = {**os.environ, "PYTHONPATH": str(release), "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
     settings["YOLO_CONFIG_DIR"] = str(folder)
     command = [sys.executable, "-c", MAKE, recipe, str(folder), str(int(with_dill))]
-    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, env=settings, check=False, capture_output=True, text=True)  # noqa: S603  the release
     return "" if done.returncode == 0 else (done.stderr.strip().split("\n") or ["?"])[-1][:100]
 
 
