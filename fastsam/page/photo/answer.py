@@ -148,7 +148,9 @@ def answer_of(state: PhotoState) -> Answer:
     removed = [mark.row for mark in state.marks if mark.kind == "remove"]
     if removed:
         result = result[~np.isin(result.indices, removed)]
-    if state.objects and not state.marks:  # the objects are seen alone, and the next one is to be marked
+    if (
+        state.objects and not state.marks and state.previous is None
+    ):  # the objects are seen alone, and the next one is to be marked
         result, everything = result[np.zeros(len(result), bool)], False
     return Answer(result, levels, level, everything, state.objects)
 
