@@ -282,7 +282,7 @@ class VideoTab:
         }
 
     def _show_objects(self, visitor: VideoSession, **values: Any) -> None:
-        """Draw what is followed, and what is to be followed, in the frame on show; set fields of its state."""
+        """Draw the objects of the frame on show, and set fields of its state."""
         if visitor.frame.state.session is not None:
             new = {"objects": objects_in_frame(visitor), "past": (), "future": (), **values}
             or_warn(gr, lambda: steps.set_up(visitor.frame, **new), lambda: None)
