@@ -20,7 +20,13 @@ __all__ = ["CalledModel", "imgsz_for"]
 # What ultralytics runs where a call says nothing else; CASIA's code leaves it to ultralytics.
 _THEIR_DEFAULTS: Mapping[str, Any] = {"conf": 0.25, "iou": 0.7, "imgsz": 640, "max_det": 300}
 # Their masks and scores are the network's own.
-_PLAIN: Mapping[str, Any] = {"quality": False, "edge_radius": 0.0, "min_region_share": 0.0}
+_PLAIN: Mapping[str, Any] = {
+    "quality": False,
+    "edge_radius": 0.0,
+    "min_region_share": 0.0,
+    "fill_conf": 1.0,
+    "regions": 0,
+}
 _STRIDE = 32
 
 
@@ -36,8 +42,6 @@ class CalledModel:
     task = "segment"
 
     def __init__(self, model: Any = None, text_model: Any = None, *, bgr: bool) -> None:
-        if str(model) == "FastSAM.pt" and not Path("FastSAM.pt").is_file():
-            model = "FastSAM-x"  # so ultralytics reads it
         self._given, self._text_model, self._bgr = model, text_model, bgr
         self.model: FastSAM = core_of(model, text_model)
         self.names = {0: "object"}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam.prompts.solve.window import Cell, Window
 
-__all__ = ["GridClick", "evidence"]
+__all__ = ["GridClick", "Held", "evidence"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
@@ -43,13 +43,41 @@ class GridClick:
     reach: float
 
 
-def evidence(window: Window, logits: FloatArray, clicks: Sequence[GridClick]) -> dict[str, FloatArray]:
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Masks on a window's grid.
+
+    Attributes:
+        rows: (K,) which masks.
+        cells: (K, rows, columns) what each holds.
+    """
+
+    rows: NDArray[np.int64]
+    cells: BoolArray
+
+    @classmethod
+    def under(cls, window: Window, clicks: Sequence[GridClick]) -> Held:
+        """Return the masks that speak: the best scored that hold the newest click or one in the object."""
+        rows = _rows_under(window, clicks)
+        return cls(rows, window.sampled(rows))
+
+    def ious(self, inside: BoolArray) -> FloatArray:
+        """Return (K,) the IoU of each mask with a region of the grid."""
+        flat = self.cells.reshape(len(self.rows), inside.size).astype(np.float32)
+        shared = flat @ inside.ravel().astype(np.float32)
+        return np.asarray(shared / np.maximum(flat.sum(axis=1) + np.count_nonzero(inside) - shared, 1))
+
+
+def evidence(
+    window: Window, logits: FloatArray, clicks: Sequence[GridClick], held: Held
+) -> dict[str, FloatArray]:
     """Return the terms by name, each (rows, columns).
 
     Args:
         window: where.
         logits: (rows, columns) of the answer so far, above 0 in it.
         clicks: in the order in which they were made, the newest last.
+        held: the masks that speak.
     """
     inside = logits > 0
     newest = clicks[-1]
@@ -62,7 +90,7 @@ def evidence(window: Window, logits: FloatArray, clicks: Sequence[GridClick]) ->
     terms = _before(logits, inside, depth, newest.reach)
     terms |= _newest(window, newest, wrong)
     terms |= _all_clicks(window, clicks)
-    terms |= _masks(window, clicks, inside, wrong)
+    terms |= _masks(window, clicks, held, inside, wrong)
     terms["looks"] = _looks(window, clicks, inside, depth)
     return terms
 
@@ -136,38 +164,32 @@ def _all_clicks(window: Window, clicks: Sequence[GridClick]) -> dict[str, FloatA
 
 
 def _masks(
-    window: Window, clicks: Sequence[GridClick], inside: BoolArray, wrong: BoolArray
+    window: Window, clicks: Sequence[GridClick], held: Held, inside: BoolArray, wrong: BoolArray
 ) -> dict[str, FloatArray]:
     """Return what the masks under the clicks say: those that the newest click may mean, those that suit the
     clicks, those that are like the answer so far.
     """
-    names = ("new_masks", "masks_suited", "masks_alike")
-    masks, newest = window.scene.masks, clicks[-1]
-    rows = _under(window, clicks)
-    if len(rows) == 0:
+    if len(held.rows) == 0:
+        names = ("new_masks", "masks_suited", "masks_alike")
         return {name: np.zeros(window.shape, np.float32) for name in names}
-    held, scores = window.sampled(rows), masks.scores[rows]
+    newest, scores = clicks[-1], window.scene.masks.scores[held.rows]
     marks = np.array([click.inside for click in clicks])
-    at = np.array([held[:, row, column] for row, column in (click.cell for click in clicks)]).T
+    at = np.array([held.cells[:, row, column] for row, column in (click.cell for click in clicks)]).T
     misses = np.count_nonzero(at != marks, axis=1)
-    flat = held.reshape(len(rows), -1).astype(np.float32)
-    areas, now = flat.sum(axis=1), inside.ravel().astype(np.float32)
-    shared = flat @ now
-    ious = shared / np.maximum(areas + now.sum() - shared, 1)
+    flat = held.cells.reshape(len(scores), -1).astype(np.float32)
     suited = scores * np.exp(-2.0 * misses)
-    alike = scores * np.exp(5 * ious - misses)
+    alike = scores * np.exp(5 * held.ious(inside) - misses)
     sign = np.where(wrong, np.float32(1 if newest.inside else -1), np.float32(0))
     spare = ~at[:, marks != newest.inside].any(axis=1) & at[:, -1]
-    votes = _votes(held, np.sqrt(scores), spare, wrong, newest.cell)
     return {
-        "new_masks": sign * votes,
+        "new_masks": sign * _votes(held.cells, np.sqrt(scores), spare, wrong, newest.cell),
         "masks_suited": _mean(flat, suited).reshape(window.shape) * 2 - 1,
         "masks_alike": _mean(flat, alike).reshape(window.shape) * 2 - 1,
     }
 
 
-def _under(window: Window, clicks: Sequence[GridClick]) -> NDArray[np.int64]:
-    """Return the best scored masks that hold the newest click or one inside the object."""
+def _rows_under(window: Window, clicks: Sequence[GridClick]) -> NDArray[np.int64]:
+    """Return the rows of the masks that speak."""
     rows, columns = window.pixels
     wanted = [click.cell for click in clicks[:-1] if click.inside] + [clicks[-1].cell]
     pixels = np.array([[columns[column], rows[row]] for row, column in wanted], np.int64)
@@ -183,9 +205,7 @@ def _mean(flat: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(weights @ flat / max(float(weights.sum()), 1e-9), np.float32)
 
 
-def _votes(
-    held: BoolArray, scores: FloatArray, spare: BoolArray, wrong: BoolArray, cell: Cell
-) -> FloatArray:
+def _votes(held: BoolArray, scores: FloatArray, spare: BoolArray, wrong: BoolArray, cell: Cell) -> FloatArray:
     """Return what the masks that the newest click may mean cover together: the deeper the click lies in the
     part of a mask that the answer lacks, the likelier that mask is meant.
     """
@@ -201,12 +221,11 @@ def _votes(
     return _mean(flat, weights).reshape(wrong.shape)
 
 
-def _looks(
-    window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth: FloatArray
-) -> FloatArray:
-    """Return what the cells look like, by a linear classifier of the network's features and of colours that is
-    fitted to the answer so far and to the clicks: ridge regression, solved in closed form, as
-    :mod:`fastsam.video.track.appearance` follows objects.
+def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth: FloatArray) -> FloatArray:
+    """Return what the cells look like: a linear classifier of the network's features and of colours, fitted
+    to the answer so far and to the clicks.
+
+    Ridge regression, solved in closed form, as :mod:`fastsam.video.track.appearance` follows objects.
     """
     newest = clicks[-1]
     colours = window.lab.reshape(-1, 3)

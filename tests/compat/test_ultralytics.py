@@ -23,7 +23,7 @@ from fastsam.compat.results import Results
 from fastsam.compat.ultralytics import SAM, FastSAM, FastSAMPredictor
 from fastsam.errors import ConfigError, ImageError, InputError, PromptError
 from tests.compat.conftest import ASKED, BUS, MAN, SIZE, iou
-from tests.compat.drawn import BAR, BIG, INNER, MASKS, NOTHING, PHOTO, core
+from tests.compat.drawn import BAR, BIG, MASKS, NOTHING, PHOTO, core
 
 
 @pytest.fixture(scope="module")
@@ -337,4 +337,3 @@ def test_supervision_takes_the_results(model: FastSAM, photo_path: str) -> None:
     np.testing.assert_allclose(found.xyxy, result.boxes.xyxy)
     assert set(found.class_id.tolist()) == {0}
     assert len(sv.Detections.from_ultralytics(FastSAM(core(NOTHING))(PHOTO)[0])) == 0
-    assert INNER[0] < BIG[2]

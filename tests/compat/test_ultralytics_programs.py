@@ -1,7 +1,7 @@
 """Call sequences of programs for ultralytics' FastSAM and SAM, typed anew (docs/moving-over.md).
 
-For FastSAM the right answers are ultralytics' own for the same checkpoint and photo. SAM's weights are not to be
-had: its programs are checked for shapes, types, order, and for the mask that fits the prompt best.
+For FastSAM the right answers are ultralytics' own for the same checkpoint and photo. SAM's weights are not
+here: its programs are checked for shapes, types, order, and for the mask that fits the prompt best.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from fastsam.compat.ultralytics import SAM, FastSAM
 from fastsam.compat.ultralytics.models.fastsam import FastSAMPredictor
 from fastsam.compat.ultralytics.models.sam import Predictor as SAMPredictor
 from tests.compat.conftest import ASKED, BUS, MAN, SIZE, box_iou, iou
-
-FLAGS = {"retina_masks": True}
 
 
 class Desk:
