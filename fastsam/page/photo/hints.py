@@ -48,7 +48,7 @@ def hint(state: PhotoState, answer: Answer) -> str:
         if count:
             return "Click an object to select it."
         return "Lower the minimum confidence to find more."
-    if state.objects and not state.marks:
+    if state.objects and not state.marks and state.previous is None:
         kept = counted(len(state.objects), "object")
         if state.of_video:
             return f"{kept} in this frame. Mark another one, or press Follow."

@@ -23,7 +23,7 @@ from fastsam.page.shared.canvas import canvas_of
 from fastsam.page.shared.controls import controls
 from fastsam.page.shared.memory import MemoryBudget
 from fastsam.page.shared.model import SharedModel
-from fastsam.page.shared.queues import NETWORK, QUICK, VIDEO
+from fastsam.page.shared.queues import NETWORK, PEEK, QUICK, VIDEO
 from fastsam.page.shared.refusals import or_warn, warn
 from fastsam.page.video.api import connect_video_api
 from fastsam.page.video.clip import Limits, example_clip, read_still
@@ -146,8 +146,7 @@ class VideoTab:
             options = _given(w.segment, segment)
             steps.open_photo(visitor.frame, self.shared, frame, options, of_video=True)
             visitor.index = int(index)
-            self._aim(visitor)
-            self._show_objects(visitor)
+            self._show_objects(visitor, **self._aim(visitor))
 
         or_warn(gr, step, lambda: None)
         return {
@@ -161,8 +160,7 @@ class VideoTab:
         if (target or None) != visitor.target:
             or_warn(gr, visitor.keep_marks, lambda: 0)
             visitor.target = target or None
-            self._aim(visitor)
-            self._show_objects(visitor)
+            self._show_objects(visitor, **self._aim(visitor))
         return {
             **self._showing(_MARK, _unchanged(visitor)),
             self.widgets.requests: self._list(visitor, ticked),
@@ -242,8 +240,7 @@ class VideoTab:
         if not options.everything:
             choices += [(f"object {i} {seen.label}".strip(), i) for i, seen in sorted(done.objects.items())]
         visitor.target = None
-        steps.set_up(visitor.frame, previous=None)
-        self._show_objects(visitor)
+        self._show_objects(visitor, previous=None)
         for text in done.absent:
             gr.Warning(f"“{text}” was not found in any frame. Try other words.", title="Not found")
         seen_any = bool(done.objects)
@@ -284,11 +281,11 @@ class VideoTab:
             w.show: gr.update(value=what),
         }
 
-    def _show_objects(self, visitor: VideoSession) -> None:
-        """Draw what is followed, and what is to be followed, in the frame on show."""
+    def _show_objects(self, visitor: VideoSession, **values: Any) -> None:
+        """Draw the objects of the frame on show, and set fields of its state."""
         if visitor.frame.state.session is not None:
-            objects = objects_in_frame(visitor)
-            steps.set_up(visitor.frame, objects=objects, past=(), future=())
+            new = {"objects": objects_in_frame(visitor), "past": (), "future": (), **values}
+            or_warn(gr, lambda: steps.set_up(visitor.frame, **new), lambda: None)
 
     def _list(self, visitor: VideoSession, ticked: list[str]) -> Any:
         """Return the list of what to follow; what is new in it is ticked."""
@@ -299,8 +296,8 @@ class VideoTab:
             value=[number for number in sorted(known, key=int) if number in ticked or number not in shown],
         )
 
-    def _aim(self, visitor: VideoSession) -> None:
-        """Let marks change the object that is corrected, as the run found it in this frame."""
+    def _aim(self, visitor: VideoSession) -> dict[str, Any]:
+        """Return the mask that marks change: the corrected object as the run found it in this frame."""
         mask: NDArray[np.bool_] | None = None
         if visitor.target is not None:
             line = result_at(visitor.run, visitor.index)
@@ -310,8 +307,7 @@ class VideoTab:
             if mask is None or not mask.any():
                 mask = None
                 gr.Info(f"Object {visitor.target} was not seen in this frame; mark where it is.")
-        about = f"object {visitor.target}"
-        or_warn(gr, lambda: steps.set_up(visitor.frame, previous=mask, about=about), lambda: None)
+        return {"previous": mask, "about": f"object {visitor.target}"}
 
     # --- which widget calls what
 
@@ -327,7 +323,7 @@ class VideoTab:
         canvas.photo(self.open, [visitor, *segment], opened, **busy, **NETWORK)
         canvas.act(self.act, [visitor], [w.canvas], trigger_mode="multiple", **quiet, **QUICK)
         canvas.ask(self.ask, [visitor], [w.canvas], trigger_mode="multiple", **busy, **NETWORK)
-        canvas.peek(self.peek, [visitor], [w.canvas], trigger_mode="always_last", **quiet, **QUICK)
+        canvas.peek(self.peek, [visitor], [w.canvas], trigger_mode="always_last", **quiet, **PEEK)
         w.slider.change(
             self.move, [visitor, w.slider, w.requests, *segment], [*place, w.requests, w.live],
             trigger_mode="always_last", **quiet, **NETWORK,
