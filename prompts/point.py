@@ -1,4 +1,4 @@
-"""Point prompts answered by masks alone: foreground points add the masks they hit, background points subtract.
+"""Point prompts answered by masks alone: foreground points add the masks they hit, background ones subtract.
 
 What an object's clicks mean, in order:
 
