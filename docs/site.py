@@ -21,6 +21,15 @@ PAGES = {
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#)([^)#]+)(#[^)]*)?\)")
 
 
+def on_config(config: Any) -> Any:
+    """Add pages that the navigation does not name, so that none is out of reach."""
+    named = str(config.nav)
+    pages = sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    if rest := [page for page in pages if f"'{page}'" not in named]:
+        config.nav.append({"More": rest})
+    return config
+
+
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are not in docs/."""
     for page, source in PAGES.items():

@@ -85,6 +85,16 @@ class SegmentConfig(CheckedConfig):
     iou: float = option(0.9, "boxes with an IoU above this are duplicates (NMS)", min=0.0, max=1.0, step=0.01)
     imgsz: int = option(1024, "longer side of the network's input, pixels", min=32, max=8192, step=32)
     max_det: int = option(300, "maximum number of masks", min=1, max=10000, step=1)
+    fill_conf: float = option(
+        1.0,
+        "where no mask is surer than conf, the best one down to this confidence; 1: none",
+        min=0.0,
+        max=1.0,
+        step=0.001,
+    )
+    regions: int = option(
+        0, "where no mask is, at most this many regions between the photo's edges", min=0, max=100, step=1
+    )
     quality: bool = option(
         True, "score masks by their expected quality if the weights are calibrated, otherwise by confidence"
     )
@@ -349,4 +359,8 @@ def override(config: _Config, options: dict[str, Any]) -> _Config:
     """Return a config with the options that are not None; unknown names are an error."""
     check_names(options, [spec.name for spec in fields(config)])
     given = {name: value for name, value in options.items() if value is not None}
+    if "conf" in given and isinstance(config, SegmentConfig):
+        # Who asks for a least confidence means that of every mask.
+        given.setdefault("fill_conf", 1.0)
+        given.setdefault("regions", 0)
     return replace(config, **given)

@@ -19,7 +19,7 @@ from fastsam.everything.backends.choose import open_network
 from fastsam.everything.tiling import TiledSegmenter
 from fastsam.images.frame import Frame
 from fastsam.images.listing import open_frames
-from fastsam.images.reading import FrameSource, read_frame
+from fastsam.images.reading import DEFAULT_MAX_PIXELS, FrameSource, read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import containment_nms, drop_duplicates
 from fastsam.options import ReaderOptions, SegmentOptions, StreamOptions
@@ -222,13 +222,19 @@ class FastSAM:
         return self._stage_one.sha256
 
     def open(
-        self, source: FrameSource, *, channels: Channels = "rgb", **options: Unpack[SegmentOptions]
+        self,
+        source: FrameSource,
+        *,
+        channels: Channels = "rgb",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        **options: Unpack[SegmentOptions],
     ) -> Session:
         """Read one image and find all its masks.
 
         Args:
             source: path, bytes, file object, PIL image, RGB array or Frame.
             channels: the order of an array's channels: ``"rgb"``, or ``"bgr"`` as OpenCV reads them.
+            max_pixels: refuse encoded images with more pixels than this, before they are decoded.
             options: fields of :class:`fastsam.config.SegmentConfig` (``conf``, ``iou``, ``imgsz``,
                 ``edge_radius``, ...); the rest comes from the weights' defaults.
 
@@ -238,16 +244,20 @@ class FastSAM:
         """
         config = override(self.defaults, dict(options))
         start = time.perf_counter()
-        frame = read_frame(in_rgb(source, channels))
+        frame = read_frame(in_rgb(source, channels), max_pixels=max_pixels)
         return self._session(frame, config, 1e3 * (time.perf_counter() - start))
 
     def open_many(
-        self, source: FrameSource | Iterable[Any], **options: Unpack[SegmentOptions]
+        self,
+        source: FrameSource | Iterable[Any],
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        **options: Unpack[SegmentOptions],
     ) -> Iterator[Session]:
-        """Yield a session an image of a folder, glob, list or video file."""
+        """Yield a session an image of a folder, glob, list or video file, and a page of a TIFF of several."""
         config = override(self.defaults, dict(options))
         start = time.perf_counter()
-        for frame in open_frames(source):
+        for frame in open_frames(source, max_pixels=max_pixels):
             yield self._session(frame, config, 1e3 * (time.perf_counter() - start))
             start = time.perf_counter()
 
@@ -284,7 +294,8 @@ class FastSAM:
         for_reader = {name: given.pop(name) for name in list(given) if name in reads}
         video = override(config or VideoConfig(), for_video)
         segment = override(self.defaults, given)
-        segment = replace(segment, conf=min(video.conf, video.follow_conf))
+        # What fills a gap in one frame is gone in the next.
+        segment = replace(segment, conf=min(video.conf, video.follow_conf), fill_conf=1.0, regions=0)
 
         def opened(
             frame: Frame, prompted: bool, box: Sequence[float] | None, before: MaskSet | None

@@ -29,6 +29,8 @@ class SegmentOptions(TypedDict, total=False):
     iou: float | None
     imgsz: int | None
     max_det: int | None
+    fill_conf: float | None
+    regions: int | None
     quality: bool | None
     edge_radius: float | None
     min_region_share: float | None

@@ -15,12 +15,13 @@ from fastsam.errors import PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.levels import Level, Levels, containment_tree
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.refine import grid_cell_px, partition, refine
+from fastsam.masks.refine import partition, refine
 from fastsam.masks.selection import Selection
-from fastsam.prompts import Appearance, Example, ImageFeatures, Points, Prompt, Reference, select
+from fastsam.prompts import Appearance, Example, ImageFeatures, Prompt, Reference, select
 from fastsam.prompts.reference import describe_region, resolve, resolve_reference
 from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.shorthand import PromptLike, SelectOptions, prompt_of
+from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.text.labels import UNKNOWN, Labels, label
 from fastsam.result import Result
 
@@ -56,6 +57,11 @@ class Session:
     def __repr__(self) -> str:
         """Return the image and how many masks it has."""
         return f"Session({self.frame!r}, {len(self.masks)} masks)"
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The photo and the masks as clicks need them, prepared at the first click that no mask suits."""
+        return Scene(self.frame.rgb, self.masks, refine(self.masks, self.frame.rgb, self.config))
 
     @cached_property
     def levels(self) -> Levels:
@@ -134,7 +140,7 @@ class Session:
         """
         asked = prompt_of(prompt, **options)
         looked = resolve(asked, self._describe)
-        return self._result(select(self.masks, looked, self.features), asked)
+        return self._result(select(self.masks, looked, self.features, self.scene), asked)
 
     def reference(
         self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
@@ -192,18 +198,22 @@ class Session:
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
-        if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
-            cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
-            values["masks"] = refine(selection.masks, self.frame.rgb, self.config, cell_px)
+        values["masks"] = self._refined(selection)
         if self.labels is not None:
             names = self.labels.names
             values["labels"] = tuple(names[i] if i >= 0 else UNKNOWN for i in selection.indices)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
-
-def _is_iterated(prompt: Prompt | None) -> bool:
-    """Tell whether a prompt changes an earlier answer."""
-    return isinstance(prompt, Points) and prompt.previous is not None
+    def _refined(self, selection: Selection) -> MaskSet:
+        """Return the masks of a selection, refined; what was made for clicks keeps to them as it is."""
+        as_found, made = np.flatnonzero(~selection.edited), np.flatnonzero(selection.edited)
+        refined = refine(selection.masks[as_found], self.frame.rgb, self.config)
+        if len(made) == 0:
+            return refined
+        if len(as_found) == 0:
+            return selection.masks
+        joined = MaskSet.concatenate([refined, selection.masks[made]], self.frame.size_hw)
+        return joined[np.argsort(np.concatenate([as_found, made]))]
 
 
 def disjoint_result(result: Result) -> Result:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import unit_rows
 from fastsam.masks.maskset import MaskSet
 from fastsam.prompts.reference_spec import Appearance
 from fastsam.prompts.text.matching import ImageFeatures
@@ -108,5 +109,4 @@ def apart(vectors: FloatArray, common: FloatArray) -> FloatArray:
         common: (C,) or (N, C), the :func:`middle` of the image that they are of.
     """
     left = np.where(vectors.any(axis=1, keepdims=True), vectors - _COMMON * common, 0)
-    lengths = np.linalg.norm(left, axis=1, keepdims=True)
-    return np.asarray(np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 0), np.float32)
+    return unit_rows(left)

@@ -74,7 +74,7 @@ def _write_points(prompt: Points, write: Writer) -> dict[str, Any]:
     points: list[list[list[float]]] = []
     labels: list[list[int]] = []
     for clicks in prompt.objects:
-        found = [(list(xy), 1) for xy in clicks.foreground] + [(list(xy), 0) for xy in clicks.background]
+        found = [([x, y], label) for x, y, label in clicks.clicks]
         found = found or [([0.0, 0.0], -1)]  # an object whose points are all ignored has to have one
         points.append([xy for xy, _ in found])
         labels.append([label for _, label in found])

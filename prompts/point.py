@@ -86,8 +86,13 @@ def score(masks: MaskSet, prompt: Points) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def answer(masks: MaskSet, prompt: Points) -> Selection:
+def answer(masks: MaskSet, prompt: Points, skip: frozenset[int] = frozenset()) -> Selection:
     """Return the masks that the clicks mean; ``selection.groups`` tells of which object.
+
+    Args:
+        masks: to choose from.
+        prompt: the clicks.
+        skip: objects that are answered elsewhere.
 
     Raises:
         PromptError: a point is outside the image, or an object has no point that counts.
@@ -95,6 +100,8 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
     found: list[tuple[int, Answer, str]] = []
     notes: list[str] = []
     for number, clicks in enumerate(prompt.objects):
+        if number in skip:
+            continue
         foreground, background = checked(clicks, masks.size_hw)
         of_object = f"object {number}: " if len(prompt.objects) > 1 else ""
         if len(foreground) == 0:

@@ -78,8 +78,8 @@ def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
         found = mask.answer(masks, region)
     if len(found) == 0:
         raise PromptError(
-            f"{what}: selects nothing there ({found.reason}); expected a region with a mask in it: move it, "
-            "find more masks with a lower conf, or draw it as a MaskLike bitmap or polygon"
+            f"{what}: the region selects nothing ({found.reason}); expected one with a mask in it: move it, "
+            "find more masks with a lower conf, or draw it with Mask.bitmap or Mask.polygon"
         )
     return replace(found.masks, pyramid=masks.pyramid)
 
@@ -142,7 +142,8 @@ def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> 
         raise PromptError(f"reference: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
-            f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
+            f"features: expected the features of these {len(masks)} masks, "
+            f"got those of {len(features)} other masks"
         )
     if len(masks) == 0:
         return np.zeros((1, 0), np.float32)

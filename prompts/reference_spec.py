@@ -197,8 +197,8 @@ class Reference(Prompt):
         for number, negative in enumerate(negatives):
             if any(_same(shot, negative) for shot in shots):
                 raise PromptError(
-                    f"reference: negative {number} is a shot, too; expected something else, that the shots "
-                    "must not be taken for"
+                    f"reference: negative {number} is also a shot; expected something that the shots must "
+                    "not be confused with"
                 )
         object.__setattr__(self, "shots", tuple(shots))
         object.__setattr__(self, "negatives", tuple(negatives))
@@ -247,7 +247,7 @@ def _negatives(given: Any, image: Any) -> list[Example | Appearance]:
             found += item.shots
         elif image is None:
             raise PromptError(
-                f"negatives: expected References, which tell their image, got {type(item).__name__}"
+                f"negatives: expected References, which know their image, got {type(item).__name__}"
             )
         else:
             found.append(Example(image, item))

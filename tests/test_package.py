@@ -73,6 +73,11 @@ def test_changelog_starts_with_the_version() -> None:
     assert top[1] == fastsam.__version__
 
 
+def test_the_citation_is_of_this_version() -> None:
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(rf'^version: "?{re.escape(fastsam.__version__)}"?$', cited, re.MULTILINE)
+
+
 def test_every_error_is_ours_and_in_the_drawn_tree() -> None:
     from fastsam import errors
 

@@ -20,7 +20,13 @@ __all__ = ["CalledModel", "imgsz_for"]
 # What ultralytics runs where a call says nothing else; CASIA's code leaves it to ultralytics.
 _THEIR_DEFAULTS: Mapping[str, Any] = {"conf": 0.25, "iou": 0.7, "imgsz": 640, "max_det": 300}
 # Their masks and scores are the network's own.
-_PLAIN: Mapping[str, Any] = {"quality": False, "edge_radius": 0.0, "min_region_share": 0.0}
+_PLAIN: Mapping[str, Any] = {
+    "quality": False,
+    "edge_radius": 0.0,
+    "min_region_share": 0.0,
+    "fill_conf": 1.0,
+    "regions": 0,
+}
 _STRIDE = 32
 
 

@@ -22,6 +22,7 @@ from fastsam.datasets import (
     known_ious,
     read_boundaries,
     read_coco,
+    read_listed,
 )
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.as_used import figures_as_used, measure_as_used
@@ -45,7 +46,6 @@ from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, model_identity
 from fastsam.evaluation.worst import save_worst
 from fastsam.images.frame import Frame
-from fastsam.images.reading import read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
@@ -207,17 +207,6 @@ def _measure(
         [steps.get("network", whole_ms), steps.get("decode", 0.0), pixels_ms, prompt_ms]
     )
     return arrays
-
-
-def read_listed(image: CocoImage) -> Frame:
-    """Read an image and compare its size with the listed one."""
-    frame = read_frame(image.path)
-    if frame.size_hw != (image.height, image.width):
-        raise DatasetError(
-            f"{image.path}: instances.json says {image.width}x{image.height}, "
-            f"the file is {frame.size_hw[1]}x{frame.size_hw[0]}; its annotations would not fit"
-        )
-    return frame
 
 
 def _add_prompts(

@@ -100,9 +100,9 @@ class SharedSegmenter:
         if frame is not self._frame:
             self._frame, self._found = frame, {}
         if config not in self._found:
-            masks = segmented(as_segmenter(self._inner), frame, config)
+            found = segmented(as_segmenter(self._inner), frame, config)
             whole_ms = 1e3 * (time.perf_counter() - start)
-            self._found[config] = masks, dict(masks.times_ms) or {"network": whole_ms}
+            self._found[config] = found.masks, dict(found.times_ms) or {"network": whole_ms}
         masks, self.times_ms = self._found[config]
         for name, value in self.times_ms.items():
             self.cost_ms[name] = self.cost_ms.get(name, 0.0) + value
@@ -196,8 +196,9 @@ class TrackFollower:
         self, checkpoint: Path, config: SegmentConfig, device: str = "cpu", tracker: str = "bytetrack"
     ) -> None:
         with _assignment_at_hand(), needed("ultralytics", "follow objects with its trackers"):
-            import ultralytics.trackers
-        self._yolo = ultralytics.YOLO(str(checkpoint))
+            import ultralytics.trackers  # noqa: F401  while a solver is at hand
+            from ultralytics.models import YOLO
+        self._yolo: Any = YOLO(str(checkpoint))  # what it returns depends on its options
         self.name = "track" if tracker == "bytetrack" else tracker
         self._options = {
             "tracker": f"{tracker}.yaml",

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError
 from fastsam.everything.carried import Carried
+from fastsam.everything.cover import filling
 from fastsam.everything.grow import grown_boxes
 from fastsam.everything.quality import mask_features, mask_scores
+from fastsam.everything.regions import region_cells, region_scores, with_regions
 from fastsam.masks.letterbox import GridMap, Letterbox
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
@@ -23,6 +25,7 @@ __all__ = ["decode", "nms"]
 
 FloatArray = NDArray[np.float32]
 _MOST_SURE = 1.01  # a score, with what half precision rounds
+_MOST_FILLING = 200  # less sure masks that are looked at
 _MAX_CANDIDATES = 30_000  # as ultralytics: bounds the NMS of a very low conf
 
 
@@ -66,6 +69,7 @@ def decode(
     config: SegmentConfig,
     carried: Carried | None = None,
     pyramid: Pyramid | None = None,
+    photo: FloatArray | None = None,
 ) -> MaskSet:
     """Turn one image's raw outputs of a YOLO segmentation head into masks on the grid.
 
@@ -74,14 +78,43 @@ def decode(
             mask coefficients. A mask's confidence is its highest class probability.
         prototypes: (C, grid height, grid width).
         letterbox: how the image lies in the net frame.
-        config: thresholds; ``conf`` is the least confidence.
+        config: thresholds; ``conf`` is the least confidence, or ``fill_conf`` of masks that cover what
+            surer ones leave.
         carried: what the network's file says: its calibration, and how far masks may reach beyond boxes.
         pyramid: the feature maps of the pass, which the masks carry along.
+        photo: (grid height, grid width, 3) in 0..1, for regions where no mask is.
 
     Returns:
         The masks, best score first; none is decoded to pixels. The score is the confidence, or
         :func:`fastsam.everything.quality.mask_scores` where there is a calibration and
-        ``config.quality`` is set.
+        ``config.quality`` is set; of a region, :func:`fastsam.everything.regions.region_scores`.
+    """
+    carried = carried or Carried()
+    store, confidences, sure = _network_masks(predictions, prototypes, letterbox, config)
+    if len(store) > sure:
+        rows = np.concatenate([np.arange(sure), filling(store, sure)])[: config.max_det]
+        store, confidences = store.take(rows), confidences[rows]
+    if carried.box_growth > 0:
+        store = replace(store, boxes_xyxy=grown_boxes(store, carried.box_growth))
+    values = confidences
+    if carried.quality is not None and config.quality and len(store):
+        expected = carried.quality.predict(mask_features(store, confidences))
+        values = mask_scores(confidences, expected, store.boxes_xyxy)
+    if config.regions and photo is not None:
+        room = min(config.regions, config.max_det - len(store))
+        cells, standing = region_cells(store, confidences, photo, room)
+        store = with_regions(store, cells)
+        values = np.concatenate([values, region_scores(standing)])
+    order = np.argsort(-values, kind="stable")
+    return MaskSet.from_grid(store.take(order), values[order], pyramid)
+
+
+def _network_masks(
+    predictions: FloatArray, prototypes: FloatArray, letterbox: Letterbox, config: SegmentConfig
+) -> tuple[GridStore, FloatArray, int]:
+    """Return the masks that survive NMS, the surest first; confidences; how many are above ``conf``.
+
+    More follow only where ``config`` asks for less sure ones, and there is room for them.
     """
     channels = prototypes.shape[0]
     classes = predictions.shape[0] - 4 - channels
@@ -91,7 +124,7 @@ def decode(
             "this is not the output of a YOLO segmentation head"
         )
     scores = predictions[4] if classes == 1 else predictions[4 : 4 + classes].max(axis=0)
-    chosen = np.flatnonzero(scores > config.conf)
+    chosen = np.flatnonzero(scores > min(config.conf, config.fill_conf))
     if len(chosen) and not scores[chosen].max() <= _MOST_SURE:
         raise CheckpointError(
             f"network output: expected scores of 0 to 1, got {scores[chosen].max():.4g}; this is not the "
@@ -101,19 +134,15 @@ def decode(
         chosen = chosen[np.argsort(-scores[chosen], kind="stable")[:_MAX_CANDIDATES]]
     centre, half = predictions[:2, chosen].T, predictions[2:4, chosen].T / 2
     boxes_net = np.concatenate([centre - half, centre + half], axis=1)
-    kept = nms(boxes_net, scores[chosen], config.iou, config.max_det)
+    # Less sure boxes never remove surer ones: those above ``conf`` are the same, whatever comes after them.
+    more = _MOST_FILLING if config.fill_conf < config.conf else 0
+    kept = nms(boxes_net, scores[chosen], config.iou, config.max_det + more)
+    sure = min(int(np.count_nonzero(scores[chosen[kept]] > config.conf)), config.max_det)
+    kept = kept if sure < config.max_det else kept[:sure]
     store = GridStore(
         coefficients=np.ascontiguousarray(predictions[4 + classes :, chosen[kept]].T),
         prototypes=prototypes,
         boxes_xyxy=letterbox.boxes_to_image(boxes_net[kept]),
         grid=_grid_map(letterbox, (prototypes.shape[1], prototypes.shape[2])),
     )
-    confidences, carried = scores[chosen[kept]], carried or Carried()
-    if carried.box_growth > 0:
-        store = replace(store, boxes_xyxy=grown_boxes(store, carried.box_growth))
-    if carried.quality is None or not config.quality or len(store) == 0:
-        return MaskSet.from_grid(store, confidences, pyramid)
-    expected = carried.quality.predict(mask_features(store, confidences))
-    values = mask_scores(confidences, expected, store.boxes_xyxy)
-    order = np.argsort(-values, kind="stable")
-    return MaskSet.from_grid(store.take(order), values[order], pyramid)
+    return store, scores[chosen[kept]], sure

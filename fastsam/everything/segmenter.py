@@ -15,6 +15,7 @@ from fastsam.config import SegmentConfig
 from fastsam.everything.carried import Carried
 from fastsam.everything.decode import decode
 from fastsam.everything.network_input import network_input
+from fastsam.everything.regions import photo_on_grid
 from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.pyramid import Pyramid
@@ -85,7 +86,9 @@ class NetworkBackend(Segmenter):
             found = placed(found, window, letterbox.net_hw, None if part is None else part.before)
         passed = time.perf_counter()
         pyramid = Pyramid(found.maps, letterbox, self.sha256, found.backbone)
-        masks = decode(found.predictions, found.prototypes, letterbox, config, self.carried, pyramid)
+        grid_hw = (found.prototypes.shape[1], found.prototypes.shape[2])
+        photo = photo_on_grid(image, grid_hw) if config.regions and window is None else None
+        masks = decode(found.predictions, found.prototypes, letterbox, config, self.carried, pyramid, photo)
         if window is not None:
             masks = masks[~_cut_off(masks.boxes_xyxy, window, letterbox)]
         done = time.perf_counter()

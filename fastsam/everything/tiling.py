@@ -26,7 +26,6 @@ from fastsam.masks.letterbox import GridMap
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.region import Region
 from fastsam.masks.stores.crops import CropStore
-from fastsam.masks.stores.grid import GridStore
 from fastsam.masks.stores.joined import JoinedStore
 from fastsam.masks.stores.logits import LogitStore
 from fastsam.masks.stores.store import MaskStore
@@ -128,7 +127,9 @@ class TiledSegmenter(Segmenter):
         times_ms: dict[str, float] = {}
         for number, view in enumerate(views):
             whole = view.layer == 0
-            masks = segmented(self.inner, frame if whole else _shown(frame, view), config)
+            # What covers the gaps of one part would end at its edges.
+            asked = config if whole else replace(config, fill_conf=1.0, regions=0)
+            masks = segmented(self.inner, frame if whole else _shown(frame, view), asked)
             for name, value in masks.times_ms.items():
                 times_ms[name] = times_ms.get(name, 0.0) + value
             if whole:
@@ -174,8 +175,9 @@ def _placed(masks: MaskSet, view: View, size_hw: tuple[int, int]) -> _Seen:
     kept = masks[rows]
     inside = Region(x0 - view.x0, y0 - view.y0, x1 - view.x0, y1 - view.y0)
     store: MaskStore
-    if isinstance(kept.store, GridStore):
-        store = LogitStore.from_grid(kept.store, (view.x0, view.y0), inside)
+    on_grid = kept.store.on_grid
+    if on_grid is not None:
+        store = LogitStore.from_grid(on_grid, (view.x0, view.y0), inside)
     else:
         cell_px = float(kept.store.cells_px.max(initial=1.0))
         store = CropStore.from_crops(_moved(kept, view, inside), size_hw, cell_px)
@@ -265,7 +267,7 @@ def _one_store(stores: list[MaskStore], found_in: IntArray) -> tuple[JoinedStore
         parts.append(LogitStore.joined(same) if same else stores[group[0]])
         order += [np.arange(starts[n], starts[n + 1]) for n in group]
     rows = np.concatenate(order).astype(np.int64)
-    return JoinedStore.of(parts, found_in[rows]), rows
+    return JoinedStore.join(parts, found_in[rows]), rows
 
 
 def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
@@ -287,7 +289,7 @@ def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
     everywhere = View(0, 0, size_hw[1], size_hw[0], 0)
     joined = Pieces(
         size_hw,
-        JoinedStore.of(
+        JoinedStore.join(
             [pieces.store, *stores],
             np.concatenate([pieces.store.found_in, np.tile(np.array(everywhere.xyxy, np.int64), (count, 1))]),
         ),

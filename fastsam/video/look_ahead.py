@@ -17,11 +17,11 @@ from fastsam.segmenter import Segmenter
 from fastsam.video.read.reader import VideoReader
 
 if TYPE_CHECKING:
-    from fastsam.video.track.tracking import View
+    from fastsam.video.track.tracking import FrameView
 
 __all__ = ["LookAhead"]
 
-_Item = tuple[Frame, float, "Future[View] | None"]
+_Item = tuple[Frame, float, "Future[FrameView] | None"]
 
 
 class LookAhead:
@@ -38,7 +38,11 @@ class LookAhead:
     """
 
     def __init__(
-        self, reader: VideoReader, begin: Callable[[Frame], View], segmenter: Segmenter | None, passes: int
+        self,
+        reader: VideoReader,
+        begin: Callable[[Frame], FrameView],
+        segmenter: Segmenter | None,
+        passes: int,
     ) -> None:
         self._reader, self._begin, self._segmenter = reader, begin, segmenter
         self._passes = passes

@@ -35,7 +35,7 @@ from fastsam.video.read.reader import VideoInfo, VideoReader
 from fastsam.video.report import StageTimes
 from fastsam.video.track.object_log import TrackedObject
 from fastsam.video.track.tracked import Tracked
-from fastsam.video.track.tracking import Tracking, View
+from fastsam.video.track.tracking import FrameView, Tracking
 
 __all__ = ["Stream"]
 
@@ -51,7 +51,7 @@ class Opener(Protocol):
 
     def __call__(
         self, frame: Frame, prompted: bool, box_xyxy: tuple[float, ...] | None, before: MaskSet | None, /
-    ) -> View:
+    ) -> FrameView:
         """Return a frame with its masks.
 
         Args:
@@ -101,7 +101,7 @@ class Stream:
         self._index: int | None = None
         self._since_pass = 0
         self._since_whole = 0
-        self._view: View | None = None
+        self._view: FrameView | None = None
         self._pass_ms = 0.0
         self._saved_ms = 0.0
 
@@ -268,11 +268,11 @@ class Stream:
             return 1
         return 1 if self._segmenter is None else self._segmenter.passes_at_once
 
-    def _begin(self, frame: Frame) -> View:
+    def _begin(self, frame: Frame) -> FrameView:
         """Find the masks of a frame that will be the next, or the one after."""
         return self._open(frame, any(index <= frame.index for index in list(self._waiting)), None, None)
 
-    def _next(self, frame: Frame, read_ms: float, found: Future[View] | None) -> Tracked | None:
+    def _next(self, frame: Frame, read_ms: float, found: Future[FrameView] | None) -> Tracked | None:
         """Return a frame's masks, by the network or by motion; None for one that an earlier run has done."""
         self._frame, self._index = frame, frame.index
         first = self._tracking.current is None
@@ -321,7 +321,7 @@ class Stream:
             self._tracking.step(self._seen(self._frame, True))
             self._since_pass = 0
 
-    def _seen(self, frame: Frame, prompted: bool) -> View:
+    def _seen(self, frame: Frame, prompted: bool) -> FrameView:
         """Return a frame's masks; only those around the objects where that will do."""
         box = None
         if self.config.roi and not prompted and self._since_whole + 1 < self.config.roi_every:

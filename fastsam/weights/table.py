@@ -44,6 +44,7 @@ class WeightsEntry:
         imgsz: network input size it was made for, pixels.
         conf: its default least confidence; None for the library's.
         iou: its default NMS overlap; None for the library's.
+        edge_radius, min_region_share, fill_conf, regions: its defaults likewise.
         licence: of the weights.
         embedded: it comes with the package.
         description: one line.
@@ -62,6 +63,8 @@ class WeightsEntry:
     iou: float | None = None
     edge_radius: float | None = None
     min_region_share: float | None = None
+    fill_conf: float | None = None
+    regions: int | None = None
     embedded: bool = False
     aliases: tuple[str, ...] = ()
 

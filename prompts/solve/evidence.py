@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam.prompts.solve.window import Cell, Window
 
-__all__ = ["GridClick", "evidence"]
+__all__ = ["GridClick", "evidence", "masks_under"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
@@ -143,7 +143,7 @@ def _masks(
     """
     names = ("new_masks", "masks_suited", "masks_alike")
     masks, newest = window.scene.masks, clicks[-1]
-    rows = _under(window, clicks)
+    rows = masks_under(window, clicks)
     if len(rows) == 0:
         return {name: np.zeros(window.shape, np.float32) for name in names}
     held, scores = window.sampled(rows), masks.scores[rows]
@@ -166,7 +166,7 @@ def _masks(
     }
 
 
-def _under(window: Window, clicks: Sequence[GridClick]) -> NDArray[np.int64]:
+def masks_under(window: Window, clicks: Sequence[GridClick]) -> NDArray[np.int64]:
     """Return the best scored masks that hold the newest click or one inside the object."""
     rows, columns = window.pixels
     wanted = [click.cell for click in clicks[:-1] if click.inside] + [clicks[-1].cell]
@@ -183,9 +183,7 @@ def _mean(flat: FloatArray, weights: FloatArray) -> FloatArray:
     return np.asarray(weights @ flat / max(float(weights.sum()), 1e-9), np.float32)
 
 
-def _votes(
-    held: BoolArray, scores: FloatArray, spare: BoolArray, wrong: BoolArray, cell: Cell
-) -> FloatArray:
+def _votes(held: BoolArray, scores: FloatArray, spare: BoolArray, wrong: BoolArray, cell: Cell) -> FloatArray:
     """Return what the masks that the newest click may mean cover together: the deeper the click lies in the
     part of a mask that the answer lacks, the likelier that mask is meant.
     """
@@ -201,12 +199,11 @@ def _votes(
     return _mean(flat, weights).reshape(wrong.shape)
 
 
-def _looks(
-    window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth: FloatArray
-) -> FloatArray:
-    """Return what the cells look like, by a linear classifier of the network's features and of colours that is
-    fitted to the answer so far and to the clicks: ridge regression, solved in closed form, as
-    :mod:`fastsam.video.track.appearance` follows objects.
+def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth: FloatArray) -> FloatArray:
+    """Return what the cells look like: a linear classifier of the network's features and of colours, fitted to
+    the answer so far and to the clicks.
+
+    Ridge regression, solved in closed form, as :mod:`fastsam.video.track.appearance` follows objects.
     """
     newest = clicks[-1]
     colours = window.lab.reshape(-1, 3)

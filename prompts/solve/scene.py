@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
+from fastsam.masks.crop import Crop
 from fastsam.masks.levels import samples_of
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.stores.grid import GridStore
@@ -29,7 +30,8 @@ class Scene:
 
     Attributes:
         rgb: (H, W, 3) uint8, the photo.
-        masks: N masks of it.
+        masks: N masks of it, that clicks choose among.
+        shown: the same masks as they are handed out, where their edges are refined.
 
     Raises:
         PromptError: the masks are not of the photo's size.
@@ -37,6 +39,7 @@ class Scene:
 
     rgb: NDArray[np.uint8]
     masks: MaskSet
+    shown: MaskSet | None = None
     _states: OrderedDict[Any, Any] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -50,6 +53,14 @@ class Scene:
     def __repr__(self) -> str:
         """Return the size and how many masks there are."""
         return f"Scene({self.rgb.shape[1]}x{self.rgb.shape[0]}, {len(self.masks)} masks)"
+
+    def take(self, index: NDArray[np.int64]) -> Scene:
+        """Return the photo with some of the masks."""
+        return Scene(self.rgb, self.masks[index], None if self.shown is None else self.shown[index])
+
+    def crop(self, row: int) -> Crop:
+        """Return the pixels of a mask as it is handed out."""
+        return (self.masks if self.shown is None else self.shown).crop(row)
 
     def recall(self, key: Any) -> Any:
         """Return what was remembered under a key, or None."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.masks.crop import Crop
-from fastsam.prompts.solve.evidence import GridClick, evidence
+from fastsam.masks.crop import Crop, lookup
+from fastsam.prompts.solve.evidence import GridClick, evidence, masks_under
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.weights import BIAS, WEIGHTS
 from fastsam.prompts.solve.window import Box, Window, around
 
-__all__ = ["Click", "State", "corrected"]
+__all__ = ["Click", "State", "corrected", "kept"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
@@ -50,11 +51,17 @@ class State:
         box: x0, y0, x1, y1 of the window; nothing outside it is in the answer.
         logits: (rows, columns) float32, above 0 in the answer.
         clicks: in the order in which they were made.
+        corrections: how many of them the answer was made anew for; 0 for what was there before.
+        score: the IoU with the object that is to be expected.
+        masks: how many masks spoke, the last time.
     """
 
     box: Box
     logits: FloatArray
     clicks: tuple[Click, ...] = ()
+    corrections: int = 0
+    score: float = 1.0
+    masks: int = 0
 
     @classmethod
     def of(cls, crop: Crop, clicks: Sequence[Click] = ()) -> State:
@@ -63,8 +70,9 @@ class State:
         box = (x0, y0, x0 + patch.shape[1], y0 + patch.shape[0])
         return cls(box, np.where(patch, np.float32(_SURE), np.float32(-_SURE)), tuple(clicks))
 
+    @cached_property
     def crop(self) -> Crop:
-        """Return the answer's pixels; every click lies on its side."""
+        """The answer's pixels; every click lies on its side."""
         x0, y0, x1, y1 = self.box
         grown = _resized(self.logits, (y1 - y0, x1 - x0))
         patch = grown > 0
@@ -77,17 +85,16 @@ class State:
 
     def holds(self, click: Click) -> bool:
         """Tell whether the answer has a pixel inside."""
-        crop = self.crop()
-        x, y = click.x - crop.x0, click.y - crop.y0
-        height, width = crop.patch.shape
-        return bool(0 <= x < width and 0 <= y < height and crop.patch[y, x])
+        return bool(lookup(self.crop, np.array([[click.x, click.y]]))[0])
 
 
 def _hold(patch: BoolArray, click: Click, x0: int, y0: int) -> None:
     """Put the pixels around a click on its side."""
     radius = int(min(_HELD_SHARE * click.reach_px, _HELD_PX))
     x, y = click.x - x0, click.y - y0
-    patch[max(y - radius, 0) : max(y + radius + 1, 0), max(x - radius, 0) : max(x + radius + 1, 0)] = click.inside
+    patch[max(y - radius, 0) : max(y + radius + 1, 0), max(x - radius, 0) : max(x + radius + 1, 0)] = (
+        click.inside
+    )
 
 
 def _resized(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
@@ -97,20 +104,54 @@ def _resized(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
     return np.asarray(cv2.resize(values, size_hw[::-1], interpolation=way), np.float32)
 
 
-def corrected(scene: Scene, state: State, click: Click) -> State:
-    """Return the state after one more click, which the answer so far is wrong about."""
+def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> State:
+    """Return the state after one more click, which the answer so far is wrong about.
+
+    Args:
+        scene: the photo and its masks.
+        state: the answer so far.
+        click: the correction.
+        most_px: the farthest that it reaches.
+    """
     clicks = (*state.clicks, click)
     box = around(_known(state, clicks), scene.masks.size_hw)
     window = Window(scene, box)
     before = _moved(state, window)
     reach = _reach(before > 0, click, window)
-    clicks = (*state.clicks, Click(click.x, click.y, click.inside, max(reach * window.cell_px, 1.0)))
+    clicks = (
+        *state.clicks,
+        Click(click.x, click.y, click.inside, max(min(reach * window.cell_px, most_px), 1.0)),
+    )
     on_grid = [
         GridClick(window.cell(one.x, one.y), one.inside, max(one.reach_px / window.cell_px, _LEAST_REACH))
         for one in clicks
     ]
     before[on_grid[-1].cell] = -1 if click.inside else 1
-    return State(box, added_up(evidence(window, before, on_grid), len(state.clicks)), clicks)
+    terms = evidence(window, before, on_grid)
+    logits, score = best_cut(added_up(terms, state.corrections + 1))
+    return State(box, logits, clicks, state.corrections + 1, score, len(masks_under(window, on_grid)))
+
+
+def kept(state: State, click: Click) -> State:
+    """Return the state with one more click, which the answer suits already: it will stay so."""
+    return replace(state, clicks=(*state.clicks, replace(click, reach_px=_room(state, click))))
+
+
+def _room(state: State, click: Click) -> float:
+    """Return how far a click that is right lies from the answer's edge, at most the answer's radius."""
+    x0, y0, patch = state.crop
+    if not patch.any():
+        return 1.0
+    radius = float(np.sqrt(np.count_nonzero(patch) / np.pi))
+    margin = int(np.ceil(radius)) + 1
+    x, y = click.x - x0, click.y - y0
+    left, top = max(x - margin, 0), max(y - margin, 0)
+    found = patch[top : max(y + margin + 1, 0), left : max(x + margin + 1, 0)]
+    part = np.zeros((2 * margin + 1, 2 * margin + 1), bool)
+    into_y, into_x = top - (y - margin), left - (x - margin)
+    part[into_y : into_y + found.shape[0], into_x : into_x + found.shape[1]] = found
+    depth = cv2.distanceTransform((part == click.inside).astype(np.uint8), cv2.DIST_L2, 3)
+    return max(min(float(depth[margin, margin]), radius), 1.0)
 
 
 def added_up(terms: dict[str, FloatArray], corrections: int) -> FloatArray:
@@ -120,6 +161,21 @@ def added_up(terms: dict[str, FloatArray], corrections: int) -> FloatArray:
     for name, (weight, extra) in WEIGHTS.items():
         total += (np.float32(weight) + np.float32(extra) * first) * terms[name]
     return np.clip(total, -6, 6)
+
+
+def best_cut(logits: FloatArray) -> tuple[FloatArray, float]:
+    """Return logits that are above 0 where the expected IoU with the object is best, and that IoU.
+
+    A logit tells how likely the cell is of the object. Where little is sure, the best answer also holds cells
+    that are less likely than not: of the cells by falling chance, as many as make the ratio of the expected
+    intersection and union largest.
+    """
+    chance = np.sort(1 / (1 + np.exp(-logits.ravel().astype(np.float64))))[::-1]
+    shared = np.cumsum(chance)
+    ious = shared / (np.arange(1, len(chance) + 1) + shared[-1] - shared)
+    best = int(ious.argmax())
+    least = np.log(chance[best] / (1 - chance[best]))
+    return logits - np.float32(min(least, 0.0)) + np.float32(1e-4), float(ious[best])
 
 
 def _known(state: State, clicks: Sequence[Click]) -> Box:
@@ -160,7 +216,7 @@ def _moved(state: State, window: Window) -> FloatArray:
 
 
 def _reach(inside: BoolArray, click: Click, window: Window) -> float:
-    """Return how far a click lies from what is on its side already, in cells; the window's side counts too."""
+    """Return how far a click lies from what is on its side already, in cells; the window's sides count."""
     wrong = np.pad((inside != click.inside).astype(np.uint8), 1)
     depth = cv2.distanceTransform(wrong, cv2.DIST_L2, 5)
     row, column = window.cell(click.x, click.y)

@@ -129,7 +129,7 @@ class Window:
 
     @cached_property
     def relief(self) -> FloatArray:
-        """(rows, columns) how much speaks for an edge: masks that end here, and the photo's contrast; mean 1."""
+        """(rows, columns) what speaks for an edge: masks that end here, the photo's contrast; mean 1."""
         slopes = [cv2.Sobel(self.lab, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))]
         gradient = np.sqrt(np.sum(np.square(slopes), axis=(0, 3)))
         around_it = cv2.GaussianBlur(gradient, (0, 0), 6.0)
@@ -163,7 +163,7 @@ class Window:
         return csr_matrix((cost, (start, stop)), shape=(index.size, index.size))
 
     def walked(self, cells: list[Cell]) -> FloatArray:
-        """Return (rows, columns) the cheapest walk to each cell from any of ``cells``: a geodesic distance."""
+        """Return (rows, columns) the cheapest walk to each cell from any of ``cells`` (geodesic)."""
         if not cells:
             return np.full(self.shape, _FAR, np.float32)
         columns = self.shape[1]

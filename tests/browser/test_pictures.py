@@ -54,6 +54,15 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     window.click(160, 760, right=True)
     take(window, "points", 720)
     window.answered(lambda: window.press("[data-do=clear]"))
+    for x, name in ((150, "man in beige"), (300, "man in black")):
+        window.click(x, 600)
+        field = window.find(".fs-keep input")
+        field.clear()
+        field.send_keys(name)
+        window.answered(lambda: window.press("[data-do=keep]"))
+    take(window, "objects", 720)
+    for number in (1, 2):
+        window.answered(lambda number=number: window.press(f"[data-forget='{number}']"))
     window.click(150, 600)
     window.answered(lambda: window.press(".fs-levels [aria-checked=false]"))
     take(window, "levels", 720)

@@ -92,7 +92,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def window(address: str, tmp_path: Path) -> Iterator[VideoWindow]:
     made = VideoWindow(tmp_path / "visitor", size=(1280, 1300))
-    made.state(address)
+    made.visit(address)
     yield made
     made.close()
 

@@ -30,7 +30,7 @@ from fastsam.evaluation.prompting import (
     next_click,
     prompt_objects,
 )
-from fastsam.masks.dense import boxes_from_masks, iou_matrix
+from fastsam.masks.dense import box_from_mask, iou_matrix
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, encode_rle
 
@@ -54,7 +54,7 @@ def matches(
     crowds: Sequence[np.ndarray] = (),
     kind: Literal["mask", "box"] = "mask",
 ) -> ImageMatches:
-    boxes = boxes_from_masks(np.stack(found)) if found else np.zeros((0, 4))
+    boxes = np.array([box_from_mask(mask) for mask in found]).reshape(-1, 4)
     given = (rles(*found), boxes, np.array(scores), rles(*objects))
     return match_image(*given, kind=kind, crowds=rles(*crowds))[0]
 
@@ -154,7 +154,7 @@ def whole_coco(images: list[Any], kind: str = "segm") -> dict[str, float]:
     truth, detections = [], []
     for number, (found, scores, objects, crowds) in enumerate(images, 1):
         for mask, crowd in [(mask, 0) for mask in objects] + [(mask, 1) for mask in crowds]:
-            box = boxes_from_masks(mask[None])[0]
+            box = box_from_mask(mask)
             truth.append(
                 {"id": len(truth) + 1, "image_id": number, "category_id": 1, "iscrowd": crowd,
                  "segmentation": encode_rle(mask), "area": int(mask.sum()),

@@ -31,7 +31,7 @@ def records() -> dict[str, dict[str, Any]]:
         "command": BatchDone("a.jpg", found).record()["masks"][0],
         "page": facts_of(found)["masks"][0],
         "search": record(hit),
-        "video": json.loads(SpooledFrame.of(tracked).line())["objects"][0],
+        "video": json.loads(SpooledFrame.from_tracked(tracked).line())["objects"][0],
         "result": found.to_dict()["masks"][0],
         "tracked": tracked.to_dict()["masks"][0],
     }

@@ -103,13 +103,13 @@ def test_paths_are_written_and_pictures_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "look", ["{}", "3", '{"seen": "x", "picture": "", "network": "", "text_model": "", "name": ""}',
+    "written", ["{}", "3", '{"seen": "x", "picture": "", "network": "", "text_model": "", "name": ""}',
              '{"seen": "AAA=", "picture": "", "network": "", "text_model": "", "name": ""}',
              '{"seen": "", "picture": "", "network": 1, "text_model": "", "name": ""}']
 )  # fmt: skip
-def test_damaged_looks(look: str) -> None:
-    with pytest.raises(PromptError, match="look: expected"):
-        prompt_from_json(f'{{"reference": {{"look": {look}}}}}')
+def test_damaged_appearances(written: str) -> None:
+    with pytest.raises(PromptError, match="appearance: expected"):
+        prompt_from_json(f'{{"reference": {{"appearance": {written}}}}}')
 
 
 @given(

@@ -224,12 +224,12 @@ def test_bad_references(session: Session, tmp_path: Path) -> None:
         (lambda: Reference("a.jpg", Points((5, 5), 0)), "expected a foreground point"),
         (lambda: Reference("a.jpg", RED, mode="some"), "mode: expected one of all, best"),
         (lambda: Reference("a.jpg", RED, threshold=2), "threshold"),
-        (lambda: Reference("a.jpg", RED, negatives=RED), "negative 0 is a shot, too"),
+        (lambda: Reference("a.jpg", RED, negatives=RED), "negative 0 is also a shot"),
         (lambda: Reference("a.jpg", RED, negatives="blue"), "negatives: expected regions"),
         (lambda: Reference.of(), "at least one Reference"),
         (lambda: Reference.of(Reference("a.jpg", RED), negatives=BLUE), "tell their image"),
-        (lambda: session.reference(RED, negatives=MaskLike(session.masks[0])), "negative 0 is a shot, too"),
-        (lambda: session.reference(Points((99, 0))), "selects nothing there.*no mask under"),
+        (lambda: session.reference(RED, negatives=MaskLike(session.masks[0])), "negative 0 is also a shot"),
+        (lambda: session.reference(Points((99, 0))), "selects nothing.*no mask under"),
         (lambda: session.reference(Points((300, 0))), "outside the 100x60 image"),
         (
             lambda: session.reference(MaskLike(np.eye(60, 100, dtype=bool) & (np.arange(100) < 5))),
@@ -260,13 +260,13 @@ def test_who_cannot_look_says_so(session: Session) -> None:
     literal = Reference(scene()[0], RED)
     with pytest.raises(PromptError, match="has not: ask a Session"):
         select(session.masks, literal, session.features)
-    with pytest.raises(PromptError, match="expected the masks' photo"):
+    with pytest.raises(PromptError, match="the photo of the masks is needed"):
         select(session.masks, session.reference(RED))
     with pytest.raises(PromptError, match="expected those of the 2 masks"):
         select(session.masks[:2], session.reference(RED), session.features)
     with pytest.raises(PromptError, match="this session cannot open other images"):
         replace(session, describe=None).select(literal)
-    with pytest.raises(PromptError, match="expected the masks' photo"):
+    with pytest.raises(PromptError, match="the photo of the masks is needed"):
         describe_region(session.masks, None, Example(scene()[0], RED))
 
 

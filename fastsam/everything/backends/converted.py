@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fastsam.errors import CheckpointError
 from fastsam.everything.carried import Carried
 from fastsam.everything.segmenter import NetworkBackend, Outputs
+from fastsam.untrusted import MALFORMED, read_json
 
 __all__ = ["METADATA_KEY", "ConvertedBackend", "NetworkCard", "output_names", "wanted_threads"]
 
@@ -73,7 +74,7 @@ class NetworkCard:
                 f"metadata; {_AGAIN}"
             )
         try:
-            content = json.loads(text)
+            content = read_json(text, "metadata")
             if content["format"] != _FORMAT:
                 raise CheckpointError(
                     f"expected format {_FORMAT}, got {content['format']!r}, of another version of fastsam",
@@ -89,7 +90,7 @@ class NetworkCard:
             )
         except CheckpointError as error:  # of the calibration, which does not know the file
             raise error if error.path else error.about(f"network {path}", path) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except MALFORMED as error:
             raise CheckpointError(f"network {path}: its metadata are damaged ({error}); {_AGAIN}") from error
         if min(numbers["stride"], numbers["classes"], numbers["maps"], numbers["backbone"] + 1) < 1:
             raise CheckpointError(f"network {path}: expected counts of at least 1, got {numbers}; {_AGAIN}")

@@ -24,6 +24,8 @@ _WORDS = {
     "imgsz": ("Detail", "Size in pixels at which the network sees the photo. Larger finds smaller things."),
     "max_det": ("Maximum number of masks", "The best ones are shown."),
     "iou": ("Overlap of duplicates", "Boxes that overlap more than this are one object."),
+    "fill_conf": ("Fill gaps", "Least confidence of masks where no surer one is; 1 leaves gaps."),
+    "regions": ("Regions", "At most this many regions between edges of the photo, where no mask is."),
     "quality": ("Rank by mask quality", "Otherwise by the network's confidence."),
     "edge_radius": ("Follow edges", "How far edges may move onto those of the photo, in cells of the mask."),
     "min_region_share": ("Remove specks", "Fill holes and drop islands below this share of their mask."),

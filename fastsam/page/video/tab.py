@@ -319,7 +319,7 @@ class VideoTab:
         """Connect the widgets, and the endpoint for programs."""
         w, visitor = self.widgets, self.visitor
         segment = list(w.segment.values())
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         busy = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [w.canvas]}
         canvas: Any = w.canvas  # its events are made up by web/
         place = [w.canvas, w.player, w.show]

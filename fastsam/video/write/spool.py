@@ -24,6 +24,7 @@ from fastsam.files import as_export_errors
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle
+from fastsam.untrusted import MALFORMED
 from fastsam.video.track.tracked import Tracked
 
 __all__ = ["Spool", "SpooledFrame", "read_frames"]
@@ -79,7 +80,7 @@ class SpooledFrame:
         return MaskSet.from_crops(crops, self.size_hw, [found["mask_score"] for found in self.objects])
 
     @classmethod
-    def of(cls, tracked: Tracked) -> SpooledFrame:
+    def from_tracked(cls, tracked: Tracked) -> SpooledFrame:
         """Return the line of a frame."""
         item = Annotations(tracked.frame.name, tracked.masks)
         objects = []
@@ -124,7 +125,7 @@ class SpooledFrame:
                 tuple(content["lost"]),
                 dict(content["times_ms"]),
             )
-        except (ValueError, LookupError, TypeError):
+        except MALFORMED:
             return None
 
 

@@ -219,7 +219,7 @@ def test_texts_without_the_photo_say_how_to_ask() -> None:
 
 
 def test_features_of_other_masks_are_refused(features: ImageFeatures) -> None:
-    with pytest.raises(PromptError, match="those of the 2 masks, got those of 6 others"):
+    with pytest.raises(PromptError, match="these 2 masks, got those of 6 other masks"):
         select(features.masks[:2], Text("red"), features)
     with pytest.raises(PromptError, match="photo's size"):
         ImageFeatures(Frame(np.zeros((3, 3, 3), np.uint8)), features.masks, ColourWordEncoder())
