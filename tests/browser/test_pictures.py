@@ -21,8 +21,13 @@ from tests.browser.window import Window
 from tests.page.server import ROOT
 
 pytestmark = pytest.mark.browser
-# Of the cup on its saucer: (x, y, whether it is wanted).
-CORRECTIONS = ((150, 250, True), (110, 45, False), (300, 16, True), (484, 190, True))
+# Of the cup on its saucer: (x, y) of a click, whether it is wanted there, and a place that changes with it.
+CORRECTIONS = (
+    (150, 250, True, (150, 230)),
+    (110, 45, False, (122, 31)),
+    (300, 24, True, (285, 20)),
+    (480, 190, True, (467, 175)),
+)
 MAN = (150, 220)  # in the first frame of the example
 LOADED = "return document.querySelector('#video-result video')?.readyState >= 2"
 FOLDER = ROOT / "docs" / "page"
@@ -102,12 +107,11 @@ def test_pictures_of_corrections(new_window: Callable[..., Window]) -> None:
     window = new_window(size=(1240, 1080))
     window.open(example_photos()["coffee"], (600, 400))
     strip = Image.new("RGB", (4 * 300, 200))
-    for number, (x, y, wanted) in enumerate(CORRECTIONS):
-        before = window.colour_at(x + 10, y + 2)  # beside the mark that the click will draw
+    for number, (x, y, wanted, beside) in enumerate(CORRECTIONS):
+        before = window.colour_at(*beside)
         window.click(x, y, right=not wanted)
         assert window.masks == 1
-        if number:  # it was not as wanted, and is now
-            assert window.difference(before, window.colour_at(x + 10, y + 2)) > 15
+        assert window.difference(before, window.colour_at(*beside)) > 15
         window.leave()
         with Image.open(io.BytesIO(window.find(".fs-canvas").screenshot_as_png)) as shot:
             strip.paste(shot.convert("RGB").resize((300, 200), Image.Resampling.LANCZOS), (300 * number, 0))
