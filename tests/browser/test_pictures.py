@@ -21,6 +21,13 @@ from tests.browser.window import Window
 from tests.page.server import ROOT
 
 pytestmark = pytest.mark.browser
+# Of the cup on its saucer: (x, y) of a click, whether it is wanted there, and a place that changes with it.
+CORRECTIONS = (
+    (150, 250, True, (150, 230)),
+    (110, 45, False, (122, 31)),
+    (300, 24, True, (285, 20)),
+    (480, 190, True, (467, 175)),
+)
 MAN = (150, 220)  # in the first frame of the example
 LOADED = "return document.querySelector('#video-result video')?.readyState >= 2"
 FOLDER = ROOT / "docs" / "page"
@@ -29,13 +36,18 @@ WORDS = "a person" if os.environ.get("FASTSAM_TEST_TEXT_MODEL") else "something 
 
 
 def take(window: Window, name: str, width: int, leave: bool = True) -> None:
-    """Take a picture of the window, and write it where it is asked for; else see that the docs have one."""
+    """Take a picture of the window for the docs."""
     if leave:
         window.driver.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
         window.leave()
     with Image.open(io.BytesIO(window.driver.get_screenshot_as_png())) as shot:
         high = round(shot.height * width / shot.width)
         picture = shot.convert("RGB").resize((width, high), Image.Resampling.LANCZOS)
+    keep(picture, name)
+
+
+def keep(picture: Image.Image, name: str) -> None:
+    """Write a picture where that is asked for; else see that the docs have one."""
     assert len(picture.getcolors(1 << 24) or ()) > 1000  # a photo is in it
     if os.environ.get("FASTSAM_WRITE_DOCS"):
         FOLDER.mkdir(exist_ok=True)
@@ -88,6 +100,22 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     for place, name in enumerate(("cutout", "blur", "replace"), start=1):
         window.answered(window.all("#effect input")[place].click)
         take(window, name, 720)
+
+
+def test_pictures_of_corrections(new_window: Callable[..., Window]) -> None:
+    """A first click on the saucer, then three corrections; each click is obeyed."""
+    window = new_window(size=(1240, 1080))
+    window.open(example_photos()["coffee"], (600, 400))
+    strip = Image.new("RGB", (4 * 300, 200))
+    for number, (x, y, wanted, beside) in enumerate(CORRECTIONS):
+        before = window.colour_at(*beside)
+        window.click(x, y, right=not wanted)
+        assert window.masks == 1
+        assert window.difference(before, window.colour_at(*beside)) > 15
+        window.leave()
+        with Image.open(io.BytesIO(window.find(".fs-canvas").screenshot_as_png)) as shot:
+            strip.paste(shot.convert("RGB").resize((300, 200), Image.Resampling.LANCZOS), (300 * number, 0))
+    keep(strip, "corrections")
 
 
 def test_pictures_of_references_and_levels(
