@@ -7,7 +7,7 @@ OUT ?= output
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-slow test-browser browser check app install install-dev docs pictures clean
+.PHONY: demo test test-slow test-browser browser check check-web app install install-dev docs pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m fastsam demo --out $(OUT)
@@ -29,11 +29,16 @@ browser:
 			{ echo "the browser tests need chromium and chromedriver: sudo apt-get install -y chromium chromium-driver" >&2; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium chromium-driver; }
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev check-web
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Types and unit tests of the page's JavaScript; the page itself needs no node.
+check-web:
+	@if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund && npx tsc && npm test --silent; \
+		else echo "node is not installed: the page's JavaScript is not checked (fastsam/page/web)" >&2; fi
 
 app: $(VENV)/.installed
 	$(BIN)/python app.py
@@ -45,8 +50,8 @@ docs: $(VENV)/.installed-docs
 # What is made by code: the reference of the commands, and the pictures of docs/pictures/.
 pictures: $(VENV)/.installed-dev
 	FASTSAM_WRITE_DOCS=1 $(BIN)/python -m pytest tests/test_docs.py -k reference
-	for name in readme levels references tiling video; do \
-		$(BIN)/python docs/pictures/$$name.py docs/$$name.jpg || exit 1; done
+	for script in docs/pictures/*.py; do \
+		$(BIN)/python $$script docs/$$(basename $$script .py).jpg || exit 1; done
 
 install: $(VENV)/.installed
 

@@ -36,9 +36,9 @@ from fastsam.images.listing import list_images
 from fastsam.images.reading import read_mask
 from fastsam.masks.dense import box_from_mask
 from fastsam.masks.rle import encode_rle, rle_iou_matrix
-from fastsam.prompts import Example, Look
-from fastsam.prompts.appearance import Looks, looks_of
-from fastsam.prompts.reference import look_at, probabilities
+from fastsam.prompts import Appearance, Example
+from fastsam.prompts.appearance import Appearances, appearances_of
+from fastsam.prompts.reference import describe_region, probabilities
 
 FloatArray = NDArray[np.float32]
 COLUMNS = ("random", "box", "ours", "oracle")
@@ -50,11 +50,11 @@ class Photo:
     """An image as references meet it: its masks' looks and scores, and what is annotated in it."""
 
     size_hw: tuple[int, int]
-    looks: Looks
+    appearances: Appearances
     scores: FloatArray
     boxes: FloatArray
     kinds: NDArray[np.int64]  # (G,) category of each annotated region
-    regions: list[Look | None]  # how each looks; None where it is too small to tell
+    regions: list[Appearance | None]  # how each looks; None where it is too small to tell
     region_boxes: FloatArray
     ious: NDArray[np.float64]  # (N, G)
 
@@ -62,17 +62,17 @@ class Photo:
 def opened(model: FastSAM, image: Any, truths: Sequence[NDArray[np.bool_]], kinds: Sequence[int]) -> Photo:
     """Segment an image and look at everything in it."""
     session = model.open(image)
-    regions: list[Look | None] = []
+    regions: list[Appearance | None] = []
     for truth in truths:
         try:
-            found = look_at(session.masks, session.features, Example(session.frame, MaskLike(truth)))
+            found = describe_region(session.masks, session.features, Example(session.frame, MaskLike(truth)))
             regions.append(found[0])
         except PromptError:
             regions.append(None)
     ours = [session.masks.rle(i) for i in range(len(session.masks))]
     return Photo(
         session.frame.size_hw,
-        looks_of(session.features),
+        appearances_of(session.features),
         session.masks.scores,
         session.masks.boxes_xyxy,
         np.asarray(kinds, np.int64),
@@ -82,9 +82,9 @@ def opened(model: FastSAM, image: Any, truths: Sequence[NDArray[np.bool_]], kind
     )
 
 
-def scores(photo: Photo, looks: Sequence[Look]) -> NDArray[np.float64]:
+def scores(photo: Photo, looks: Sequence[Appearance]) -> NDArray[np.float64]:
     """Return (N,) the scores of a photo's masks for a reference of these shots."""
-    return probabilities(photo.looks, Reference.made(looks)) * photo.scores
+    return probabilities(photo.appearances, Reference.made(looks)) * photo.scores
 
 
 def box_ious(box: FloatArray, boxes: FloatArray) -> FloatArray:

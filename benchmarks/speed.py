@@ -70,7 +70,7 @@ class Ours:
     def round(self, frame: Frame, boxes: np.ndarray, points: np.ndarray) -> tuple[Times, int]:
         """Segment a frame afresh and prompt it; return the times and the number of masks."""
         masks, _ = timed(lambda: self.backend.segment(frame, self.config))
-        steps = self.backend.times_ms
+        steps = masks.times_ms
         session = Session(frame, masks, self.config, {})
         first, *others = [timed(lambda b=box: pixels_of(session, Box(b)))[1] for box in boxes]
         clicks = [timed(lambda p=point: pixels_of(session, Points(p)))[1] for point in points]

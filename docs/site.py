@@ -21,6 +21,15 @@ PAGES = {
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#)([^)#]+)(#[^)]*)?\)")
 
 
+def on_config(config: Any) -> Any:
+    """Add pages that the navigation does not name, so that none is out of reach."""
+    named = str(config.nav)
+    pages = sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    if rest := [page for page in pages if f"'{page}'" not in named]:
+        config.nav.append({"More": rest})
+    return config
+
+
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are not in docs/."""
     for page, source in PAGES.items():
@@ -35,7 +44,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def in_site(markdown: str, folder: Path) -> str:
-    """Return a page whose links lead to pages of the site; what the site does not have becomes plain words."""
+    """Return a page whose links lead to pages of the site; what it does not have becomes plain words."""
     pages = {(ROOT / source).resolve(): page for page, source in PAGES.items()}
 
     def link(match: re.Match[str]) -> str:

@@ -1,13 +1,17 @@
 """FastSAM-style segmentation: find every mask of an image once, then select by prompt.
 
 >>> from fastsam import FastSAM, Box, Points
+
+``__init__.pyi`` beside this file lists the public names and who owns them. What it lists is the interface;
+modules may move.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -16,40 +20,6 @@ __version__ = "0.1.0"
 if not os.path.isdir(os.path.join(__path__[0], "prompts")):
     __path__.append(os.path.dirname(__path__[0]))
 
-# Public name -> module that owns it. Nothing is imported until a name is used.
-_OWNERS = {
-    "AllOf": "fastsam.prompts",
-    "AnyOf": "fastsam.prompts",
-    "Box": "fastsam.prompts",
-    "ButNot": "fastsam.prompts",
-    "FastSAM": "fastsam.model",
-    "FastSAMError": "fastsam.errors",
-    "Frame": "fastsam.images.frame",
-    "Levels": "fastsam.masks.levels",
-    "MaskLike": "fastsam.prompts",
-    "MaskSet": "fastsam.masks.maskset",
-    "OutputConfig": "fastsam.config",
-    "Points": "fastsam.prompts",
-    "Position": "fastsam.prompts",
-    "Reference": "fastsam.prompts",
-    "RenderConfig": "fastsam.config",
-    "Result": "fastsam.result",
-    "SegmentConfig": "fastsam.config",
-    "Selection": "fastsam.masks.selection",
-    "Session": "fastsam.session",
-    "Stream": "fastsam.video.stream",
-    "Text": "fastsam.prompts",
-    "Tracked": "fastsam.video.track.tracked",
-    "TrainConfig": "fastsam.config",
-    "VideoConfig": "fastsam.config",
-    "all_of": "fastsam.prompts",
-    "any_of": "fastsam.prompts",
-    "but_not": "fastsam.prompts",
-    "containment_tree": "fastsam.masks.levels",
-    "prompt_from_json": "fastsam.prompts",
-    "read_frame": "fastsam.images.reading",
-    "select": "fastsam.prompts",
-}
 
 # What code for other packages imports -> whose it is, and what to write instead.
 _ELSEWHERE = {
@@ -63,70 +33,19 @@ _ELSEWHERE = {
     ),
 }
 
-if TYPE_CHECKING:
-    from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, TrainConfig, VideoConfig
-    from fastsam.errors import FastSAMError
-    from fastsam.images.frame import Frame
-    from fastsam.images.reading import read_frame
-    from fastsam.masks.levels import Levels, containment_tree
-    from fastsam.masks.maskset import MaskSet
-    from fastsam.masks.selection import Selection
-    from fastsam.model import FastSAM
-    from fastsam.prompts import (
-        AllOf,
-        AnyOf,
-        Box,
-        ButNot,
-        MaskLike,
-        Points,
-        Position,
-        Reference,
-        Text,
-        all_of,
-        any_of,
-        but_not,
-        prompt_from_json,
-        select,
-    )
-    from fastsam.result import Result
-    from fastsam.session import Session
-    from fastsam.video.stream import Stream
-    from fastsam.video.track.tracked import Tracked
 
-__all__ = [
-    "AllOf",
-    "AnyOf",
-    "Box",
-    "ButNot",
-    "FastSAM",
-    "FastSAMError",
-    "Frame",
-    "Levels",
-    "MaskLike",
-    "MaskSet",
-    "OutputConfig",
-    "Points",
-    "Position",
-    "Reference",
-    "RenderConfig",
-    "Result",
-    "SegmentConfig",
-    "Selection",
-    "Session",
-    "Stream",
-    "Text",
-    "Tracked",
-    "TrainConfig",
-    "VideoConfig",
-    "__version__",
-    "all_of",
-    "any_of",
-    "but_not",
-    "containment_tree",
-    "prompt_from_json",
-    "read_frame",
-    "select",
-]
+def _owners() -> dict[str, str]:
+    """Return the module that owns each public name, from the stub: one list for Python and type checkers."""
+    with open(os.path.join(__path__[0], "__init__.pyi"), encoding="utf-8") as stub:
+        tree = ast.parse(stub.read())
+    return {
+        alias.name: node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }  # fmt: skip
+
+
+_OWNERS = _owners()  # nothing of it is imported until a name is used
+__all__ = sorted([*_OWNERS, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
@@ -145,4 +64,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     """List the public names."""
-    return sorted(__all__)
+    return list(__all__)

@@ -19,6 +19,29 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
+def frozen_array(values: Any, dtype: Any, shape: tuple[int, ...], name: str) -> NDArray[Any]:
+    """Return ``values`` as a read-only array of a shape, or say which of the record's arrays is wrong.
+
+    Raises:
+        RecordError: it is no array of such numbers, or of another shape.
+    """
+    array = checked_array(values, dtype, name)
+    if array.shape != shape:
+        raise RecordError(f"{name}: expected {shape} for {shape[0]} masks, got {array.shape}")
+    return read_only(array)
+
+
+def unit_rows(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Return (N, D) vectors at length 1; rows of zeros stay zeros.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return np.asarray(unit, np.float32)
+
+
 def row_index(key: Any, count: int) -> IntArray:
     """Turn an int, slice, boolean mask or list of ints into row numbers."""
     if isinstance(key, (int, np.integer)) and not isinstance(key, bool):

@@ -6,7 +6,8 @@ one image file name a line, never to be trained on. ``captions.json`` maps file 
 
 from __future__ import annotations
 
-import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from fastsam.errors import DatasetError, InputError
+from fastsam.errors import DatasetError, InputError, reason_of
+from fastsam.images.frame import Frame
+from fastsam.images.reading import image_size_hw, read_frame
 from fastsam.masks.polygons import fill_polygons
 from fastsam.masks.rle import Rle, decode_rle, encode_rle
 from fastsam.needed import needed
+from fastsam.untrusted import MALFORMED, limits, read_json, read_text, short, whole
 
 __all__ = [
     "CAPTIONS_NAME",
@@ -30,28 +34,48 @@ __all__ = [
     "annotation_mask",
     "annotation_rle",
     "boundary_file",
+    "check_listed",
     "check_partial",
     "heldout_names",
     "known_ious",
     "read_boundaries",
     "read_captions",
     "read_coco",
+    "read_listed",
 ]
 
 CROWD_SHARE = 0.5  # a mask of which this much lies in a crowd is one of its uncounted objects
 Split = Literal["train", "heldout", "all"]
 CAPTIONS_NAME = "captions.json"
+HELDOUT_NAME = "heldout.txt"
+_LONGEST_NAME = 255  # bytes, of most file systems
+_MOST_OUTSIDE = 4  # image sides that a corner may lie beyond its image
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One image of a dataset and its annotations (COCO mappings); regions of uncounted objects are apart."""
+    """One image of a dataset and its annotations (COCO mappings); regions of uncounted objects are apart.
+
+    Attributes:
+        path: the file.
+        height: as listed, pixels.
+        width: as listed, pixels.
+        annotations: those with a mask, one object each.
+        crowds: those of objects that are not told apart.
+        file_name: as listed.
+    """
 
     path: Path
     height: int
     width: int
     annotations: tuple[dict[str, Any], ...]
     crowds: tuple[dict[str, Any], ...] = ()
+    file_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that the data set calls it by: relative to ``images/``, sub-folders included."""
+        return self.file_name or self.path.name
 
     def masks(self) -> NDArray[np.bool_]:
         """Return the (N, H, W) boolean masks of the annotations."""
@@ -80,12 +104,21 @@ class CaptionedImage:
 
 @dataclass(frozen=True)
 class CocoDataset:
-    """The chosen split of a COCO-format folder."""
+    """The chosen split of a COCO-format folder.
+
+    Attributes:
+        root: the folder.
+        split: which images were chosen.
+        images: those, by file name.
+        categories: names by id.
+        notes: what refers to something that is not there, counted, for people to read.
+    """
 
     root: Path
     split: Split
     images: tuple[CocoImage, ...]
     categories: dict[int, str]
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -103,30 +136,31 @@ def annotation_mask(annotation: dict[str, Any], size_hw: tuple[int, int]) -> NDA
     if isinstance(segmentation, list):
         # COCO's polygons of one object add up (union); only overlapping rings would differ.
         mask = np.zeros(size_hw, bool)
-        for ring in _rings(annotation):
+        for ring in _rings(annotation, size_hw):
             mask |= fill_polygons([ring.astype(np.float32)], size_hw)
         return mask
     try:
-        mask = decode_rle(segmentation)
+        return decode_rle(segmentation, size_hw)
     except InputError as error:
-        raise DatasetError(f"annotation {annotation.get('id')}: {error}") from error
-    if mask.shape != tuple(size_hw):
-        raise DatasetError(
-            f"annotation {annotation.get('id')}: its RLE is {mask.shape}, its image {tuple(size_hw)} (H, W)"
-        )
-    return mask
+        raise DatasetError(f"annotation {short(annotation.get('id'))}: {error}") from error
 
 
-def _rings(annotation: dict[str, Any]) -> list[NDArray[np.float64]]:
-    """Return the polygons of an annotation as (K, 2) rings, checked."""
+def _rings(annotation: dict[str, Any], size_hw: tuple[int, int]) -> list[NDArray[np.float64]]:
+    """Return the polygons of an annotation as (K, 2) rings, checked; native code trusts every number."""
+    what = f"annotation {short(annotation.get('id'))}"
     try:
         rings = [np.asarray(ring, np.float64).reshape(-1, 2) for ring in annotation["segmentation"]]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DatasetError(
-            f"annotation {annotation.get('id')}: expected polygons as flat lists of x, y ({error})"
-        ) from error
-    if not all(np.isfinite(ring).all() for ring in rings):
-        raise DatasetError(f"annotation {annotation.get('id')}: expected polygons of finite numbers")
+    except MALFORMED as error:
+        raise DatasetError(f"{what}: expected polygons as flat lists of x, y ({reason_of(error)})") from error
+    far = _MOST_OUTSIDE * max(size_hw) + 1_000
+    for ring in rings:
+        if not np.isfinite(ring).all():
+            raise DatasetError(f"{what}: expected polygons of finite numbers")
+        if ring.size and np.abs(ring).max() > far:
+            raise DatasetError(
+                f"{what}: expected corners near its image of {size_hw[1]}x{size_hw[0]}, got one at "
+                f"{ring.ravel()[np.abs(ring).argmax()]:g}"
+            )
     return rings
 
 
@@ -142,7 +176,7 @@ def annotation_rle(annotation: dict[str, Any], size_hw: tuple[int, int]) -> Rle:
     segmentation = annotation["segmentation"]
     if not isinstance(segmentation, list):
         return encode_rle(annotation_mask(annotation, size_hw))
-    rings = [ring.ravel().tolist() for ring in _rings(annotation) if len(ring) >= 3]
+    rings = [ring.ravel().tolist() for ring in _rings(annotation, size_hw) if len(ring) >= 3]
     if not rings:
         return encode_rle(np.zeros(size_hw, bool))
     raw = coco_mask.merge(coco_mask.frPyObjects(rings, *size_hw))
@@ -209,19 +243,33 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
     source = root / "instances.json"
     if not source.is_file():
         raise DatasetError(f"dataset {root}: expected a file instances.json (COCO format) in it, found none")
+    coco = read_json(source, "dataset", DatasetError)
     try:
-        coco = json.loads(source.read_text(encoding="utf-8"))
         named = _images(coco["images"], coco["annotations"], root / "images")
         categories = {int(c["id"]): str(c["name"]) for c in coco.get("categories", [])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        notes = _notes(coco["images"], coco["annotations"])
+    except DatasetError as error:
+        raise error.about(str(source), source) from error
+    except MALFORMED as error:
         raise DatasetError(
-            f"{source}: expected COCO JSON with 'images' and 'annotations' ({error!r})"
+            f"expected COCO JSON with 'images' and 'annotations' ({reason_of(error)})",
+            subject=str(source),
+            path=source,
         ) from error
     heldout = heldout_names(root, split)
+    if heldout and heldout.isdisjoint(name for name, _ in named):
+        raise DatasetError(
+            f"not one of its {len(heldout)} names is the file_name of an image, such as {short(named[0][0])}"
+            if named
+            else "expected images in instances.json, found none",
+            subject=str(root / HELDOUT_NAME),
+            advice="write one file_name a line, as instances.json has them",
+            path=root / HELDOUT_NAME,
+        )
     chosen = tuple(
         image for name, image in named if split == "all" or (name in heldout) == (split == "heldout")
     )
-    return CocoDataset(root=root, split=split, images=chosen, categories=categories)
+    return CocoDataset(root=root, split=split, images=chosen, categories=categories, notes=notes)
 
 
 def _images(records: list[Any], annotations: list[Any], folder: Path) -> list[tuple[str, CocoImage]]:
@@ -232,18 +280,99 @@ def _images(records: list[Any], annotations: list[Any], folder: Path) -> list[tu
         if annotation.get("segmentation"):
             kind = crowds if annotation.get("iscrowd") else by_image
             kind.setdefault(annotation["image_id"], []).append(annotation)
-    images = [
-        CocoImage(
-            path=folder / record["file_name"],
-            height=int(record["height"]),
-            width=int(record["width"]),
+    if annotations and not by_image and not crowds:
+        raise DatasetError(
+            f"expected annotations with a segmentation, none of the {len(annotations)} has one (boxes alone "
+            "would teach that nothing here is an object)"
+        )
+    longest = limits().side_px
+    found: dict[Any, tuple[str, CocoImage]] = {}
+    for record in records:
+        name = _name_inside(record["file_name"])
+        image = CocoImage(
+            path=folder / name,
+            height=_side(record, "height", longest),
+            width=_side(record, "width", longest),
             annotations=tuple(by_image.get(record["id"], ())),
             crowds=tuple(crowds.get(record["id"], ())),
+            file_name=name,
         )
-        for record in records
+        if found.setdefault(record["id"], (name, image)) != (name, image):
+            raise DatasetError(f"two images have the id {short(record['id'])}")
+    return sorted(found.values(), key=lambda pair: pair[0])
+
+
+def _side(record: dict[str, Any], name: str, longest: int) -> int:
+    try:
+        return whole(record[name], f"image {short(record.get('id'))}, {name}", 1, longest)
+    except InputError as error:
+        raise DatasetError(str(error)) from error
+
+
+def _name_inside(name: Any) -> str:
+    """Return an image's file name, checked to lie in the data set's folder of images."""
+    text = name if isinstance(name, str) else ""
+    parts = text.replace("\\", "/").split("/")
+    if not text or "\0" in text or not parts[0] or ".." in parts or re.match("[A-Za-z]:", text):
+        raise DatasetError(f"expected file names inside images/, got {short(name)}")
+    if max(len(part.encode("utf-8", "surrogatepass")) for part in parts) > _LONGEST_NAME:
+        raise DatasetError(f"expected file names of at most {_LONGEST_NAME} bytes, got {short(text)}")
+    return text
+
+
+def _notes(records: list[Any], annotations: list[Any]) -> tuple[str, ...]:
+    """Return what of a data set refers to something that is not there, counted."""
+    known = {record["id"] for record in records}
+    stray = sum(annotation.get("image_id") not in known for annotation in annotations)
+    bare = sum(not annotation.get("segmentation") for annotation in annotations)
+    found = [
+        (stray, "annotations are of images that are not listed"),
+        (bare, "annotations have no segmentation and are left out"),
     ]
-    names = [str(record["file_name"]) for record in records]
-    return sorted(zip(names, images, strict=True), key=lambda pair: pair[0])
+    return tuple(f"{count} {what}" for count, what in found if count)
+
+
+def read_listed(image: CocoImage) -> Frame:
+    """Read a data set's image, and compare its size with the listed one.
+
+    Raises:
+        DatasetError: they differ, so that the annotations would lie elsewhere.
+        ImageError: there is no readable image.
+    """
+    frame = read_frame(image.path)
+    _check_size(image, frame.size_hw)
+    return frame
+
+
+def check_listed(image: CocoImage) -> None:
+    """Compare an image's size with the listed one by its header alone.
+
+    Raises:
+        DatasetError: as :func:`read_listed`; or there is no such file.
+        ImageError: it is no image.
+    """
+    if not os.path.isfile(image.path):
+        raise DatasetError(
+            "instances.json lists it, but there is no such file",
+            subject=f"image {image.path}",
+            path=image.path,
+        )
+    _check_size(image, image_size_hw(image.path))
+
+
+def _check_size(image: CocoImage, found_hw: tuple[int, int]) -> None:
+    if found_hw == (image.height, image.width):
+        return
+    turned = found_hw == (image.width, image.height)
+    raise DatasetError(
+        f"instances.json says {image.width}x{image.height}, the file is {found_hw[1]}x{found_hw[0]}; "
+        "its annotations would not fit",
+        subject=str(image.path),
+        advice="it was labelled before its EXIF rotation: turn its pixels, or list its upright size"
+        if turned
+        else "",
+        path=image.path,
+    )
 
 
 def read_captions(root: str | Path, split: Split = "all") -> tuple[CaptionedImage, ...]:
@@ -256,10 +385,9 @@ def read_captions(root: str | Path, split: Split = "all") -> tuple[CaptionedImag
     root = Path(root)
     source = root / CAPTIONS_NAME
     form = '{"IMAGE.jpg": ["a sentence", ...], ...}'
-    try:
-        read = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{source}: expected JSON such as {form} ({error})") from error
+    if not source.is_file():
+        raise DatasetError(f"{source}: expected JSON such as {form}, found no such file")
+    read = read_json(source, "captions", DatasetError)
     if not isinstance(read, dict) or not all(
         isinstance(said, list) and all(isinstance(sentence, str) for sentence in said)
         for said in read.values()
@@ -267,7 +395,7 @@ def read_captions(root: str | Path, split: Split = "all") -> tuple[CaptionedImag
         raise DatasetError(f"{source}: expected {form}, got something else")
     heldout = heldout_names(root, split)
     return tuple(
-        CaptionedImage(root / "images" / name, tuple(said))
+        CaptionedImage(root / "images" / _name_inside(name), tuple(said))
         for name, said in sorted(read.items())
         if said and (split == "all" or (name in heldout) == (split == "heldout"))
     )
@@ -301,9 +429,9 @@ def heldout_names(root: Path, split: Split = "all") -> frozenset[str]:
     Raises:
         DatasetError: there is no such file and ``split`` is ``"heldout"``.
     """
-    listing = root / "heldout.txt"
+    listing = root / HELDOUT_NAME
     if listing.is_file():
-        return frozenset(line.strip() for line in listing.read_text(encoding="utf-8").split("\n")) - {""}
+        return frozenset(line.strip() for line in read_text(listing, "list", DatasetError).split("\n")) - {""}
     if split == "heldout":
         raise DatasetError(
             f"dataset {root}: split 'heldout' needs a file heldout.txt that lists image names; "

@@ -211,13 +211,17 @@ def not_one_of(value: object, known: Iterable[object], what: str) -> str:
     return f"{what} {value!r}: expected one of {', '.join(names)}{hint}"
 
 
+_LONGEST_REASON = 300  # characters: errors of libraries may quote a whole file
+
+
 def reason_of(error: BaseException) -> str:
     """Return what an error of another library says, without errno and file name; its type if it says nothing.
 
     >>> reason_of(FileNotFoundError(2, "No such file or directory", "a.pt")), reason_of(EOFError())
     ('No such file or directory', 'EOFError')
     """
-    return str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+    said = str(getattr(error, "strerror", None) or error).strip()[:_LONGEST_REASON]
+    return said or type(error).__name__
 
 
 @contextmanager

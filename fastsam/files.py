@@ -46,11 +46,12 @@ def as_export_errors(path: Path, *kinds: type[Exception], what: str = "") -> Ite
         kinds: what else may be raised while it is written, such as a library's own errors.
         what: what it is, such as ``"checkpoint"``; stands before the path.
     """
+    caught: tuple[type[Exception], ...] = (OSError, *kinds)
     try:
         yield
     except FastSAMError:
         raise
-    except (OSError, *kinds) as error:
+    except caught as error:
         number = error.errno if isinstance(error, OSError) else None
         reason, advice = _REASONS.get(number or 0, (reason_of(error), ""))
         subject = f"{what} {path}" if what else str(path)
@@ -89,7 +90,7 @@ def writable_folder(path: Path) -> Path:
 @contextmanager
 def replacing(path: Path) -> Iterator[io.BufferedWriter]:
     """Give a file to write that becomes ``path`` when all went well."""
-    with replacing_path(path) as partial, partial.open("xb") as stream:
+    with as_export_errors(path), _becoming(path, ".part") as partial, partial.open("xb") as stream:
         yield stream
 
 
@@ -107,17 +108,27 @@ def replacing_path(
         what: what it is, for messages.
         beside: suffixes of files that the library writes beside it; they are there before ``path`` is.
     """
-    partial = path.with_name(f".{uuid.uuid4().hex[:12]}{path.suffix}")
-    with as_export_errors(path, *kinds, what=what):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield partial
-            for suffix in (*beside, path.suffix):
-                os.replace(partial.with_suffix(suffix), path.with_suffix(suffix))
-        finally:
-            for suffix in (*beside, path.suffix):
-                with suppress(OSError):
-                    partial.with_suffix(suffix).unlink()
+    with (
+        as_export_errors(path, *kinds, what=what),
+        _becoming(path, f".part{path.suffix}", beside) as partial,
+    ):
+        yield partial
+
+
+@contextmanager
+def _becoming(path: Path, suffix: str, beside: Sequence[str] = ()) -> Iterator[Path]:
+    """Give a hidden path that is renamed to ``path`` when all went well, and removed else."""
+    partial = path.with_name(f".{uuid.uuid4().hex[:12]}{suffix}")
+    pairs = [*((partial.with_suffix(other), path.with_suffix(other)) for other in beside), (partial, path)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        for written, wanted in pairs:
+            os.replace(written, wanted)
+    finally:
+        for written, _ in pairs:
+            with suppress(OSError):
+                written.unlink()
 
 
 @contextmanager

@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
-from fastsam.config import SegmentConfig, VideoConfig
+import numpy as np
+
+from fastsam.config import SegmentConfig, VideoConfig, check_names, override
 from fastsam.errors import ConfigError
 from fastsam.everything.backends.choose import open_network
-from fastsam.everything.segmenter import Segmenter
 from fastsam.everything.tiling import TiledSegmenter
 from fastsam.images.frame import Frame
 from fastsam.images.listing import open_frames
-from fastsam.images.reading import read_frame
+from fastsam.images.reading import DEFAULT_MAX_PIXELS, FrameSource, read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import containment_nms, drop_duplicates
-from fastsam.prompts import Example, ImageFeatures, Look, Prompt, Reference
-from fastsam.prompts.reference import look_at, resolve
+from fastsam.options import ReaderOptions, SegmentOptions, StreamOptions
+from fastsam.prompts import Appearance, Example, ImageFeatures, Prompt, Reference
+from fastsam.prompts.reference import describe_region, resolve
 from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.text.encoder import Encoder
 from fastsam.prompts.text.matching import Embedder
 from fastsam.prompts.text.models import open_text_model
+from fastsam.result import Result
+from fastsam.segmenter import Part, Segmenter, as_segmenter
+from fastsam.session import Session
 from fastsam.weights.table import Progress
 
 if TYPE_CHECKING:
-    from fastsam.video.stream import Stream
+    from typing import Unpack
 
-from fastsam.config import check_names, override
-from fastsam.session import Session
+    from fastsam.video.read.reader import VideoSource
+    from fastsam.video.stream import Stream
 
 __all__ = ["FastSAM"]
 
-_READER_OPTIONS = ("policy", "queue_size", "max_pixels", "reconnect_s", "start", "fps", "wanted")
+Channels = Literal["rgb", "bgr"]
+# What the models of the same name of CASIA and ultralytics are called with, and this one is not.
+_OTHERS_OPTIONS = {
+    "device", "retina_masks", "bboxes", "points", "labels", "texts", "source", "save", "stream", "verbose",
+}  # fmt: skip
+_PHOTO_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,23 +76,23 @@ def _opened_here(recipe: _Recipe) -> FastSAM:
 
 
 @dataclass(frozen=True, eq=False)
-class _Looker:
-    """Looks at examples for a session; where the session came from another process, the first look opens
+class _Describer:
+    """Describes examples for a session; where the session came from another process, the first one opens
     the model.
     """
 
     model: FastSAM | _Recipe
     config: SegmentConfig
 
-    def __call__(self, example: Example) -> Sequence[Look]:
-        """Look at a region of another image."""
+    def __call__(self, example: Example) -> Sequence[Appearance]:
+        """Describe a region of another image."""
         model = _opened_here(self.model) if isinstance(self.model, _Recipe) else self.model
-        return model._look(example, self.config)
+        return model._describe(example, self.config)
 
     def __reduce__(self) -> Any:
         """Send the recipe of the model, not the model."""
         recipe = self.model if isinstance(self.model, _Recipe) else self.model._recipe
-        return _Looker, (recipe, self.config)
+        return _Describer, (recipe, self.config)
 
 
 class FastSAM:
@@ -114,8 +126,9 @@ class FastSAM:
         ConfigError: no such backend or device.
 
     >>> model = FastSAM()                                           # doctest: +SKIP
+    >>> model("photo.jpg").save("everything.png")                   # doctest: +SKIP
     >>> session = model.open("photo.jpg")                           # doctest: +SKIP
-    >>> session.select(Points([(320, 240)])).save("clicked.png")    # doctest: +SKIP
+    >>> session.select("a dog").save("dogs.png")                    # doctest: +SKIP
     """
 
     def __init__(
@@ -128,49 +141,75 @@ class FastSAM:
         text_model: str | Path | Encoder | None = None,
         progress: Progress | None = None,
     ) -> None:
+        _check_no_photo(weights)
         self._recipe = _Recipe(type(self), _lasting(weights), backend, device, segmenter, text_model)
-        self._looks: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Look]]] = WeakKeyDictionary()
+        self._descriptions: WeakKeyDictionary[Example, dict[SegmentConfig, Sequence[Appearance]]] = (
+            WeakKeyDictionary()
+        )
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
         self._embedder = open_text_model(text_model, device=text_device, progress=progress)
         self.on_tile: Callable[[int, int], None] | None = None
         named = f"|{self._embedder.identity}"
         if segmenter is not None:
-            if not callable(getattr(segmenter, "segment", None)):
-                raise ConfigError(
-                    f"segmenter: expected an object with segment(frame, config), "
-                    f"got {type(segmenter).__name__}"
-                )
-            self.segmenter, self.defaults = segmenter, SegmentConfig()
+            as_segmenter(segmenter)  # says what is missing
+            self.segmenter: Any = segmenter
+            self.defaults = SegmentConfig()
             self.identity = type(segmenter).__name__ + named
             return
         opened = open_network(weights, backend=backend, device=device, progress=progress)
         self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
         self.identity = opened.identity + named
 
+    def __repr__(self) -> str:
+        """Return the weights and where they run."""
+        weights = self._recipe.weights
+        name = type(self.segmenter).__name__ if self._recipe.segmenter is not None else weights or "embedded"
+        return f"FastSAM({str(name)!r}, device={self.device!r})"
+
     def __reduce__(self) -> Any:
         """Send what the model was made from, without ``on_tile`` and ``progress``."""
         return self._recipe.open, ()
 
-    def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        """Say what to call instead: old code calls models of the same name.
+    def __call__(
+        self, source: FrameSource, *, channels: Channels = "rgb", **options: Unpack[SegmentOptions]
+    ) -> Result:
+        """Return everything in an image: ``open(source, ...).everything()``.
+
+        Args:
+            source: as in :meth:`open`.
+            channels: as in :meth:`open`.
+            options: as in :meth:`open`.
 
         Raises:
-            ConfigError: always.
+            ImageError, ConfigError: as :meth:`open`; options of other packages' models of this name.
         """
-        raise ConfigError(
-            "FastSAM()(image): expected model.open(image), which gives a session to select from; code made "
-            "for CASIA's FastSAM says `from fastsam.compat import FastSAM, FastSAMPrompt`, for ultralytics' "
-            "`from fastsam.compat.ultralytics import FastSAM` (docs/moving-over.md)"
-        )
+        theirs = set(options) - {spec.name for spec in fields(SegmentConfig)}
+        if theirs & _OTHERS_OPTIONS:
+            raise ConfigError(
+                f"FastSAM()(image, {min(theirs)}=...): code made for CASIA's FastSAM says "
+                "`from fastsam.compat import FastSAM, FastSAMPrompt`, for ultralytics' "
+                "`from fastsam.compat.ultralytics import FastSAM` (docs/moving-over.md)"
+            )
+        return self.open(source, channels=channels, **options).everything()
 
-    def segment_config(self, **options: Any) -> SegmentConfig:
+    @property
+    def device(self) -> str:
+        """Where the network runs, such as ``"cpu"`` or ``"cuda:0"``."""
+        return self._stage_one.device
+
+    @property
+    def _stage_one(self) -> Segmenter:
+        """The segmenter with all that segmenters have."""
+        return as_segmenter(self.segmenter)
+
+    def segment_config(self, **options: Unpack[SegmentOptions]) -> SegmentConfig:
         """Return the weights' own options of segmenting with some of them changed.
 
         Raises:
             ConfigError: an option is unknown or outside its range.
         """
-        return override(self.defaults, options)
+        return override(self.defaults, dict(options))
 
     @property
     def embedder(self) -> Embedder:
@@ -180,34 +219,51 @@ class FastSAM:
     @property
     def network(self) -> str:
         """Names the segmenter's network by its file's content; empty for a segmenter without weights."""
-        return str(getattr(self.segmenter, "sha256", ""))
+        return self._stage_one.sha256
 
-    def open(self, source: Any, **options: Any) -> Session:
+    def open(
+        self,
+        source: FrameSource,
+        *,
+        channels: Channels = "rgb",
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        **options: Unpack[SegmentOptions],
+    ) -> Session:
         """Read one image and find all its masks.
 
         Args:
             source: path, bytes, file object, PIL image, RGB array or Frame.
+            channels: the order of an array's channels: ``"rgb"``, or ``"bgr"`` as OpenCV reads them.
+            max_pixels: refuse encoded images with more pixels than this, before they are decoded.
             options: fields of :class:`fastsam.config.SegmentConfig` (``conf``, ``iou``, ``imgsz``,
                 ``edge_radius``, ...); the rest comes from the weights' defaults.
 
         Raises:
             ImageError: the image cannot be read.
-            ConfigError: an option is unknown or outside its range.
+            ConfigError: an option is unknown or outside its range, or ``channels`` of what is no array.
         """
-        config = override(self.defaults, options)
+        config = override(self.defaults, dict(options))
         start = time.perf_counter()
-        frame = read_frame(source)
+        frame = read_frame(in_rgb(source, channels), max_pixels=max_pixels)
         return self._session(frame, config, 1e3 * (time.perf_counter() - start))
 
-    def open_many(self, source: Any, **options: Any) -> Iterator[Session]:
-        """Yield a session an image of a folder, glob, list or video file."""
-        config = override(self.defaults, options)
+    def open_many(
+        self,
+        source: FrameSource | Iterable[Any],
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        **options: Unpack[SegmentOptions],
+    ) -> Iterator[Session]:
+        """Yield a session an image of a folder, glob, list or video file, and a page of a TIFF of several."""
+        config = override(self.defaults, dict(options))
         start = time.perf_counter()
-        for frame in open_frames(source):
+        for frame in open_frames(source, max_pixels=max_pixels):
             yield self._session(frame, config, 1e3 * (time.perf_counter() - start))
             start = time.perf_counter()
 
-    def stream(self, source: Any, *, config: VideoConfig | None = None, **options: Any) -> Stream:
+    def stream(
+        self, source: VideoSource, *, config: VideoConfig | None = None, **options: Unpack[StreamOptions]
+    ) -> Stream:
         """Open a moving source; iterate over it for ``(frame, masks)``, with ids that stay.
 
         Args:
@@ -231,11 +287,13 @@ class FastSAM:
             raise ConfigError(
                 f"config: expected a VideoConfig, got {type(config).__name__}; options can be given by name"
             )
-        check_names(options, [*ours, *_READER_OPTIONS, *(spec.name for spec in fields(SegmentConfig))])
-        for_video = {name: options.pop(name) for name in list(options) if name in ours}
-        for_reader = {name: options.pop(name) for name in list(options) if name in _READER_OPTIONS}
+        reads = set(ReaderOptions.__annotations__)
+        given: dict[str, Any] = dict(options)
+        check_names(given, [*ours, *reads, *(spec.name for spec in fields(SegmentConfig))])
+        for_video = {name: given.pop(name) for name in list(given) if name in ours}
+        for_reader = {name: given.pop(name) for name in list(given) if name in reads}
         video = override(config or VideoConfig(), for_video)
-        segment = override(self.defaults, options)
+        segment = override(self.defaults, given)
         # What fills a gap in one frame is gone in the next.
         segment = replace(segment, conf=min(video.conf, video.follow_conf), fill_conf=1.0, regions=0)
 
@@ -244,47 +302,41 @@ class FastSAM:
         ) -> Session:
             # Tracking ranks nothing by score, so only frames with prompts pay for good scores.
             config = segment if prompted else replace(segment, quality=False)
-            look = getattr(self.segmenter, "segment_part", None)
-            if box is None or look is None:
+            if box is None or not self._stage_one.takes_parts:
                 return self._session(frame, config, 0.0)
-            part = partial(look, box_xyxy=box, before=None if before is None else before.pyramid)
+            part = Part(tuple(box), None if before is None else before.pyramid)
             return self._session(frame, config, 0.0, part)
 
-        return Stream(opened, open_video(source, **for_reader), video, self.segmenter)
+        return Stream(opened, open_video(source, **for_reader), video, self._stage_one)
 
     def _session(
-        self,
-        frame: Frame,
-        config: SegmentConfig,
-        read_ms: float,
-        look: Callable[[Frame, SegmentConfig], MaskSet] | None = None,
+        self, frame: Frame, config: SegmentConfig, read_ms: float, part: Part | None = None
     ) -> Session:
-        segmenter = TiledSegmenter(self.segmenter, self.on_tile)
-        masks = segmenter.segment(frame, config) if look is None else look(frame, config)
+        found = TiledSegmenter(self._stage_one, self.on_tile).segment(frame, config, part)
+        masks = found.masks
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        steps = segmenter.times_ms if look is None else self.segmenter.times_ms
-        times = {"read": read_ms, **steps}
-        return Session(frame, masks, config, times, features, look=_Looker(self, config))
+        times = {"read": read_ms, **found.times_ms}
+        return Session(frame, masks, config, times, features, describe=_Describer(self, config))
 
     def reference(
         self,
-        image: Any,
+        image: FrameSource,
         region: Region,
         *,
         negatives: Any = (),
         mode: Mode = "all",
         threshold: float = 0.2,
-        **options: Any,
+        **options: Unpack[SegmentOptions],
     ) -> Reference:
         """Read an image and return a region of it as a prompt for others; see :meth:`Session.reference`.
 
         Args:
             image: what :meth:`open` takes.
-            region: ``Box``, ``Points`` or ``MaskLike``.
+            region: ``Box``, ``Points`` or ``Mask``.
             negatives: regions of the same image, or other references.
             mode: ``"all"`` or ``"best"``.
             threshold: least score of an answer.
@@ -298,20 +350,20 @@ class FastSAM:
         session = self.open(image, **options)
         return session.reference(region, negatives=negatives, mode=mode, threshold=threshold)
 
-    def resolve(self, prompt: Prompt, **options: Any) -> Prompt:
-        """Return the prompt with every reference in it looked at, so that it holds vectors and no images.
+    def resolve(self, prompt: Prompt, **options: Unpack[SegmentOptions]) -> Prompt:
+        """Return the prompt with every reference in it described, so that it holds vectors and no images.
 
         Raises:
             ImageError, PromptError, ConfigError: as :meth:`reference`.
         """
-        return resolve(prompt, partial(self._look, config=override(self.defaults, options)))
+        return resolve(prompt, partial(self._describe, config=override(self.defaults, dict(options))))
 
-    def _look(self, example: Example, config: SegmentConfig) -> Sequence[Look]:
-        """Look at an example once; what was seen is kept for as long as somebody holds the example."""
-        known = self._looks.setdefault(example, {})
+    def _describe(self, example: Example, config: SegmentConfig) -> Sequence[Appearance]:
+        """Describe an example once; what was found is kept for as long as somebody holds the example."""
+        known = self._descriptions.setdefault(example, {})
         if config not in known:
             session = self._session(read_frame(example.image), config, 0.0)
-            known[config] = look_at(session.masks, session.features, example)
+            known[config] = describe_region(session.masks, session.features, example)
         return known[config]
 
 
@@ -320,3 +372,28 @@ def _lasting(weights: str | Path | None) -> str | Path | None:
     if weights is None or not os.path.exists(path := os.path.expanduser(weights)):
         return weights
     return os.path.abspath(path)
+
+
+def _check_no_photo(weights: Any) -> None:
+    """Raise where a photo is given in place of weights, as in other packages' constructors."""
+    if isinstance(weights, (str, os.PathLike)) and Path(weights).suffix.lower() in _PHOTO_SUFFIXES:
+        raise ConfigError(
+            f"weights {os.fspath(weights)!r}: expected a checkpoint or a name such as "
+            f"'FastSAM-s', got a photo; photos are opened: FastSAM().open({os.fspath(weights)!r})"
+        )
+
+
+def in_rgb(source: Any, channels: Channels) -> Any:
+    """Return an array of OpenCV's with its channels in the order red, green, blue."""
+    if channels == "rgb":
+        return source
+    if channels != "bgr":
+        raise ConfigError(f"channels: expected 'rgb' or 'bgr', got {channels!r}")
+    if not isinstance(source, np.ndarray):
+        raise ConfigError(
+            f"channels: expected an array beside channels='bgr', got {type(source).__name__}, whose channels "
+            "are known; leave channels out"
+        )
+    if source.ndim != 3 or source.shape[2] not in (3, 4):
+        return source  # grey, or what read_frame refuses
+    return np.concatenate([source[..., 2::-1], source[..., 3:]], axis=2)

@@ -6,6 +6,8 @@ The import itself is an ordinary statement, so that the type checker, the editor
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,7 +37,8 @@ def needed(package: str, purpose: str) -> Iterator[None]:
     1
     """
     try:
-        yield
+        with _calling_nobody(package.partition(".")[0]):
+            yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != package.partition(".")[0]:
             raise
@@ -45,3 +48,31 @@ def needed(package: str, purpose: str) -> Iterator[None]:
             f"package {name!r} is needed to {purpose}, and is not installed",
             advice=f"install it with: pip install {name}",
         ) from error
+
+
+@contextmanager
+def _calling_nobody(package: str) -> Iterator[None]:
+    """Keep packages from calling their makers while they are imported.
+
+    Ultralytics asks public name servers whether there is a network, to look for updates and send events;
+    OpenVINO reports each import to its maker through a package of its own, and can do without that.
+    """
+    if package in sys.modules:
+        yield
+        return
+    asked, reporter = os.environ.get("YOLO_OFFLINE"), "openvino_telemetry"
+    muted = package == "openvino" and reporter not in sys.modules
+    if package == "ultralytics":
+        os.environ["YOLO_OFFLINE"] = "true"
+    if muted:
+        sys.modules[reporter] = None  # type: ignore[assignment]  # so Python says that it is not installed
+    try:
+        yield
+    finally:
+        if muted:
+            sys.modules.pop(reporter, None)
+        if package == "ultralytics":
+            if asked is None:
+                os.environ.pop("YOLO_OFFLINE", None)
+            else:
+                os.environ["YOLO_OFFLINE"] = asked

@@ -10,7 +10,8 @@ import numpy as np
 from fastsam.images.frame import Frame
 from fastsam.masks.selection import Selection
 from fastsam.pictured import Pictured
-from fastsam.prompts import Box, Points, Prompt
+from fastsam.prompts import Prompt
+from fastsam.prompts.base import Marks
 from fastsam.prompts.text.labels import Labels
 
 __all__ = ["Result"]
@@ -35,11 +36,11 @@ class Result(Selection, Pictured):
 
     def drawing(self) -> dict[str, Any]:
         """Return the prompt and the labels; a mask keeps the colour that it has among everything."""
-        points, point_labels, boxes = _drawn(self.prompt)
+        marks = Marks() if self.prompt is None else self.prompt.marks()
         return {
-            "points": points,
-            "point_labels": point_labels,
-            "boxes": boxes,
+            "points": [(x, y) for x, y, _ in marks.clicks] or None,
+            "point_labels": [label for _, _, label in marks.clicks] or None,
+            "boxes": list(marks.boxes) or None,
             "labels": self.labels,
             "rows": np.maximum(self.indices, 0).tolist(),
         }
@@ -50,12 +51,3 @@ class Result(Selection, Pictured):
 
     def _about(self) -> dict[str, Any]:
         return {**super()._about(), "levels": self.level_names}
-
-
-def _drawn(prompt: Prompt | None) -> tuple[Any, Any, Any]:
-    """Return what of a prompt is drawn: points, their labels, boxes."""
-    if isinstance(prompt, Points):
-        clicks = [(p, 1) for o in prompt.objects for p in o.foreground]
-        clicks += [(p, 0) for o in prompt.objects for p in o.background]
-        return [p for p, _ in clicks], [label for _, label in clicks], None
-    return None, None, list(prompt.xyxy) if isinstance(prompt, Box) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,13 @@ from fastsam.errors import PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.levels import Level, Levels, containment_tree
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.refine import grid_cell_px, partition, refine
+from fastsam.masks.refine import partition, refine
 from fastsam.masks.selection import Selection
-from fastsam.prompts import Example, ImageFeatures, Look, Points, Prompt, Reference, select
-from fastsam.prompts.reference import look_at, resolve, resolve_reference
+from fastsam.prompts import Appearance, Example, ImageFeatures, Prompt, Reference, select
+from fastsam.prompts.reference import describe_region, resolve, resolve_reference
 from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.shorthand import PromptLike, SelectOptions, prompt_of
+from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.text.labels import UNKNOWN, Labels, label
 from fastsam.result import Result
 
@@ -42,7 +43,7 @@ class Session:
         times_ms: how long reading and the steps of stage one took.
         features: the masks as the text-image model sees them, encoded at the first text and then kept.
         labels: a name for each mask, after :meth:`label`.
-        look: looks at a region of another image with the model that this session is of, for references.
+        describe: describes a region of another image with the model of this session, for references.
     """
 
     frame: Frame
@@ -51,11 +52,16 @@ class Session:
     times_ms: dict[str, float]
     features: ImageFeatures | None = None
     labels: Labels | None = None
-    look: Callable[[Example], Sequence[Look]] | None = None
+    describe: Callable[[Example], Sequence[Appearance]] | None = None
 
     def __repr__(self) -> str:
         """Return the image and how many masks it has."""
         return f"Session({self.frame!r}, {len(self.masks)} masks)"
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The photo and the masks as clicks need them, prepared at the first click that no mask suits."""
+        return Scene(self.frame.rgb, self.masks, refine(self.masks, self.frame.rgb, self.config))
 
     @cached_property
     def levels(self) -> Levels:
@@ -114,7 +120,7 @@ class Session:
     def select(self, prompt: PromptLike | None = None, **options: Unpack[SelectOptions]) -> Result:
         """Return what the prompt means; the network does not run again on this image.
 
-        The image of a reference that no model has looked at yet is segmented first, once for a reference.
+        The image of a reference that no model has described yet is segmented first, once for a reference.
 
         Args:
             prompt: a prompt; words, which mean a ``Text``; ``(x, y)``, a click; ``(x1, y1, x2, y2)``, a box;
@@ -133,8 +139,8 @@ class Session:
         >>> session.select(points=[(320, 240), (9, 9)], labels=[1, 0])   # doctest: +SKIP
         """
         asked = prompt_of(prompt, **options)
-        looked = resolve(asked, self._look_at)
-        return self._result(select(self.masks, looked, self.features), asked)
+        looked = resolve(asked, self._describe)
+        return self._result(select(self.masks, looked, self.features, self.scene), asked)
 
     def reference(
         self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
@@ -151,17 +157,17 @@ class Session:
             PromptError: a region selects nothing here, or is wanted and unwanted at once.
         """
         made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
-        return resolve_reference(made, self._look_at)
+        return resolve_reference(made, self._describe)
 
-    def _look_at(self, example: Example) -> Sequence[Look]:
+    def _describe(self, example: Example) -> Sequence[Appearance]:
         if example.image is self.frame:
-            return look_at(self.masks, self.features, example)
-        if self.look is None:
+            return describe_region(self.masks, self.features, example)
+        if self.describe is None:
             raise PromptError(
                 f"{example!r}: this session cannot open other images; expected one of FastSAM().open(...), "
-                "or a reference that has been looked at (Session.reference)"
+                "or a reference that is described already (Session.reference)"
             )
-        return self.look(example)
+        return self.describe(example)
 
     def label(
         self,
@@ -184,26 +190,30 @@ class Session:
         """
         return replace(self, labels=label(self.features, vocabulary, threshold, templates=templates))
 
-    def select_many(self, prompts: Sequence[PromptLike]) -> list[Result]:
+    def select_many(self, prompts: Iterable[PromptLike]) -> list[Result]:
         """Return one result a prompt, in order; prompts are what :meth:`select` takes."""
-        if not isinstance(prompts, Sequence) or isinstance(prompts, str):
+        if not isinstance(prompts, Iterable) or isinstance(prompts, str):
             raise PromptError(f"prompts: expected a list of prompts, got {type(prompts).__name__}")
         return [self.select(prompt) for prompt in prompts]
 
     def _result(self, selection: Selection, prompt: Prompt | None) -> Result:
         values = {spec.name: getattr(selection, spec.name) for spec in fields(selection)}
-        if not (_is_iterated(prompt) and selection.edited.any()):  # what was handed out before stays as it is
-            cell_px = grid_cell_px(self.masks)[selection.indices]  # an edited mask has left the grid
-            values["masks"] = refine(selection.masks, self.frame.rgb, self.config, cell_px)
+        values["masks"] = self._refined(selection)
         if self.labels is not None:
             names = self.labels.names
             values["labels"] = tuple(names[i] if i >= 0 else UNKNOWN for i in selection.indices)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
-
-def _is_iterated(prompt: Prompt | None) -> bool:
-    """Tell whether a prompt changes an earlier answer."""
-    return isinstance(prompt, Points) and prompt.previous is not None
+    def _refined(self, selection: Selection) -> MaskSet:
+        """Return the masks of a selection, refined; what was made for clicks keeps to them as it is."""
+        as_found, made = np.flatnonzero(~selection.edited), np.flatnonzero(selection.edited)
+        refined = refine(selection.masks[as_found], self.frame.rgb, self.config)
+        if len(made) == 0:
+            return refined
+        if len(as_found) == 0:
+            return selection.masks
+        joined = MaskSet.concatenate([refined, selection.masks[made]], self.frame.size_hw)
+        return joined[np.argsort(np.concatenate([as_found, made]))]
 
 
 def disjoint_result(result: Result) -> Result:

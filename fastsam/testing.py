@@ -13,11 +13,12 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import RecordError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
+from fastsam.segmenter import Part, Segmentation, Segmenter
 
 __all__ = ["ColourWordEncoder", "FixedSegmenter"]
 
 
-class FixedSegmenter:
+class FixedSegmenter(Segmenter):
     """A segmenter that always finds the same masks.
 
     Args:
@@ -32,9 +33,8 @@ class FixedSegmenter:
 
     def __init__(self, masks: NDArray[Any], scores: Any = None) -> None:
         self.masks = MaskSet.from_dense(masks, scores)
-        self.times_ms: dict[str, float] = {"prepare": 0.0, "network": 0.0, "decode": 0.0}
 
-    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
+    def segment(self, frame: Frame, config: SegmentConfig, part: Part | None = None) -> Segmentation:
         """Return the fixed masks with a score above ``config.conf``, best first, as a network would.
 
         Raises:
@@ -46,7 +46,8 @@ class FixedSegmenter:
             )
         order = np.argsort(-self.masks.scores, kind="stable")
         kept = order[self.masks.scores[order] > config.conf]
-        return self.masks[kept[: config.max_det]]
+        times_ms = {"prepare": 0.0, "network": 0.0, "decode": 0.0}
+        return Segmentation.of(self.masks[kept[: config.max_det]], times_ms)
 
 
 # Corners of the colour cube: each is as far as can be from grey, and tells from each other.

@@ -4,7 +4,7 @@ Works on the masks of any segmenter: ``select(MaskSet.from_dense(masks), Box([0,
 """
 
 from fastsam.prompts.json_form import parse_box, parse_point, prompt_from_json, prompt_to_json
-from fastsam.prompts.reference_spec import Example, Look
+from fastsam.prompts.reference_spec import Appearance, Example
 from fastsam.prompts.selection import select
 from fastsam.prompts.shorthand import as_prompt, prompt_of
 from fastsam.prompts.spec import (
@@ -30,11 +30,11 @@ from fastsam.prompts.text.matching import ImageFeatures
 __all__ = [
     "AllOf",
     "AnyOf",
+    "Appearance",
     "Box",
     "ButNot",
     "Example",
     "ImageFeatures",
-    "Look",
     "Mask",
     "MaskLike",
     "ObjectPoints",

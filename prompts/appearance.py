@@ -1,4 +1,4 @@
-"""How masks look to the models, as vectors that tell one kind of thing from another in other images, too.
+"""How masks appear to the models, as vectors that tell one kind of thing from another in other images, too.
 
 Two vectors a mask: what the segmenter's network saw under it (feature maps of its backbone, averaged), and
 its picture as the text-image model places it. Half of what is common to all masks of an image is taken off:
@@ -12,18 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import unit_rows
 from fastsam.masks.maskset import MaskSet
-from fastsam.prompts.reference_spec import Look
+from fastsam.prompts.reference_spec import Appearance
 from fastsam.prompts.text.matching import ImageFeatures
 
-__all__ = ["Looks", "apart", "looks_among", "looks_of", "middle", "pictures_of", "seen_of"]
+__all__ = ["Appearances", "apart", "appearances_among", "appearances_of", "middle", "pictures_of", "seen_of"]
 
 FloatArray = NDArray[np.float32]
 _COMMON = 0.5  # of an image's mean vector
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class Appearances:
     """N masks as two models see them.
 
     Attributes:
@@ -42,25 +43,25 @@ class Looks:
         """Return the number of masks."""
         return len(self.pictures)
 
-    def look(self, i: int, name: str = "") -> Look:
+    def row(self, i: int, name: str = "") -> Appearance:
         """Return one of them."""
-        return Look(self.seen[i], self.pictures[i], self.network, self.text_model, name)
+        return Appearance(self.seen[i], self.pictures[i], self.network, self.text_model, name)
 
 
-def looks_of(features: ImageFeatures) -> Looks:
-    """Return how the masks of an image look.
+def appearances_of(features: ImageFeatures) -> Appearances:
+    """Return how the masks of an image appear.
 
     Raises:
         WeightsError: the encoder's weights cannot be had.
     """
     whole = features.whole()
-    every = looks_among(whole, whole)
+    every = appearances_among(whole, whole)
     rows = features.rows
-    return Looks(every.seen[rows], every.pictures[rows], every.network, every.text_model)
+    return Appearances(every.seen[rows], every.pictures[rows], every.network, every.text_model)
 
 
-def looks_among(regions: ImageFeatures, everything: ImageFeatures) -> Looks:
-    """Return how regions of an image look beside all masks of the image.
+def appearances_among(regions: ImageFeatures, everything: ImageFeatures) -> Appearances:
+    """Return how regions of an image appear beside all masks of the image.
 
     Args:
         regions: of the image.
@@ -74,7 +75,7 @@ def looks_among(regions: ImageFeatures, everything: ImageFeatures) -> Looks:
     seen = apart(seen, middle(seen if same else seen_of(everything.masks), seen.shape[1]))
     pictures = apart(pictures, middle(pictures if same else pictures_of(everything), pictures.shape[1]))
     pyramid = regions.masks.pyramid
-    return Looks(seen, pictures, "" if pyramid is None else pyramid.network, regions.embedder.content)
+    return Appearances(seen, pictures, "" if pyramid is None else pyramid.network, regions.embedder.content)
 
 
 def seen_of(masks: MaskSet) -> FloatArray:
@@ -108,5 +109,4 @@ def apart(vectors: FloatArray, common: FloatArray) -> FloatArray:
         common: (C,) or (N, C), the :func:`middle` of the image that they are of.
     """
     left = np.where(vectors.any(axis=1, keepdims=True), vectors - _COMMON * common, 0)
-    lengths = np.linalg.norm(left, axis=1, keepdims=True)
-    return np.asarray(np.divide(left, lengths, out=np.zeros_like(left), where=lengths > 0), np.float32)
+    return unit_rows(left)

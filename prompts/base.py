@@ -8,11 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastsam.errors import PromptError
 
-__all__ = ["AllOf", "AnyOf", "ButNot", "Prompt", "all_of", "any_of", "asks", "but_not", "prompts_in", "walk"]
+__all__ = [
+    "AllOf",
+    "AnyOf",
+    "ButNot",
+    "Marks",
+    "Prompt",
+    "all_of",
+    "any_of",
+    "asks",
+    "but_not",
+    "prompts_in",
+    "walk",
+]
+
+
+class Marks(NamedTuple):
+    """What of a prompt can be drawn over the image.
+
+    Attributes:
+        clicks: ``(x, y, label)``, label 1 for foreground and 0 for background.
+        boxes: ``(x1, y1, x2, y2)``.
+    """
+
+    clicks: tuple[tuple[float, float, int], ...] = ()
+    boxes: tuple[tuple[float, ...], ...] = ()
 
 
 class Prompt:
@@ -31,6 +55,14 @@ class Prompt:
     def with_children(self, children: Sequence[Prompt]) -> Prompt:
         """Return the same prompt made of others: one for each of :meth:`children`, in that order."""
         return self
+
+    def marks(self) -> Marks:
+        """Return what of it can be drawn: of a combination, the marks of its prompts."""
+        parts = [child.marks() for child in self.children()]
+        return Marks(
+            tuple(click for part in parts for click in part.clicks),
+            tuple(box for part in parts for box in part.boxes),
+        )
 
     @property
     def is_persistent(self) -> bool:

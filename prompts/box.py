@@ -11,6 +11,7 @@ from fastsam.masks.region import Region
 from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import best_row
 from fastsam.prompts.spec import Box
+from fastsam.prompts.wording import counted
 
 __all__ = ["answer", "score"]
 
@@ -42,13 +43,13 @@ def answer(masks: MaskSet, prompt: Box) -> Selection:
         best = best_row(masks, values)
         if best is None or values[best] < prompt.iou_threshold or values[best] <= 0:
             reached = (
-                f"best IoU {values[best]:.2f} is under {prompt.iou_threshold:g}"
+                f"no answer, the best IoU {values[best]:.2f} is below {prompt.iou_threshold:g}"
                 if best is not None
-                else "no masks"
+                else "no masks to choose from"
             )
             notes.append(f"box {number}: {reached}")
         else:
             rows.append(best)
             groups.append(number)
-    reason = "; ".join([f"{len(rows)} of {len(ious)} boxes answered by IoU", *notes])
+    reason = "; ".join([f"{len(rows)} of {counted(len(ious), 'box')} answered, by IoU", *notes])
     return Selection.of(masks, rows, [ious[g, r] for g, r in zip(groups, rows, strict=True)], reason, groups)

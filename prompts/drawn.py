@@ -15,6 +15,7 @@ from fastsam.masks.coordinates import as_floats
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts.base import Prompt
+from fastsam.untrusted import at_most
 
 __all__ = ["Mask", "MaskKind", "MaskLike", "as_share", "is_number"]
 
@@ -137,6 +138,7 @@ def _is_picture(array: NDArray[Any]) -> bool:
 def _ring(points: Any) -> NDArray[np.float64]:
     """Return the (K, 2) points of a polygon, checked."""
     wanted = "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer"
+    at_most(len(points) if hasattr(points, "__len__") else 0, "corners", "corners", PromptError)
     ring = as_floats(points, "mask", wanted)
     if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
         raise PromptError(
@@ -148,6 +150,7 @@ def _ring(points: Any) -> NDArray[np.float64]:
 
 def _line(points: Any) -> NDArray[np.float64]:
     """Return the (K, 2) points of a stroke, checked."""
+    at_most(len(points) if hasattr(points, "__len__") else 0, "corners", "points of a stroke", PromptError)
     line = as_floats(points, "scribble", "(x, y) points, shape (K, 2)")
     if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
         raise PromptError(
@@ -159,7 +162,9 @@ def _line(points: Any) -> NDArray[np.float64]:
 def _width(width_px: Any) -> float:
     """Return the width of a stroke, checked."""
     if not is_number(width_px) or not 0 < width_px <= _MAX_WIDTH_PX:
-        raise PromptError(f"scribble: expected a width_px above 0, {_MAX_WIDTH_PX} at most, got {width_px!r}")
+        raise PromptError(
+            f"scribble: expected width_px above 0 and at most {_MAX_WIDTH_PX}, got {width_px!r}"
+        )
     return float(width_px)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fastsam.errors import PromptError
 from fastsam.masks.coordinates import as_floats
 from fastsam.masks.rle import decode_rle, encode_rle
-from fastsam.prompts.reference_spec import Example, Look, Reference
+from fastsam.prompts.reference_spec import Appearance, Example, Reference
 from fastsam.prompts.spec import (
     Box,
     Mask,
@@ -74,7 +74,7 @@ def _write_points(prompt: Points, write: Writer) -> dict[str, Any]:
     points: list[list[list[float]]] = []
     labels: list[list[int]] = []
     for clicks in prompt.objects:
-        found = [(list(xy), 1) for xy in clicks.foreground] + [(list(xy), 0) for xy in clicks.background]
+        found = [([x, y], label) for x, y, label in clicks.clicks]
         found = found or [([0.0, 0.0], -1)]  # an object whose points are all ignored has to have one
         points.append([xy for xy, _ in found])
         labels.append([label for _, label in found])
@@ -154,10 +154,10 @@ def _read_reference(key: str, value: Any, options: dict[str, Any], read: Reader)
     return Reference.made(examples, [_read_shot(one, image, read) for one in against], **options)
 
 
-def _read_shot(data: Any, image: Any, read: Reader) -> Example | Look:
+def _read_shot(data: Any, image: Any, read: Reader) -> Example | Appearance:
     """Return a shot of JSON; ``image`` is what it is of where it does not say."""
-    if isinstance(data, dict) and set(data) == {"look"}:
-        return _read_look(data["look"])
+    if isinstance(data, dict) and set(data) == {"appearance"}:
+        return _read_appearance(data["appearance"])
     if not isinstance(data, dict) or not isinstance(data.get("image", image), str):
         raise PromptError(
             "prompt reference: expected {'image': 'ref.jpg', 'box': [x1, y1, x2, y2]} or with points, "
@@ -175,32 +175,32 @@ def _write_reference(prompt: Reference, write: Writer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _write_shot(one: Example | Look, write: Writer) -> dict[str, Any]:
-    if isinstance(one, Look):
+def _write_shot(one: Example | Appearance, write: Writer) -> dict[str, Any]:
+    if isinstance(one, Appearance):
         vectors = {"seen": _packed(one.seen), "picture": _packed(one.picture)}
         return {
-            "look": {**vectors, "network": one.network, "text_model": one.text_model, "name": one.name},
+            "appearance": {**vectors, "network": one.network, "text_model": one.text_model, "name": one.name},
         }  # fmt: skip
     if not isinstance(one.image, (str, os.PathLike)):
         raise PromptError(
-            f"{one!r}: an image in memory cannot be written as JSON; give its path, or let a model look at "
+            f"{one!r}: an image in memory cannot be written as JSON; give its path, or let a model describe "
             "it first (Session.reference, FastSAM.reference, FastSAM.resolve)"
         )
     return {"image": os.fspath(one.image), **write(one.region)}
 
 
-def _read_look(data: Any) -> Look:
-    """Return a region that a model has looked at, from its vectors."""
+def _read_appearance(data: Any) -> Appearance:
+    """Return a region that a model has described, from its vectors."""
     try:
         vectors = [_unpacked(data[name]) for name in ("seen", "picture")]
         names = [data[name] for name in ("network", "text_model", "name")]
     except (TypeError, KeyError, ValueError, binascii.Error) as error:
         raise PromptError(
-            f"prompt reference, look: expected what prompt_to_json writes, got {error}"
+            f"prompt reference, appearance: expected what prompt_to_json writes, got {error}"
         ) from error
     if not all(isinstance(name, str) for name in names):
-        raise PromptError(f"prompt reference, look: expected texts, got {names!r:.80}")
-    return Look(vectors[0], vectors[1], *names)
+        raise PromptError(f"prompt reference, appearance: expected texts, got {names!r:.80}")
+    return Appearance(vectors[0], vectors[1], *names)
 
 
 def _packed(vector: NDArray[np.float32]) -> str:

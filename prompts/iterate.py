@@ -23,6 +23,7 @@ from fastsam.prompts.mask import rasterise
 from fastsam.prompts.point import answer_object, checked, click_prior, erase
 from fastsam.prompts.ranking import best_row, ranked_rows
 from fastsam.prompts.spec import MaskLike, Points
+from fastsam.prompts.wording import counted
 
 __all__ = ["answer"]
 
@@ -41,8 +42,8 @@ def answer(masks: MaskSet, prompt: Points, previous: MaskLike) -> Selection:
     pixels = before.copy()
     notes = [*_add(masks, pixels, foreground, background), *_cut(masks, pixels, foreground, background)]
     right = [*_under(pixels, foreground), *~_under(pixels, background)]
-    same = " as it was" if np.array_equal(pixels, before) else ""
-    reason = "; ".join([f"previous answer{same}", *(notes or ["it agrees with the points"])])
+    same = "unchanged" if np.array_equal(pixels, before) else "changed"
+    reason = "; ".join([f"previous answer, {same}", *(notes or ["it agrees with the points already"])])
     return _selection(masks, pixels, float(np.mean(right)), reason)
 
 
@@ -62,8 +63,12 @@ def _add(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: 
         pixels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
     missed = int(np.count_nonzero(~_under(pixels, outside)))
     return [
-        *([f"added what {len(outside) - missed} points outside it mean"] if missed < len(outside) else []),
-        *([f"{missed} points outside it are on no mask that can be added"] if missed else []),
+        *(
+            [f"added the mask under {counted(len(outside) - missed, 'point')} outside it"]
+            if missed < len(outside)
+            else []
+        ),
+        *([f"{counted(missed, 'point')} outside it on no mask that can be added"] if missed else []),
     ]
 
 
@@ -84,8 +89,12 @@ def _cut(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: 
                 break
     stuck = int(np.count_nonzero(_under(pixels, inside)))
     return [
-        *([f"cut by the masks under {len(inside) - stuck} points"] if stuck < len(inside) else []),
-        *([f"{stuck} background points are on no mask that can be cut away"] if stuck else []),
+        *(
+            [f"cut away what is under {counted(len(inside) - stuck, 'background point')}"]
+            if stuck < len(inside)
+            else []
+        ),
+        *([f"{counted(stuck, 'background point')} on no mask that can be cut away"] if stuck else []),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastsam.errors import PromptError
 from fastsam.prompts.selection import KINDS
 from fastsam.prompts.spec import Box, Prompt
+from fastsam.untrusted import at_most, read_json, short
 
 __all__ = ["parse_box", "parse_point", "prompt_from_json", "prompt_to_json"]
 
@@ -62,12 +63,14 @@ def prompt_from_json(text: str) -> Prompt:
     >>> prompt_from_json('{"box": [0, 0, 5, 5], "iou_threshold": 0.5}')
     Box(xyxy=((0.0, 0.0, 5.0, 5.0),), iou_threshold=0.5)
     """
+    if isinstance(text, (str, bytes)):
+        at_most(len(text), "prompt_bytes", "bytes in a prompt", PromptError)
     try:
-        return _from_data(json.loads(text))
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise PromptError(f"prompt: expected JSON ({error}), got {str(text)[:80]!r}") from error
-    except RecursionError as error:
-        raise PromptError(f"prompt: nested too deeply, got {str(text)[:80]!r}...") from error
+        return _from_data(read_json(text, "prompt", PromptError))
+    except PromptError as error:
+        if error.subject != "prompt":
+            raise
+        raise PromptError(f"{error.problem}, got {short(text)}", subject="prompt") from error
 
 
 def prompt_to_json(prompt: Prompt) -> str:
@@ -94,13 +97,17 @@ def _to_data(prompt: Prompt) -> dict[str, Any]:
 def _from_data(data: Any) -> Prompt:
     """Make a prompt of parsed JSON."""
     if not isinstance(data, dict):
-        raise PromptError(f"prompt: expected a JSON object such as {{'box': [0, 0, 5, 5]}}, got {data!r}")
+        raise PromptError(
+            f"prompt: expected a JSON object such as {{'box': [0, 0, 5, 5]}}, got {short(data)}"
+        )
     forms = {key: kind.form for kind in KINDS.values() for key in kind.form.keys}
     found = [key for key in forms if key in data]
     combined = [key for key in found if not forms[key].keys[key]]  # what has no options is a combination
     found = combined[:1] or found
     if len(found) != 1:
-        raise PromptError(f"prompt: expected exactly one of {sorted(forms)}, got keys {sorted(data)}")
+        raise PromptError(
+            f"prompt: expected exactly one of {sorted(forms)}, got keys {short(sorted(map(str, data)))}"
+        )
     key, form = found[0], forms[found[0]]
     options = {name: value for name, value in data.items() if name != key}
     unknown = sorted(set(options) - set(form.keys[key]))

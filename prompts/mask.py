@@ -139,12 +139,14 @@ def answer(masks: MaskSet, prompt: MaskLike) -> Selection:
     if prompt.group and best is not None and reached < SAME_IOU:
         rows, together = _masks_along(masks, stroke) if stroke is not None else _masks_over(masks, drawn)
         if len(rows) > 1 and together >= max(reached + MARGIN, prompt.threshold):
-            reason = f"mask prompt: {what} {together:.2f} of {len(rows)} masks together, {reached:.2f} of one"
+            fits = f"{what} {together:.2f}, the best one alone {reached:.2f}"
+            reason = f"mask prompt: {len(rows)} masks together ({fits})"
             return Selection.of(masks, rows, np.full(len(rows), together), reason)
     if best is None or reached < prompt.threshold or reached <= 0:
-        found = "no masks" if best is None else f"best {what} {reached:.2f} is under {prompt.threshold:g}"
+        below = f"no answer, the best {what} {reached:.2f} is below {prompt.threshold:g}"
+        found = "no masks to choose from" if best is None else below
         return Selection.of(masks, [], [], f"mask prompt: {found}")
-    return Selection.of(masks, [best], [values[best]], f"mask prompt: best {what}")
+    return Selection.of(masks, [best], [values[best]], f"mask prompt: best {what}, {reached:.2f}")
 
 
 def _masks_over(masks: MaskSet, drawn: NDArray[np.bool_]) -> tuple[list[int], float]:

@@ -1,4 +1,4 @@
-"""Point prompts: foreground points add the masks they hit, background points subtract.
+"""Point prompts answered by masks alone: foreground points add the masks they hit, background ones subtract.
 
 What an object's clicks mean, in order:
 
@@ -8,6 +8,8 @@ What an object's clicks mean, in order:
    points that lie in it;
 3. otherwise, foreground points on different masks: the union of what 1 and 2 give for each point;
 4. only background points: every mask that holds none of them.
+
+With the photo, further clicks correct the answer to the first: :mod:`fastsam.prompts.solve.clicks`.
 
 SAM (arXiv 2304.02643) answers an ambiguous click with three nested masks; here they are chosen from
 the masks that exist already. Clicks on an earlier answer: :mod:`fastsam.prompts.iterate`.
@@ -31,6 +33,7 @@ from fastsam.masks.region import Region
 from fastsam.masks.selection import Selection
 from fastsam.prompts.ranking import ranked_rows
 from fastsam.prompts.spec import ObjectPoints, Points
+from fastsam.prompts.wording import counted
 
 __all__ = ["Answer", "answer", "answer_object", "checked", "click_prior", "erase", "score"]
 
@@ -85,8 +88,13 @@ def score(masks: MaskSet, prompt: Points) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def answer(masks: MaskSet, prompt: Points) -> Selection:
+def answer(masks: MaskSet, prompt: Points, skip: frozenset[int] = frozenset()) -> Selection:
     """Return the masks that the clicks mean; ``selection.groups`` tells of which object.
+
+    Args:
+        masks: to choose from.
+        prompt: the clicks.
+        skip: objects that are answered elsewhere.
 
     Raises:
         PromptError: a point is outside the image, or an object has no point that counts.
@@ -94,11 +102,15 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
     found: list[tuple[int, Answer, str]] = []
     notes: list[str] = []
     for number, clicks in enumerate(prompt.objects):
+        if number in skip:
+            continue
         foreground, background = checked(clicks, masks.size_hw)
+        of_object = f"object {number}: " if len(prompt.objects) > 1 else ""
         if len(foreground) == 0:
             rows = np.flatnonzero(~masks.hits(background).any(axis=1))
             found += [(number, Answer(int(row), float(masks.scores[row])), "") for row in rows]
-            notes.append(f"object {number}: all masks but those under the background points")
+            only = "point" if len(background) == 1 else "points"
+            notes.append(f"{of_object}all masks except those under the background {only}")
             continue
         answers, note = answer_object(masks, foreground, background)
         names: Sequence[str] = ("",)
@@ -110,7 +122,7 @@ def answer(masks: MaskSet, prompt: Points) -> Selection:
         else:
             answers = answers[:1]
         found += [(number, one, name) for one, name in zip(answers, names, strict=False)]
-        notes.append(f"object {number}: {note}")
+        notes.append(of_object + note)
     return _selection(masks, found, "; ".join(notes))
 
 
@@ -130,21 +142,23 @@ def answer_object(
     hit, unwanted = masks.hits(foreground), masks.hits(background)
     single = _single(masks, foreground, hit, unwanted)
     if single:
-        how = "cut by the mask under a background point" if single[0].crop else "of the masks under the click"
-        return single, f"best of {len(single)} {how}"
+        if single[0].crop:
+            return single, "the best mask under the click, without what is under the background points"
+        where = "under the click" if len(foreground) == 1 else "under all clicks"
+        count = f"best of {len(single)} masks" if len(single) > 1 else "the only mask"
+        return single, f"{count} {where}"
     parts: list[Answer] = []
     for p in range(len(foreground)):
         one = _single(masks, foreground[p : p + 1], hit[:, p : p + 1], unwanted)
         parts += one[:1]
     missed = len(foreground) - len(parts)
     if not parts:
-        return [], "no mask under the foreground points" + (
-            " without the background points" if hit.any() else ""
-        )
-    joined = _join(masks, parts)
-    return [joined], f"union of the masks under {len(parts)} points" + (
-        f", {missed} on no mask" if missed else ""
-    )
+        clicks = "foreground point" if len(foreground) == 1 else "foreground points"
+        return [], f"no mask under the {clicks}" + (" without the background points" if hit.any() else "")
+    where = f"the mask under one of {len(foreground)} foreground points"
+    if len(parts) > 1:
+        where = f"union of the masks under {len(parts)} foreground points"
+    return [_join(masks, parts)], where + (f"; {counted(missed, 'point')} on no mask" if missed else "")
 
 
 def _single(
@@ -248,11 +262,12 @@ def _at_level(masks: MaskSet, answers: list[Answer], level: str) -> tuple[Answer
     the smallest of its larger ones.
     """
     candidates, names = _levels(masks, answers, nested=True)
-    found = f"{level} of {len(candidates)} nested answers"
+    nested = counted(len(candidates), "nested mask")
+    found = f"the {level} of {nested}"
     if level in names:
         return candidates[names.index(level)], level, found
     smallest = max(names, key=LEVELS.index)
-    said = f"the click has no {level} of its own: its {smallest} of {len(candidates)} nested answers"
+    said = f"no {level} under the click: the {smallest} of {nested} instead"
     return candidates[names.index(smallest)], smallest, said
 
 

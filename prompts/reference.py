@@ -17,17 +17,18 @@ from fastsam.errors import PromptError
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts import box, mask, point
-from fastsam.prompts.appearance import Looks, looks_among, looks_of
+from fastsam.prompts.appearance import Appearances, appearances_among, appearances_of
 from fastsam.prompts.ranking import best_row, ranked_rows
-from fastsam.prompts.reference_spec import Example, Look, Reference, Region
+from fastsam.prompts.reference_spec import Appearance, Example, Reference, Region
 from fastsam.prompts.regions import Box, MaskLike, Points
 from fastsam.prompts.spec import Prompt, asks
 from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures
+from fastsam.prompts.wording import counted
 
 __all__ = [
     "answer",
     "asks_reference",
-    "look_at",
+    "describe_region",
     "probabilities",
     "resolve",
     "resolve_reference",
@@ -40,8 +41,8 @@ _PICTURE, _NETWORK, _BIAS = 3.7, 7.0, -6.6
 _PICTURE_ALONE, _BIAS_ALONE = 6.1, -4.8
 
 
-def look_at(masks: MaskSet, features: ImageFeatures | None, example: Example) -> list[Look]:
-    """Return how the region of an example looks.
+def describe_region(masks: MaskSet, features: ImageFeatures | None, example: Example) -> list[Appearance]:
+    """Return how the region of an example appears to the models.
 
     Args:
         masks: everything in the example's image.
@@ -56,11 +57,11 @@ def look_at(masks: MaskSet, features: ImageFeatures | None, example: Example) ->
     if features is None:
         raise PromptError(f"{what}: {NO_FEATURES}")
     chosen = _region_masks(masks, example.region, what)
-    found = looks_among(ImageFeatures(features.frame, chosen, features.embedder), features.whole())
+    found = appearances_among(ImageFeatures(features.frame, chosen, features.embedder), features.whole())
     told = np.flatnonzero(found.pictures.any(axis=1))
     if len(told) == 0:
         raise PromptError(f"{what}: too small to tell what it shows; choose a larger region")
-    return [found.look(int(i), what) for i in told]
+    return [found.row(int(i), what) for i in told]
 
 
 def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
@@ -77,8 +78,8 @@ def _region_masks(masks: MaskSet, region: Region, what: str) -> MaskSet:
         found = mask.answer(masks, region)
     if len(found) == 0:
         raise PromptError(
-            f"{what}: selects nothing there ({found.reason}); expected a region with a mask in it: move it, "
-            "find more masks with a lower conf, or draw it as a MaskLike bitmap or polygon"
+            f"{what}: the region selects nothing ({found.reason}); expected one with a mask in it: move it, "
+            "find more masks with a lower conf, or draw it with Mask.bitmap or Mask.polygon"
         )
     return replace(found.masks, pyramid=masks.pyramid)
 
@@ -93,37 +94,37 @@ def asks_reference(prompt: Prompt | None) -> bool:
     return asks(prompt, Reference)
 
 
-def resolve(prompt: Prompt, look: Callable[[Example], Sequence[Look]]) -> Prompt:
-    """Return the prompt with every reference in it looked at; other prompts as they are.
+def resolve(prompt: Prompt, describe: Callable[[Example], Sequence[Appearance]]) -> Prompt:
+    """Return the prompt with every reference in it described; other prompts as they are.
 
     Args:
         prompt: any prompt.
-        look: looks at the region of an example, at least one look each.
+        describe: returns how the region of an example appears, at least one appearance each.
 
     Raises:
         PromptError: a region selects nothing in its image, or a shot turns out to be a negative, too.
     """
     if isinstance(prompt, Reference):
-        return resolve_reference(prompt, look)
+        return resolve_reference(prompt, describe)
     if not asks_reference(prompt):
         return prompt
-    return prompt.with_children([resolve(child, look) for child in prompt.children()])
+    return prompt.with_children([resolve(child, describe) for child in prompt.children()])
 
 
-def resolve_reference(reference: Reference, look: Callable[[Example], Sequence[Look]]) -> Reference:
-    """Return a reference that has been looked at, as :func:`resolve`."""
-    if reference.looked_at:
+def resolve_reference(reference: Reference, describe: Callable[[Example], Sequence[Appearance]]) -> Reference:
+    """Return a reference that is described, as :func:`resolve`."""
+    if reference.is_described:
         return reference
-    shots, against = (_looked(part, look) for part in (reference.shots, reference.negatives))
+    shots, against = (_described(part, describe) for part in (reference.shots, reference.negatives))
     return Reference.made(shots, against, reference.mode, reference.threshold)
 
 
-def _looked(
-    examples: Sequence[Example | Look], look: Callable[[Example], Sequence[Look]]
-) -> list[Example | Look]:
-    found: list[Example | Look] = []
+def _described(
+    examples: Sequence[Example | Appearance], describe: Callable[[Example], Sequence[Appearance]]
+) -> list[Example | Appearance]:
+    found: list[Example | Appearance] = []
     for one in examples:
-        found += [one] if isinstance(one, Look) else look(one)
+        found += [one] if isinstance(one, Appearance) else describe(one)
     return found
 
 
@@ -133,7 +134,7 @@ def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> 
     Masks that are too small for a picture score 0.
 
     Raises:
-        PromptError: there are no features, they are of other masks, nobody has looked at the reference yet,
+        PromptError: there are no features, they are of other masks, the reference has not been described yet,
             or other models have.
         WeightsError: the encoder's weights cannot be had.
     """
@@ -141,58 +142,59 @@ def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> 
         raise PromptError(f"reference: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
-            f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
+            f"features: expected the features of these {len(masks)} masks, "
+            f"got those of {len(features)} other masks"
         )
     if len(masks) == 0:
         return np.zeros((1, 0), np.float32)
-    likely = probabilities(looks_of(features), prompt)
+    likely = probabilities(appearances_of(features), prompt)
     return np.asarray((likely * masks.scores)[None], np.float32)
 
 
-def probabilities(looks: Looks, reference: Reference) -> NDArray[np.float64]:
+def probabilities(appearances: Appearances, reference: Reference) -> NDArray[np.float64]:
     """Return (N,) how probable it is that masks show what a reference shows, from their vectors alone.
 
     Log-odds grow with the cosines. A mask is of the shots' kind, which is the more probable the more of them
     it is like, or like the nearest of the negatives, or something else.
 
     Args:
-        looks: of the masks; those that are too small to tell have the probability 0.
-        reference: that the same models have looked at.
+        appearances: of the masks; those that are too small to tell have the probability 0.
+        reference: that the same models have described.
 
     Raises:
-        PromptError: nobody has looked at the reference yet, or other models have.
+        PromptError: the reference has not been described yet, or by other models.
     """
-    _check(reference, looks)
-    odds = np.exp(_log_odds(looks, reference.shots)).mean(axis=1)
-    against = np.exp(_log_odds(looks, reference.negatives)).max(axis=1) if reference.negatives else 0.0
-    return np.where(looks.pictures.any(axis=1), odds / (1 + odds + against), 0.0)
+    _check(reference, appearances)
+    odds = np.exp(_log_odds(appearances, reference.shots)).mean(axis=1)
+    against = np.exp(_log_odds(appearances, reference.negatives)).max(axis=1) if reference.negatives else 0.0
+    return np.where(appearances.pictures.any(axis=1), odds / (1 + odds + against), 0.0)
 
 
-def _log_odds(looks: Looks, others: Sequence[Example | Look]) -> NDArray[np.float64]:
+def _log_odds(appearances: Appearances, others: Sequence[Example | Appearance]) -> NDArray[np.float64]:
     """Return (N, S) the log-odds that masks are of one kind with each of S others."""
-    known = [one for one in others if isinstance(one, Look)]
-    pictures = looks.pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T
-    if looks.seen.shape[1] == 0:
+    known = [one for one in others if isinstance(one, Appearance)]
+    pictures = appearances.pictures.astype(np.float64) @ np.stack([one.picture for one in known]).T
+    if appearances.seen.shape[1] == 0:
         return np.asarray(_PICTURE_ALONE * pictures + _BIAS_ALONE)
-    seen = looks.seen.astype(np.float64) @ np.stack([one.seen for one in known]).T
+    seen = appearances.seen.astype(np.float64) @ np.stack([one.seen for one in known]).T
     return np.asarray(_PICTURE * pictures + _NETWORK * seen + _BIAS)
 
 
-def _check(reference: Reference, looks: Looks) -> None:
-    """Raise PromptError where other models than the masks' have looked at the reference, or none."""
+def _check(reference: Reference, appearances: Appearances) -> None:
+    """Raise PromptError where the reference was not described by the models of the masks."""
     for one in (*reference.shots, *reference.negatives):
         if isinstance(one, Example):
             raise PromptError(
-                f"reference: expected one that has been looked at; {one!r} has not: ask a Session, or make "
+                f"reference: expected one that a model has described; {one!r} is not: ask a Session, or make "
                 "it with Session.reference(...) or FastSAM.reference(...)"
             )
         for what, theirs, ours in (
-            ("segmenter", one.network, looks.network),
-            ("text-image model", one.text_model, looks.text_model),
+            ("segmenter", one.network, appearances.network),
+            ("text-image model", one.text_model, appearances.text_model),
         ):
             if theirs != ours:
                 raise PromptError(
-                    f"{one.name or 'reference'}: another {what} has looked at it than at these masks "
+                    f"{one.name or 'reference'}: described by another {what} than these masks "
                     f"({theirs[:60] or 'none'} instead of {ours[:60] or 'none'}), whose vectors cannot be "
                     "compared; make the reference again with the model that segments the images"
                 )
@@ -202,15 +204,17 @@ def answer(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) ->
     """Return every mask that looks like the reference, best score first, or only the best one."""
     values = score(masks, prompt, features)[0]
     best = values.max(initial=0)
-    what = f"reference of {len(prompt.shots)} shot{'s' * (len(prompt.shots) != 1)}"
+    what = f"reference of {counted(len(prompt.shots), 'shot')}"
     if prompt.negatives:
-        what += f" and {len(prompt.negatives)} negative{'s' * (len(prompt.negatives) != 1)}"
+        what += f" and {counted(len(prompt.negatives), 'negative')}"
     if len(masks) == 0 or best < prompt.threshold or best <= 0:
-        reached = f"absent, best score {best:.2f} is under {prompt.threshold:g}" if len(masks) else "no masks"
-        return Selection.of(masks, [], [], f"{what}: {reached}")
+        below = f"not found, the best score {best:.2f} is below {prompt.threshold:g}"
+        return Selection.of(masks, [], [], f"{what}: {below if len(masks) else 'no masks to choose from'}")
     if prompt.mode == "best":
         row = best_row(masks, values)
-        return Selection.of(masks, [row], [best], f"{what}: the best of {len(masks)} masks, score {best:.2f}")
+        return Selection.of(
+            masks, [row], [best], f"{what}: the best of {counted(len(masks), 'mask')}, score {best:.2f}"
+        )
     rows = [row for row in ranked_rows(masks, values) if values[row] >= prompt.threshold and values[row] > 0]
-    count = f"{len(rows)} mask{'s' * (len(rows) != 1)}"
+    count = counted(len(rows), "mask")
     return Selection.of(masks, rows, values[rows], f"{what}: {count}, best score {best:.2f}")

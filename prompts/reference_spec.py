@@ -1,8 +1,8 @@
 """The same thing in other images: a region of one image as a prompt for others.
 
 A :class:`Reference` is made of shots, what is looked for, and of negatives, what it must not be taken for.
-Each is an :class:`Example`, an image and a region of it, until a model has looked at it; then it is a
-:class:`Look`, plain vectors that hold no model and no image.
+Each is an :class:`Example`, an image and a region of it, until a model has described it; then it is an
+:class:`Appearance`, plain vectors that hold no model and no image.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from fastsam.errors import PromptError
 from fastsam.prompts.base import Prompt
 from fastsam.prompts.regions import Box, Mask, Points, as_share
 
-__all__ = ["Example", "Look", "Mode", "Reference", "Region"]
+__all__ = ["Appearance", "Example", "Mode", "Reference", "Region"]
 
 FloatArray = NDArray[np.float32]
 Region = Box | Points | Mask
 Mode = Literal["all", "best"]
-_SAME = 1e-5  # of a cosine: what rounding leaves between two looks at one region
+_SAME = 1e-5  # of a cosine: what rounding leaves between two descriptions of one region
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Example:
-    """A region of an image that no model has looked at yet.
+    """A region of an image that no model has described yet.
 
     Attributes:
         image: whatever an image can be read from: a path, bytes, a PIL image, an RGB array, a Frame.
@@ -56,8 +56,8 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Look:
-    """How one region looks to a model.
+class Appearance:
+    """How one region appears to a model.
 
     Attributes:
         seen: (C,) float32 unit vector: what the segmenter's network saw there; (0,) where its masks come
@@ -80,16 +80,16 @@ class Look:
         for field in ("seen", "picture"):
             vector = np.array(getattr(self, field), np.float32)
             if vector.ndim != 1 or not np.isfinite(vector).all():
-                raise PromptError(f"look, {field}: expected a finite vector, got shape {vector.shape}")
+                raise PromptError(f"appearance, {field}: expected a finite vector, got shape {vector.shape}")
             vector.flags.writeable = False
             object.__setattr__(self, field, vector)
 
     def __repr__(self) -> str:
         """Return of what it is, not the numbers."""
-        return f"Look({self.name or 'region'})"
+        return f"Appearance({self.name or 'region'})"
 
-    def same_as(self, other: Look) -> bool:
-        """Tell whether both are looks of one model at one region."""
+    def same_as(self, other: Appearance) -> bool:
+        """Return whether both are of one region and by one model."""
         return (self.network, self.text_model) == (other.network, other.text_model) and all(
             a.shape == b.shape and bool(abs(a - b).max(initial=0) < _SAME)
             for a, b in ((self.seen, other.seen), (self.picture, other.picture))
@@ -111,7 +111,7 @@ class Reference(Prompt):
             competition with the negatives and with anything else, times the mask's own score.
 
     :meth:`of` joins several, as several shots. ``Session.reference`` and ``FastSAM.reference`` make one that
-    has been looked at already, and costs nothing more to ask again.
+    is described already, and costs nothing more to ask again.
 
     Raises:
         PromptError: the region is none of these, the mode is unknown, or something is a shot and a negative.
@@ -120,8 +120,8 @@ class Reference(Prompt):
     Reference(1 shot, 1 negative, 'all')
     """
 
-    shots: tuple[Example | Look, ...]
-    negatives: tuple[Example | Look, ...]
+    shots: tuple[Example | Appearance, ...]
+    negatives: tuple[Example | Appearance, ...]
     mode: Mode
     threshold: float
 
@@ -169,8 +169,8 @@ class Reference(Prompt):
     @classmethod
     def made(
         cls,
-        shots: Iterable[Example | Look],
-        negatives: Iterable[Example | Look] = (),
+        shots: Iterable[Example | Appearance],
+        negatives: Iterable[Example | Appearance] = (),
         mode: Mode = "all",
         threshold: float = 0.2,
     ) -> Reference:
@@ -184,7 +184,11 @@ class Reference(Prompt):
         return reference
 
     def _set(
-        self, shots: list[Example | Look], negatives: list[Example | Look], mode: Mode, threshold: float
+        self,
+        shots: list[Example | Appearance],
+        negatives: list[Example | Appearance],
+        mode: Mode,
+        threshold: float,
     ) -> None:
         if not shots:
             raise PromptError("reference: expected at least one shot, got none")
@@ -193,8 +197,8 @@ class Reference(Prompt):
         for number, negative in enumerate(negatives):
             if any(_same(shot, negative) for shot in shots):
                 raise PromptError(
-                    f"reference: negative {number} is a shot, too; expected something else, that the shots "
-                    "must not be taken for"
+                    f"reference: negative {number} is also a shot; expected something that the shots must "
+                    "not be confused with"
                 )
         object.__setattr__(self, "shots", tuple(shots))
         object.__setattr__(self, "negatives", tuple(negatives))
@@ -215,9 +219,9 @@ class Reference(Prompt):
         return self.mode != "best"
 
     @property
-    def looked_at(self) -> bool:
-        """Whether a model has looked at all of it, so that masks can be compared with it."""
-        return all(isinstance(one, Look) for one in (*self.shots, *self.negatives))
+    def is_described(self) -> bool:
+        """Whether a model has described all of it, so that masks can be compared with it."""
+        return all(isinstance(one, Appearance) for one in (*self.shots, *self.negatives))
 
 
 def _check_region(region: Any) -> None:
@@ -230,28 +234,28 @@ def _check_region(region: Any) -> None:
         raise PromptError("reference: expected a foreground point on each object, got background points only")
 
 
-def _negatives(given: Any, image: Any) -> list[Example | Look]:
+def _negatives(given: Any, image: Any) -> list[Example | Appearance]:
     """Return negatives that are given as regions of the image, as references, or as a list of both."""
     items = [given] if isinstance(given, (Region, Reference)) else given
     if not isinstance(items, (list, tuple)):
         raise PromptError(
             f"negatives: expected regions of the image or References, got {type(given).__name__}"
         )
-    found: list[Example | Look] = []
+    found: list[Example | Appearance] = []
     for item in items:
         if isinstance(item, Reference):
             found += item.shots
         elif image is None:
             raise PromptError(
-                f"negatives: expected References, which tell their image, got {type(item).__name__}"
+                f"negatives: expected References, which know their image, got {type(item).__name__}"
             )
         else:
             found.append(Example(image, item))
     return found
 
 
-def _same(a: Example | Look, b: Example | Look) -> bool:
-    if isinstance(a, Look) and isinstance(b, Look):
+def _same(a: Example | Appearance, b: Example | Appearance) -> bool:
+    if isinstance(a, Appearance) and isinstance(b, Appearance):
         return a.same_as(b)
     if isinstance(a, Example) and isinstance(b, Example):
         here = a.image is b.image or (isinstance(a.image, str) and a.image == b.image)

@@ -6,6 +6,7 @@ checked when the prompt meets its masks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, overload
 
@@ -16,8 +17,9 @@ from fastsam.errors import PromptError
 from fastsam.masks.coordinates import as_floats, as_text, check_box_order
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
-from fastsam.prompts.base import Prompt
+from fastsam.prompts.base import Marks, Prompt
 from fastsam.prompts.drawn import Mask, MaskLike, as_share, is_number
+from fastsam.untrusted import at_most, short
 
 __all__ = ["Box", "ClickLevel", "Mask", "MaskLike", "ObjectPoints", "Point", "Points", "as_share"]
 
@@ -50,8 +52,10 @@ class Box(Prompt):
 
     def __init__(self, *edges: Any, xyxy: Any = None, iou_threshold: float = 0.1) -> None:
         if len(edges) == 2 and not is_number(edges[0]) and is_number(edges[1]):
-            edges, iou_threshold = edges[:1], edges[1]
+            given, iou_threshold = edges
+            edges = (given,)
         xyxy = _edges(edges, xyxy)
+        at_most(len(xyxy) if hasattr(xyxy, "__len__") else 0, "boxes", "boxes", PromptError)
         array = as_floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
         array = array[None] if array.shape == (4,) else array
         if array.ndim != 2 or array.shape[1] != 4 or len(array) == 0:
@@ -60,13 +64,31 @@ class Box(Prompt):
         object.__setattr__(self, "xyxy", tuple(tuple(float(v) for v in box) for box in array))
         object.__setattr__(self, "iou_threshold", as_share(iou_threshold, "iou_threshold"))
 
+    def marks(self) -> Marks:
+        """Return the boxes."""
+        return Marks(boxes=self.xyxy)
+
 
 @dataclass(frozen=True)
 class ObjectPoints:
-    """The clicks on one object: (x, y) foreground points and background points."""
+    """The clicks on one object.
+
+    Attributes:
+        foreground: (x, y) of those inside it.
+        background: (x, y) of those that are not.
+        clicks: all of them as (x, y, label), in the order in which they were made.
+    """
 
     foreground: tuple[tuple[float, float], ...]
     background: tuple[tuple[float, float], ...]
+    clicks: tuple[tuple[float, float, int], ...] = ()
+
+    @classmethod
+    def of(cls, clicks: Sequence[tuple[float, float, int]]) -> ObjectPoints:
+        """Return (x, y, label) clicks, sorted into foreground and background; a repeated one counts once."""
+        ordered = tuple(dict.fromkeys((float(x), float(y), int(mark)) for x, y, mark in clicks if mark >= 0))
+        foreground, background = (sorted((x, y) for x, y, mark in ordered if mark == k) for k in (1, 0))
+        return cls(tuple(foreground), tuple(background), ordered)
 
 
 ClickLevel = Literal["auto", "whole", "part", "subpart"]
@@ -74,7 +96,10 @@ ClickLevel = Literal["auto", "whole", "part", "subpart"]
 
 @dataclass(frozen=True, init=False)
 class Points(Prompt):
-    """Clicks, grouped by object: foreground points add the masks they hit, background points subtract.
+    """Clicks, grouped by object: the first foreground point chooses a mask, further ones correct the answer.
+
+    Foreground points lie inside the answer, background points outside. Give them in the order in which they
+    were made (:mod:`fastsam.prompts.solve.clicks`).
 
     Args:
         points: ``(x, y)``, or (P, 2) for one object, or (objects, P, 2); objects may have different
@@ -85,9 +110,9 @@ class Points(Prompt):
             ``multimask_output``; otherwise only the best.
         level: which of those answers is wanted: ``"auto"`` (the best), ``"whole"`` (the largest),
             ``"part"`` or ``"subpart"``; where a click has fewer answers, the next larger one.
-        previous: an earlier answer about the same object, or any mask as :class:`MaskLike` takes it: points
-            outside add to it, background points inside cut from it, the rest of it stays. An answer
-            without masks counts as none.
+        previous: an earlier answer about the same object, or any mask as :class:`MaskLike` takes it, to
+            correct; the clicks of an earlier answer come before the points. An answer without masks counts
+            as none.
 
     Raises:
         PromptError: shapes do not match, a coordinate is not finite, a label is not 1, 0 or -1, or options
@@ -128,13 +153,8 @@ class Points(Prompt):
                 raise PromptError(
                     f"labels: expected 1 (foreground), 0 (background) or -1 (ignore), got {bad[0]:g}"
                 )
-            pairs = [(float(x), float(y)) for x, y in group]
-            objects.append(
-                ObjectPoints(
-                    tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 1)),
-                    tuple(sorted(p for p, m in zip(pairs, mark, strict=True) if m == 0)),
-                )
-            )
+            pairs = zip(group.tolist(), mark.tolist(), strict=True)
+            objects.append([(x, y, int(label)) for (x, y), label in pairs])
         if not isinstance(multimask, (bool, np.bool_)):
             raise PromptError(f"multimask: expected True or False, got {multimask!r}")
         if level not in get_args(ClickLevel):
@@ -147,10 +167,18 @@ class Points(Prompt):
                 "previous: expected the points of one object, without multimask or level; "
                 f"got {len(objects)} objects, multimask {bool(multimask)}, level {level!r}"
             )
-        object.__setattr__(self, "objects", tuple(objects))
+        if isinstance(previous, Selection) and len(previous):  # earlier clicks are not forgotten
+            objects[0] = [*previous.clicks, *objects[0]]
+        object.__setattr__(self, "objects", tuple(ObjectPoints.of(clicks) for clicks in objects))
         object.__setattr__(self, "multimask", bool(multimask))
         object.__setattr__(self, "level", level)
         object.__setattr__(self, "previous", before)
+
+    def marks(self) -> Marks:
+        """Return the clicks, foreground first."""
+        clicks = [(x, y, 1) for one in self.objects for x, y in one.foreground]
+        clicks += [(x, y, 0) for one in self.objects for x, y in one.background]
+        return Marks(clicks=tuple(clicks))
 
 
 def Point(x: float, y: float, *, level: ClickLevel = "auto", multimask: bool = False) -> Points:  # noqa: N802
@@ -201,8 +229,10 @@ def _point_groups(points: Any) -> list[NDArray[np.float64]]:
     wanted = "(x, y), (P, 2), or (objects, P, 2)"
     depth = _depth(points)
     if depth not in (1, 2, 3):
-        raise PromptError(f"points: expected {wanted} with at least one point, got {str(points)[:80]}")
+        raise PromptError(f"points: expected {wanted} with at least one point, got {short(points)}")
     raw = [[points]] if depth == 1 else [points] if depth == 2 else list(points)
+    count = sum(len(group) if hasattr(group, "__len__") else 1 for group in raw)
+    at_most(max(count, len(raw)), "points", "points", PromptError)
     groups = [as_floats(group, "points", wanted) for group in raw]
     for group in groups:
         if group.ndim != 2 or group.shape[1] != 2:
@@ -221,9 +251,13 @@ def _label_groups(labels: Any, groups: list[NDArray[np.float64]], depth: int) ->
         values = [as_floats(labels, "labels", "one number for each point").reshape(-1)]
     else:
         try:
-            values = [as_floats(row, "labels", "one list of numbers an object").reshape(-1) for row in labels]
+            values = [
+                as_floats(row, "labels", "one list of numbers per object").reshape(-1) for row in labels
+            ]
         except TypeError as error:
-            raise PromptError(f"labels: expected one list of numbers an object, got {labels!r}") from error
+            raise PromptError(
+                f"labels: expected one list of numbers per object, got {short(labels)}"
+            ) from error
     if len(values) != len(groups):
         raise PromptError(f"labels: expected {len(groups)} objects as in points, got {len(values)}")
     return values

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastsam.errors import PromptError
 from fastsam.prompts.base import AllOf, AnyOf, ButNot, Prompt, all_of, any_of, asks, but_not, prompts_in
+from fastsam.prompts.drawn import as_share, is_number
 from fastsam.prompts.reference_spec import Reference
 from fastsam.prompts.regions import (
     Box,
@@ -20,9 +21,8 @@ from fastsam.prompts.regions import (
     ObjectPoints,
     Point,
     Points,
-    as_share,
-    is_number,
 )
+from fastsam.untrusted import at_most, short
 
 __all__ = [
     "AllOf",
@@ -108,7 +108,8 @@ class Text(Prompt):
         crops: CropStyle = "masked",
     ) -> None:
         if len(phrases) == 2 and is_number(phrases[1]):
-            phrases, threshold = phrases[:1], phrases[1]
+            given, threshold = phrases
+            phrases = (given,)
         wanted, unwanted = _wanted(phrases, texts), _phrases(negatives, "negatives")
         if not wanted:
             raise PromptError("text: expected at least one text, such as 'a dog'")
@@ -189,10 +190,12 @@ def _phrases(texts: Any, what: str) -> tuple[str, ...]:
     """Return one text or several, each without spaces around it."""
     given = [texts] if isinstance(texts, str) else texts
     if not isinstance(given, (list, tuple)):
-        raise PromptError(f"{what}: expected a text or a list of texts, got {texts!r}")
+        raise PromptError(f"{what}: expected a text or a list of texts, got {short(texts)}")
+    at_most(len(given), "texts", "texts", PromptError)
     for text in given:
         if not isinstance(text, str) or not text.strip():
-            raise PromptError(f"{what}: expected words, such as 'a dog', got {text!r}")
+            raise PromptError(f"{what}: expected words, such as 'a dog', got {short(text)}")
+        at_most(len(text), "characters", "characters of a text", PromptError)
     return tuple(" ".join(text.split()) for text in given)
 
 

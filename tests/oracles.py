@@ -74,6 +74,12 @@ def iou(a: BoolArray, b: BoolArray) -> Fraction:
     return Fraction(int((a & b).sum()), union) if union else Fraction(0)
 
 
+def containment_shares(masks: BoolArray) -> NDArray[np.float64]:
+    """(N, N): the share of mask i that lies inside mask j; 0 for an empty mask i."""
+    flat = masks.reshape(len(masks), masks.shape[1] * masks.shape[2]).astype(np.float64)
+    return flat @ flat.T / np.maximum(flat.sum(axis=1), 1)[:, None]
+
+
 def tie_key(scene: Scene, row: int) -> tuple[Any, ...]:
     """The better score, then the smaller box, then the box further left and up, then the pixels."""
     x1, y1, x2, y2 = tight_box(scene.masks[row])

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from fastsam.datasets import annotation_mask, annotation_rle, known_ious, read_coco
+from fastsam.datasets import annotation_mask, annotation_rle, check_listed, known_ious, read_coco, read_listed
 from fastsam.errors import DatasetError, InputError
 from fastsam.masks.rle import decode_rle, encode_rle
 from tests.drawing import ellipse, rectangle, runs
@@ -124,14 +125,14 @@ def test_no_images_at_all(tmp_path: Path) -> None:
     ids=lambda content: str(content)[:40],
 )
 def test_what_is_no_coco(tmp_path: Path, content: Any) -> None:
-    with pytest.raises(DatasetError, match=r"instances\.json: expected COCO JSON") as caught:
+    with pytest.raises(DatasetError, match=r"instances\.json: (expected|image 1, height)") as caught:
         read_coco(write(tmp_path, content))
     assert isinstance(caught.value, InputError)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "instances.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match="COCO JSON"):
+    with pytest.raises(DatasetError, match="expected JSON"):
         read_coco(tmp_path)
 
 
@@ -162,7 +163,7 @@ def test_polygons_of_one_object_add_up() -> None:
         ([["a", "b", "c", "d", "e", "f"]], "flat lists of x, y"),
         ([SQUARE, None], "flat lists of x, y"),
         ([[1, 2, 3, 4, 5, float("nan")]], "finite"),
-        ({"size": [40, 30], "counts": [1200]}, r"RLE is \(40, 30\), its image \(30, 40\)"),
+        ({"size": [40, 30], "counts": [1200]}, r"size of its image \(30, 40\) \(H, W\), got \(40, 30\)"),
         ({"size": [30, 40], "counts": [7]}, "counts add up to 7"),
         ({"size": [30, 40], "counts": "?"}, "rle"),
         ({"counts": "?"}, "rle"),
@@ -194,3 +195,103 @@ def test_masks_of_a_crowd_have_no_known_fit() -> None:
     assert found[1:].tolist() == [0.6, 0.2]  # what fits an object is known, though half of it is in the crowd
     assert known_ious(ious, masks, []).tolist() == [0.1, 0.6, 0.2]
     assert known_ious(np.zeros((0, 3)), [], crowd).shape == (0,)
+
+
+# --- what a data set may claim ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("far", [1e9, -1e9, 1e300])
+def test_corners_far_away_never_reach_native_code(far: float, tmp_path: Path) -> None:
+    content = one_image([[0, 0, far, 0, far, far]])
+    image = read_coco(write(tmp_path, content)).images[0]
+    for rasterise in (image.rles, image.masks):
+        with pytest.raises(DatasetError, match=r"corners near its image of 50x40"):
+            rasterise()
+
+
+def one_image(segmentation: Any, **record: Any) -> dict[str, Any]:
+    image = {"id": 1, "file_name": "a.png", "width": 50, "height": 40, **record}
+    return {"images": [image], "annotations": [{"id": 1, "image_id": 1, "segmentation": segmentation}]}
+
+
+def test_an_rle_that_claims_a_huge_image_is_not_decoded(tmp_path: Path) -> None:
+    content = one_image({"size": [60_000, 60_000], "counts": [3_600_000_000]})
+    with pytest.raises(DatasetError, match=r"size of its image \(40, 50\)"):
+        read_coco(write(tmp_path, content)).images[0].masks()
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"height": -1}, "height: expected a whole number"),
+        ({"height": 2**31}, "height: expected a whole number"),
+        ({"file_name": "../../etc/hostname"}, "inside images/"),
+        ({"file_name": "/etc/hostname"}, "inside images/"),
+        ({"file_name": "C:\\a.png"}, "inside images/"),
+        ({"file_name": "a" * 5_000}, "at most 255 bytes"),
+        ({"file_name": ""}, "inside images/"),
+    ],
+)
+def test_records_that_lead_astray(record: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=said):
+        read_coco(write(tmp_path, one_image([SQUARE], **record)))
+
+
+def test_annotations_without_any_mask(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none of the 1 has one \(boxes alone"):
+        read_coco(write(tmp_path, one_image([])))
+
+
+def test_what_refers_to_nothing_is_counted(tmp_path: Path) -> None:
+    content = one_image([SQUARE])
+    content["annotations"] += [
+        {"id": 2, "image_id": 9, "segmentation": [SQUARE]},
+        {"id": 3, "image_id": 1, "segmentation": []},
+    ]
+    assert read_coco(write(tmp_path, content)).notes == (
+        "1 annotations are of images that are not listed",
+        "1 annotations have no segmentation and are left out",
+    )
+
+
+def test_two_images_of_one_id(tmp_path: Path) -> None:
+    content = one_image([SQUARE])
+    content["images"].append({**content["images"][0], "file_name": "b.png"})
+    with pytest.raises(DatasetError, match="two images have the id 1"):
+        read_coco(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_lets_no_heldout_image_into_training(encoding: str, tmp_path: Path) -> None:
+    root = write(tmp_path, one_image([SQUARE], file_name="x/a.png"))
+    (root / "heldout.txt").write_bytes("x/a.png\n".encode(encoding))
+    assert read_coco(root, "train").images == ()
+    assert [image.name for image in read_coco(root, "heldout").images] == ["x/a.png"]
+
+
+def test_heldout_names_of_nothing(tmp_path: Path) -> None:
+    root = write(tmp_path, one_image([SQUARE]))
+    (root / "heldout.txt").write_text("b.png\nc.png\n")
+    with pytest.raises(DatasetError, match=r"heldout\.txt: not one of its 2 names .* such as 'a.png'"):
+        read_coco(root, "train")
+    (root / "heldout.txt").write_bytes("ä.png".encode("latin1"))
+    with pytest.raises(DatasetError, match="expected text in UTF-8"):
+        read_coco(root, "train")
+
+
+def test_a_photo_that_was_labelled_unturned(tmp_path: Path) -> None:
+    root = write(tmp_path, one_image([SQUARE], file_name="a.jpg"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (root / "images").mkdir(exist_ok=True)
+    Image.new("RGB", (50, 40)).save(root / "images" / "a.jpg", exif=exif)
+    image = read_coco(root).images[0]
+    for check in (read_listed, check_listed):
+        with pytest.raises(DatasetError, match=r"says 50x40, the file is 40x50.*before its EXIF rotation"):
+            check(image)
+    Image.new("RGB", (50, 40)).save(root / "images" / "a.jpg")
+    assert read_listed(image).size_hw == (40, 50)
+    check_listed(image)
+    (root / "images" / "a.jpg").unlink()
+    with pytest.raises(DatasetError, match="no such file"):
+        check_listed(image)

@@ -9,6 +9,7 @@ import os
 import re
 import runpy
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ from tests.video.clips import panned_clip
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *(ROOT / "weights").glob("*.md")]
 REFERENCE = ROOT / "docs" / "cli.md"
+FIRST = [
+    "```sh",
+    "fastsam --help                  # all commands; fastsam COMMAND --help: its options",
+    "fastsam demo                    # segments a photo that ships with the installation",
+    "fastsam segment photo.jpg       # everything in your photo -> output/photo.png",
+    "```",
+]
 PICTURES = ROOT / "docs" / "pictures"
 
 
@@ -36,32 +44,38 @@ def python_blocks(pages: list[Path]) -> list[Any]:
     return found
 
 
-def run_block(code: str, folder: Path) -> None:
-    if "street.mp4" in code:
-        panned_clip(folder / "street.mp4", frames=6, size_hw=(240, 320))
-    exec(compile(code, "block", "exec"), {})
+@pytest.fixture
+def run_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Run Python in an empty folder without a screen."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Image.Image, "show", lambda *_, **__: None)
+
+    def run(code: str) -> None:
+        if "street.mp4" in code:
+            panned_clip(tmp_path / "street.mp4", frames=6, size_hw=(240, 320))
+        exec(compile(code, "block", "exec"), {})
+
+    return run
 
 
 @pytest.mark.parametrize("code", python_blocks(PAGES))
-def test_python_in_the_docs_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_in_the_docs_runs(code: str, tmp_path: Path, run_block: Callable[[str], None]) -> None:
     for name in ("photo.jpg", "a.jpg", "b.jpg", "c.jpg"):
         shutil.copy(demo_photo(), tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    run_block(code, tmp_path)
+    run_block(code)
 
 
 @pytest.mark.parametrize("code", python_blocks([ROOT / "README.md"]))
 def test_python_in_the_readme_runs_on_a_small_wide_photo(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str, tmp_path: Path, run_block: Callable[[str], None]
 ) -> None:
     Image.fromarray(skimage.data.coffee()[:300]).save(tmp_path / "photo.jpg")  # 600 x 300, a cup on a table
-    monkeypatch.chdir(tmp_path)
-    run_block(code, tmp_path)
+    run_block(code)
 
 
 def cli_reference() -> str:
     """Return the reference from the commands themselves, so that it does not hang on the layout of help."""
-    parts = ["# The `fastsam` command", "", "The same as `fastsam COMMAND --help` says."]
+    parts = ["# The `fastsam` command", "", *FIRST, "", "The same as `fastsam COMMAND --help` says."]
     for name, command in get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         parts += ["", f"## fastsam {name}", "", command.help or ""]
         panels: dict[str, list[Any]] = {}

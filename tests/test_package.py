@@ -16,13 +16,19 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_all_is_sorted_complete_and_importable() -> None:
-    names = [name for name in fastsam.__all__ if name != "__version__"]
-    assert names == sorted(names)
-    assert set(names) == set(fastsam._OWNERS)
-    for name in names:
+def test_public_names_are_listed_once_and_importable() -> None:
+    from fastsam import errors
+
+    assert fastsam.__all__ == sorted(set(fastsam.__all__))
+    for name in fastsam.__all__:
         assert getattr(fastsam, name) is not None
     assert set(fastsam.__all__) <= set(dir(fastsam))
+    assert {name for name in errors.__all__ if name.endswith("Error")} <= set(fastsam.__all__)
+
+
+def test_a_type_checker_sees_every_public_name() -> None:
+    stub = (ROOT / "fastsam" / "__init__.pyi").read_text()
+    assert set(re.findall(r"^    (\w+) as \1,$", stub, re.MULTILINE)) == {*fastsam.__all__} - {"__version__"}
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
@@ -65,6 +71,11 @@ def test_changelog_starts_with_the_version() -> None:
     top = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert top is not None
     assert top[1] == fastsam.__version__
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(rf'^version: "?{re.escape(fastsam.__version__)}"?$', cited, re.MULTILINE)
 
 
 def test_every_error_is_ours_and_in_the_drawn_tree() -> None:

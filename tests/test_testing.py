@@ -24,7 +24,7 @@ def test_it_finds_its_masks_as_a_network_would(conf: float, max_det: int, rows: 
     found = segmenter.segment(FRAME, SegmentConfig(conf=conf, max_det=max_det))
     assert np.array_equal(np.asarray(found), MASKS[rows])
     assert (np.diff(found.scores) <= 0).all()
-    assert set(segmenter.times_ms) == {"prepare", "network", "decode"}
+    assert set(found.times_ms) == {"prepare", "network", "decode"}
 
 
 def test_without_scores_all_are_sure_and_keep_their_order() -> None:

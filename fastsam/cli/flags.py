@@ -111,7 +111,7 @@ def with_flags(command: _Command) -> _Command:
     dataclass.
     """
     given = inspect.signature(command, eval_str=True).parameters
-    groups = {name: p.annotation for name, p in given.items() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {name: p.annotation for name, p in given.items() if is_dataclass(p.annotation)}
 
     @functools.wraps(command)
     def run(**values: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -100,7 +101,7 @@ def page(
 
 
 # In the order in which people need them.
-_COMMANDS = {
+_COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Start here": {"demo": demo, "app": page},
     "Segment": {"segment": segment, "video": video, "camera": camera, "find": find, "index": index},
     "Weights": {"weights": weights_table, "export-model": export_model},

@@ -29,7 +29,8 @@ def segment(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="overlay, png, npz, coco, sam-json, yolo, labelme, csv, labelmap, geojson; repeat for more.",
+            help="overlay, png, npz, coco, sam-json, yolo, labelme, csv, labelmap, cutout, geojson; "
+            "repeat for more.",
             show_default="overlay",
             rich_help_panel=OUTPUT,
         ),

@@ -288,12 +288,10 @@ def _watch(run: VideoRun, window: Window | None) -> None:
 
 def _clicked(stream: Stream, event: Event, new_id: int) -> Iterable[int]:
     """Follow what was clicked on, or drop it; return the ids of new objects."""
-    from fastsam.prompts import Points
-
     now = stream.current
     try:
         if event.kind == "add":
-            return stream.select(None, Points([(event.x, event.y)]), object_id=new_id)
+            return stream.select((event.x, event.y), object_id=new_id)
         for object_id in () if now is None else now.ids.tolist():
             if now is not None and now.mask_of(object_id)[int(event.y), int(event.x)]:
                 stream.remove(object_id)

@@ -101,7 +101,7 @@ def device_name(device: Any) -> str:
         device = device[0]
     if isinstance(device, bool) or not str(device).strip():
         return "auto"
-    return f"cuda:{device}" if str(device).isdigit() else str(device)
+    return f"cuda:{device}" if str(device).isdigit() else str(device).lower()
 
 
 def our_weights(checkpoint: Any, stacklevel: int = 3) -> str | Path | None:

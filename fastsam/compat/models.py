@@ -42,8 +42,6 @@ class CalledModel:
     task = "segment"
 
     def __init__(self, model: Any = None, text_model: Any = None, *, bgr: bool) -> None:
-        if str(model) == "FastSAM.pt" and not Path("FastSAM.pt").is_file():
-            model = "FastSAM-x"  # so ultralytics reads it
         self._given, self._text_model, self._bgr = model, text_model, bgr
         self.model: FastSAM = core_of(model, text_model)
         self.names = {0: "object"}

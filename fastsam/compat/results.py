@@ -11,11 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from ultralytics.engine import results as theirs
 
 from fastsam import MaskSet, Session
 from fastsam.masks.letterbox import Letterbox
+from fastsam.needed import needed
 from fastsam.prompts import ImageFeatures
+
+with needed("ultralytics", "return its results"):
+    from ultralytics.engine import results as theirs
 
 __all__ = ["MaskKind", "Results"]
 

@@ -7,7 +7,6 @@ This measures the masks that ``FastSAM().open(photo)`` has.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.masks.sides import count_sides
+from fastsam.prompts.solve.scene import Scene
 
 __all__ = ["covered", "figures_as_used", "measure_as_used"]
 
@@ -59,8 +59,9 @@ def measure_as_used(
     crops = [refined.crop(i) for i in range(len(refined))]
     pixels = MaskSet.from_crops(crops, masks.size_hw, masks.scores)
     ious = rle_iou_matrix([pixels.rle(i) for i in range(len(pixels))], list(objects))
-    plain = replace(config, noc=False)
-    prompted = prompt_objects(masks, [decode_rle(rle) for rle in objects], ious, plain, kinds=KINDS)
+    scene = Scene(frame.rgb, masks, refined)
+    targets = [decode_rle(rle) for rle in objects]
+    prompted = prompt_objects(masks, targets, ious, config, kinds=KINDS, scene=scene)
     return {
         "used_covered": np.array([covered(crops, masks.size_hw).mean()]),
         "used_sides": count_sides(crops, frame.rgb).T,

@@ -16,7 +16,6 @@ from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards
 from fastsam.images.reading import read_frame
 from fastsam.prompts.text.matching import Embedder
-from fastsam.prompts.text.models import vectors_identity
 from fastsam.weights.download import file_sha256
 
 __all__ = ["caption_figures"]
@@ -55,7 +54,7 @@ def caption_figures(
         raise DatasetError(f"dataset {root}: split {split!r} has no captions; use split 'all'")
     identity = {
         "captions_sha256": file_sha256(root / CAPTIONS_NAME),
-        "text_model_identity": vectors_identity(embedder),
+        "text_model_identity": embedder.content,
         "version": fastsam.__version__,
     }
     shards = Shards(out, f"{root.resolve().name}-{split}-captions", identity)

@@ -1,4 +1,4 @@
-"""Prompts made from true objects, and how well their answers fit: clicks, boxes, clicks until it fits.
+"""Prompts made from true objects, and how well their answers fit: clicks and boxes.
 
 The click is SAM's (arXiv 2304.02643): the point of the object farthest from its edge. Further clicks are
 those of interactive segmentation (RITM, arXiv 2102.06583): where the answer is most wrong.
@@ -7,7 +7,7 @@ those of interactive segmentation (RITM, arXiv 2102.06583): where the answer is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -20,15 +20,14 @@ from fastsam.masks.dense import box_from_mask, farthest_point
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, Points, Prompt, select
+from fastsam.prompts.solve.scene import Scene
 
-__all__ = ["FIGURES", "NOC_IOUS", "clicks_needed", "jittered_box", "mask_iou", "next_click", "prompt_objects"]
+__all__ = ["FIGURES", "jittered_box", "mask_iou", "next_click", "prompt_objects"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
-Selector = Callable[[MaskSet, Prompt], Selection]
 
 FIGURES = ("point", "point_best3", "box", "box_jitter")
-NOC_IOUS = (0.85, 0.90)
 
 
 def mask_iou(a: BoolArray, b: BoolArray) -> float:
@@ -67,13 +66,11 @@ class PromptFigures:
     Attributes:
         ious: (K, G): IoU of the answers with the object, a row for each kind of prompt.
         answered: (G,): 1 where the first kind of prompt had an answer, 0 where not.
-        clicks: (2, G): clicks until :data:`NOC_IOUS`; NaN throughout unless asked for.
         prompt_ms: mean time of a box or point prompt, its answer's pixels included; NaN without objects.
     """
 
     ious: FloatArray
     answered: FloatArray
-    clicks: FloatArray
     prompt_ms: float
 
 
@@ -84,6 +81,7 @@ def prompt_objects(
     config: EvalConfig,
     seed: Sequence[int] = (0,),
     kinds: Sequence[str] = FIGURES,
+    scene: Scene | None = None,
 ) -> PromptFigures:
     """Prompt for every object of an image by its click and its box.
 
@@ -91,13 +89,13 @@ def prompt_objects(
         masks: N masks to choose from.
         objects: G true (H, W) masks.
         mask_ious: (N, G) IoU of each mask with each object, so that unedited answers need no pixels.
-        config: least object area, jitter, clicks.
+        config: least object area, jitter.
         seed: of the image; the jitter of object g is seeded with ``(*seed, g)``.
         kinds: which of :data:`FIGURES`.
+        scene: the masks and their photo, for answers that are made.
     """
     ious = np.full((len(kinds), len(objects)), np.nan)
     answered = np.full(len(objects), np.nan)
-    clicks = np.full((len(NOC_IOUS), len(objects)), np.nan)
     spent_ms: list[float] = []
     for g, target in enumerate(objects):
         if np.count_nonzero(target) < max(config.min_area_px, 1):
@@ -106,7 +104,7 @@ def prompt_objects(
         fits = []
         for kind in kinds:
             start = time.perf_counter()
-            answer = select(masks, prompts[kind])
+            answer = select(masks, prompts[kind], scene=scene)
             if len(answer):
                 answer.masks.crop(0)
             if kind != "point_best3":  # three levels cost more than one answer: reported are single answers
@@ -114,9 +112,7 @@ def prompt_objects(
             fits.append(_fits(answer, target, mask_ious[:, g]))
         ious[:, g] = [max(found, default=0.0) for found in fits]
         answered[g] = len(fits[0]) > 0
-        if config.noc:
-            clicks[:, g] = clicks_needed(masks, target, NOC_IOUS, config.max_clicks)
-    return PromptFigures(ious, answered, clicks, float(np.mean(spent_ms)) if spent_ms else float("nan"))
+    return PromptFigures(ious, answered, float(np.mean(spent_ms)) if spent_ms else float("nan"))
 
 
 def _prompts(target: BoolArray, config: EvalConfig, seed: Sequence[int]) -> dict[str, Prompt]:
@@ -161,38 +157,3 @@ def next_click(answer: BoolArray, target: BoolArray, clicked: BoolArray) -> tupl
         if depth[y, x] > 0 and (best is None or depth[y, x] > best[0]):
             best = (float(depth[y, x]), int(x), int(y), label)
     return None if best is None else best[1:]
-
-
-def clicks_needed(
-    masks: MaskSet,
-    target: BoolArray,
-    ious: Sequence[float],
-    max_clicks: int,
-    selector: Selector = select,
-) -> list[int]:
-    """Return for each IoU how many clicks it takes until the answer fits that well.
-
-    ``max_clicks`` where it never does, as the literature's NoC@85 and NoC@90 count it.
-    """
-    needed = [max_clicks] * len(ious)
-    clicked = np.zeros(target.shape, bool)
-    answer = np.zeros(target.shape, bool)
-    points: list[tuple[float, float]] = []
-    labels: list[int] = []
-    for count in range(1, max_clicks + 1):
-        click = next_click(answer, target, clicked)
-        if click is None:
-            break
-        x, y, label = click
-        clicked[y, x] = True
-        points.append((x + 0.5, y + 0.5))
-        labels.append(label)
-        found = selector(masks, Points(points, labels))
-        answer = found.masks.mask(0) if len(found) else np.zeros(target.shape, bool)
-        reached = mask_iou(answer, target)
-        needed = [
-            min(best, count) if reached >= wanted else best for best, wanted in zip(needed, ious, strict=True)
-        ]
-        if reached >= max(ious):
-            break
-    return needed

@@ -44,8 +44,24 @@ LABELS: dict[str, str] = {
     "used_unsupported": "masks with such a side where the photo shows no edge",
     "used_point_mIoU": "answer to one click",
     "used_box_mIoU": "answer to the tight box",
-    "noc@85": "clicks until IoU .85",
-    "noc@90": "clicks until IoU .90",
+    **{
+        f"{prefix}{name}": f"{rule}{what}"
+        for prefix, rule in (
+            ("", ""),
+            ("union_", "every mask under clicks joined or erased: "),
+            ("chosen_", "masks chosen, joined and cut: "),
+            ("grabcut_", "GrabCut: "),
+        )
+        for name, what in (
+            *(
+                (f"clicks_mIoU@{count}", f"after {count} click{'s'[: count - 1]}")
+                for count in (1, 2, 3, 5, 10)
+            ),
+            ("noc@85", "clicks until IoU .85"),
+            ("noc@90", "clicks until IoU .90"),
+            ("noc_failed", "share of objects that never reach .85"),
+        )
+    },
     "ODS": "boundary F, one threshold for all",
     "OIS": "boundary F, best threshold an image",
     "boundary_AP": "boundary average precision",

@@ -22,6 +22,7 @@ from fastsam.datasets import (
     known_ious,
     read_boundaries,
     read_coco,
+    read_listed,
 )
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.as_used import figures_as_used, measure_as_used
@@ -32,6 +33,7 @@ from fastsam.evaluation.boundary import (
     even_thresholds,
     soft_boundaries,
 )
+from fastsam.evaluation.clicking import click_figures, click_objects
 from fastsam.evaluation.metrics import (
     ImageMatches,
     best_ious,
@@ -40,24 +42,25 @@ from fastsam.evaluation.metrics import (
     recall_and_precision,
     score_correlation,
 )
-from fastsam.evaluation.prompting import FIGURES, NOC_IOUS, prompt_objects
+from fastsam.evaluation.prompting import FIGURES, prompt_objects
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.shards import Arrays, Shards, model_identity
 from fastsam.evaluation.worst import save_worst
 from fastsam.images.frame import Frame
-from fastsam.images.reading import read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
+from fastsam.prompts.solve.scene import Scene
+from fastsam.segmenter import as_segmenter, segmented
 from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.model import FastSAM
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["evaluate", "first_images", "read_listed"]
 
-_MEASURES = 3  # raise it when what is measured changes: stored measurements are then not used again
+_MEASURES = 5  # raise it when what is measured changes: stored measurements are then not used again
 _BOX_AREAS = ("all",)
 _TIMES = ("network", "decode", "pixels", "prompt")
 
@@ -174,7 +177,7 @@ def _measure(
     """Return everything that is measured on one image."""
     frame = read_listed(image)
     start = time.perf_counter()
-    masks = segmenter.segment(frame, config.segment)
+    masks = segmented(as_segmenter(segmenter), frame, config.segment)
     passed = time.perf_counter()
     # Each mask is decoded once; what needs all pixels works on these packed copies.
     refined = refine(masks, frame.rgb, config.segment)
@@ -188,7 +191,7 @@ def _measure(
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)
     arrays["mask_iou"] = known_ious(ious, rles, crowds)
-    steps = dict(segmenter.times_ms)
+    steps = masks.times_ms
     chosen = segmenter.segment(frame, config.select)
     prompt_ms = _add_prompts(arrays, chosen, frame, objects, config, image.path.name)
     if config.used:
@@ -208,17 +211,6 @@ def _measure(
     return arrays
 
 
-def read_listed(image: CocoImage) -> Frame:
-    """Read an image and compare its size with the listed one."""
-    frame = read_frame(image.path)
-    if frame.size_hw != (image.height, image.width):
-        raise DatasetError(
-            f"{image.path}: instances.json says {image.width}x{image.height}, "
-            f"the file is {frame.size_hw[1]}x{frame.size_hw[0]}; its annotations would not fit"
-        )
-    return frame
-
-
 def _add_prompts(
     arrays: Arrays,
     chosen: MaskSet,
@@ -232,10 +224,13 @@ def _add_prompts(
     handed_out = refine(chosen, frame.rgb, config.select)
     selectable = rle_iou_matrix([handed_out.rle(i) for i in range(len(chosen))], list(objects))
     seed = (config.seed, zlib.crc32(name.encode()))
-    prompted = prompt_objects(chosen, targets, selectable, config, seed)
+    scene = Scene(frame.rgb, chosen, handed_out)
+    prompted = prompt_objects(chosen, targets, selectable, config, seed, scene=scene)
+    if config.noc:
+        arrays["click_iou"] = click_objects(scene, targets, config)
     areas = np.array([np.count_nonzero(target) for target in targets], np.int64)
     arrays["selectable_iou"] = np.where(areas >= config.min_area_px, best_ious(selectable), np.nan)
-    arrays |= {"prompt_iou": prompted.ious, "clicks": prompted.clicks, "area_px": areas}
+    arrays |= {"prompt_iou": prompted.ious, "area_px": areas}
     return prompted.prompt_ms
 
 
@@ -245,7 +240,7 @@ def _summary(measured: Sequence[Arrays], config: EvalConfig) -> dict[str, Any]:
     by_box = [ImageMatches.from_arrays(_part(arrays, "box_")) for arrays in measured]
     pooled = {
         name: np.concatenate([a[name] for a in measured], axis=-1)
-        for name in ("best_iou", "selectable_iou", "prompt_iou", "clicks")
+        for name in ("best_iou", "selectable_iou", "prompt_iou")
     }
     results: dict[str, Any] = {
         "instances": int(pooled["best_iou"].shape[-1]),
@@ -266,8 +261,7 @@ def _summary(measured: Sequence[Arrays], config: EvalConfig) -> dict[str, Any]:
     if config.used:
         results |= figures_as_used(measured)
     if config.noc:
-        for iou, values in zip(NOC_IOUS, pooled["clicks"], strict=True):
-            results[f"noc@{100 * iou:.0f}"] = mean(values)
+        results |= click_figures(np.concatenate([arrays["click_iou"] for arrays in measured], axis=-1))
     if config.boundary:
         counts = [BoundaryCounts(*arrays["boundary"]) for arrays in measured]
         results |= boundary_figures(counts, even_thresholds(config.boundary_thresholds))

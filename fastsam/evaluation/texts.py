@@ -35,7 +35,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.prompts.spec import CropStyle, Text
 from fastsam.prompts.text.matching import Embedder, ImageFeatures, probabilities, score
-from fastsam.prompts.text.models import open_text_model, vectors_identity
+from fastsam.prompts.text.models import open_text_model
 from fastsam.prompts.text.vocabulary import background, templates
 from fastsam.weights.download import file_sha256
 
@@ -187,7 +187,7 @@ def _columns(
     }
     columns = []
     for name, embedder in embedders.items():
-        vectors = vectors_identity(embedder)
+        vectors = embedder.content
         for style in crops:
             identity = about | {"text_model_identity": vectors, "crops": style}
             shards = Shards(out, f"{dataset.root.resolve().name}-{dataset.split}-texts-{style}", identity)

@@ -26,13 +26,14 @@ from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
 from fastsam.needed import needed
 from fastsam.prompts import Box, MaskLike
+from fastsam.segmenter import as_segmenter, segmented
 from fastsam.video.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.model import FastSAM
+    from fastsam.segmenter import Segmenter
     from fastsam.session import Session
 
 __all__ = [
@@ -99,9 +100,9 @@ class SharedSegmenter:
         if frame is not self._frame:
             self._frame, self._found = frame, {}
         if config not in self._found:
-            masks = self._inner.segment(frame, config)
+            found = segmented(as_segmenter(self._inner), frame, config)
             whole_ms = 1e3 * (time.perf_counter() - start)
-            self._found[config] = masks, dict(self._inner.times_ms) or {"network": whole_ms}
+            self._found[config] = found.masks, dict(found.times_ms) or {"network": whole_ms}
         masks, self.times_ms = self._found[config]
         for name, value in self.times_ms.items():
             self.cost_ms[name] = self.cost_ms.get(name, 0.0) + value
@@ -195,8 +196,9 @@ class TrackFollower:
         self, checkpoint: Path, config: SegmentConfig, device: str = "cpu", tracker: str = "bytetrack"
     ) -> None:
         with _assignment_at_hand(), needed("ultralytics", "follow objects with its trackers"):
-            import ultralytics.trackers
-        self._yolo = ultralytics.YOLO(str(checkpoint))
+            import ultralytics.trackers  # noqa: F401  while a solver is at hand
+            from ultralytics.models import YOLO
+        self._yolo: Any = YOLO(str(checkpoint))  # what it returns depends on its options
         self.name = "track" if tracker == "bytetrack" else tracker
         self._options = {
             "tracker": f"{tracker}.yaml",

@@ -17,7 +17,7 @@ from fastsam.masks.refine import refine
 from fastsam.masks.rle import decode_rle, rle_iou_matrix
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["save_worst"]
 
@@ -44,8 +44,7 @@ def save_worst(
     files = []
     for number, (figure, image) in enumerate(images, start=1):
         frame = read_frame(image.path)
-        found = segmenter.segment(frame, config.segment)
-        found = refine(found, frame.rgb, config.segment)
+        found = refine(segmenter.segment(frame, config.segment), frame.rgb, config.segment)
         picture = _side_by_side(frame, found, image)
         files.append(save_image(picture, folder / f"{number:02d}-{figure:.3f}-{frame.name}.jpg"))
     return files

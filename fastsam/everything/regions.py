@@ -61,7 +61,7 @@ def region_cells(
     x0, y0, x1, y1 = store.content_on_grid
     content = np.s_[y0:y1, x0:x1]
     cells = store.cells(np.arange(len(store)))
-    covered = cells.any(axis=0)[content]
+    covered = np.asarray(cells.any(axis=0))[content]
     empty = np.zeros((0, *store.grid.grid_hw), bool), np.zeros(0, np.float32)
     if limit == 0 or min(covered.shape) < 2 or covered.mean() >= _DONE:
         return empty

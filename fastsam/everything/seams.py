@@ -208,7 +208,10 @@ def _sampled(pieces: Pieces, rows: IntArray, strip: tuple[int, int, int, int]) -
     x0, y0, x1, y1 = strip
     step = max(math.ceil(math.sqrt((x1 - x0) * (y1 - y0) / _STRIP_SAMPLES)), 1)
     return np.stack(
-        [pieces.store.pixels(int(i), x0, y0, x1, y1)[::step, ::step].ravel().astype(np.float32) for i in rows]
+        [
+            pieces.store.pixels_in(int(i), x0, y0, x1, y1)[::step, ::step].ravel().astype(np.float32)
+            for i in rows
+        ]
     )
 
 
@@ -251,7 +254,7 @@ def _at_edge(pieces: Pieces, rows: IntArray, i: int, side: int, whole: Crop) -> 
         inner, outer = ((start, whole.y0, start + margin, whole.y0 + height) for start in (near, far))
     else:
         inner, outer = ((whole.x0, start, whole.x0 + width, start + margin) for start in (near, far))
-    touched = cast(BoolArray, pieces.store.pixels(i, *inner).any(axis=axis))
+    touched = cast(BoolArray, pieces.store.pixels_in(i, *inner).any(axis=axis))
     beyond = whole.patch[
         max(outer[1] - whole.y0, 0) : max(outer[3] - whole.y0, 0),
         max(outer[0] - whole.x0, 0) : max(outer[2] - whole.x0, 0),
@@ -261,7 +264,7 @@ def _at_edge(pieces: Pieces, rows: IntArray, i: int, side: int, whole: Crop) -> 
         other = pieces.views[int(pieces.of_view[j])]
         low, high = (other.x0, other.x1) if upright else (other.y0, other.y1)
         if j != i and low <= far and far + margin <= high:
-            settled = settled | pieces.store.pixels(int(j), *inner).any(axis=axis)
+            settled = settled | pieces.store.pixels_in(int(j), *inner).any(axis=axis)
     return touched, settled
 
 
@@ -314,5 +317,5 @@ def _iou(store: JoinedStore, boxes: NDArray[np.float64], areas: NDArray[np.float
     """Return the IoU of two masks, decoded where their boxes overlap."""
     low, high = _around(np.maximum(boxes[i, :2], boxes[k, :2]), np.minimum(boxes[i, 2:], boxes[k, 2:]))
     rectangle = (*low, *high)
-    shared = int(np.count_nonzero(store.pixels(i, *rectangle) & store.pixels(k, *rectangle)))
+    shared = int(np.count_nonzero(store.pixels_in(i, *rectangle) & store.pixels_in(k, *rectangle)))
     return shared / float(areas[i] + areas[k] - shared) if shared else 0.0

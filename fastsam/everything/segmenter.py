@@ -1,13 +1,12 @@
-"""What every stage-one backend offers, and what the ones that run a YOLO network share."""
+"""What the backends that run a YOLO network share."""
 
 from __future__ import annotations
 
-import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from fastsam.everything.network_input import network_input
 from fastsam.everything.regions import photo_on_grid
 from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
+from fastsam.segmenter import Part, Segmentation, Segmenter
 
-__all__ = ["NetworkBackend", "Outputs", "Segmenter", "part_window", "placed"]
+__all__ = ["NetworkBackend", "Outputs", "part_window", "placed"]
 
 Window = tuple[int, int, int, int]  # x0, y0, x1, y1, net pixels
 
@@ -43,21 +42,8 @@ class Outputs(NamedTuple):
     backbone: tuple[NDArray[np.float16], ...] = ()
 
 
-class Segmenter(Protocol):
-    """Turns a frame into all its masks.
-
-    Attributes:
-        times_ms: how long the steps of the last ``segment`` took, by name.
-    """
-
-    times_ms: dict[str, float]
-
-    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
-        """Return the masks of a frame, best score first."""
-
-
-class NetworkBackend(ABC):
-    """A network in memory: ``segment`` turns a frame into its masks.
+class NetworkBackend(Segmenter):
+    """A network in memory: ``segment`` turns a frame, or a part of one, into its masks.
 
     Args:
         checkpoint: the file that it was read from.
@@ -67,50 +53,29 @@ class NetworkBackend(ABC):
         sha256: of the checkpoint that it is, or was converted from; equal for equal feature maps.
     """
 
+    takes_parts = True
+
     def __init__(self, checkpoint: Path, device: str, stride: int, carried: Carried, sha256: str) -> None:
         self.sha256 = sha256
-        self._times = threading.local()
         self.checkpoint, self.device = checkpoint, device
         self.stride, self.carried = stride, carried
 
-    @property
-    def times_ms(self) -> dict[str, float]:
-        """How long the steps of this thread's last ``segment`` took: ``prepare``, ``network``, ``decode``."""
-        return self._times.__dict__.setdefault("ms", {})  # type: ignore[no-any-return]
+    def segment(self, frame: Frame, config: SegmentConfig, part: Part | None = None) -> Segmentation:
+        """Return all masks of a frame, best score first; they stay on the prototype grid.
 
-    @times_ms.setter
-    def times_ms(self, times: dict[str, float]) -> None:
-        self._times.ms = times
-
-    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
-        """Return all masks of a frame, best score first; they stay on the prototype grid."""
-        return self._segment(frame, config, None, None)
-
-    def segment_part(
-        self, frame: Frame, config: SegmentConfig, box_xyxy: Sequence[float], before: Pyramid | None = None
-    ) -> MaskSet:
-        """Return the masks of a part of a frame, as they lie in the whole frame; the rest is not looked at.
-
-        The network sees the part at the scale of the whole frame, so a part of half its pixels takes about
-        half the time. Masks that end at the part's edge, where the image goes on, are left out.
+        The network sees a part at the scale of the whole frame, so a part of half its pixels takes about half
+        the time, and its masks lie where they are in the whole frame.
 
         Args:
             frame: the whole image.
-            config: as for the whole image.
-            box_xyxy: the part, image pixels; it is widened to whole steps of the network.
-            before: feature maps of an earlier frame, which stand for those of the rest.
+            config: which masks are wanted.
+            part: look at no more than this, widened to whole steps of the network.
         """
-        letterbox = Letterbox.fit(frame.size_hw, config.imgsz, stride=self.stride)
-        window = part_window(letterbox, box_xyxy, self.stride)
-        if window == (0, 0, letterbox.net_hw[1], letterbox.net_hw[0]):
-            return self._segment(frame, config, None, None)
-        return self._segment(frame, config, window, before)
-
-    def _segment(
-        self, frame: Frame, config: SegmentConfig, window: Window | None, before: Pyramid | None
-    ) -> MaskSet:
         start = time.perf_counter()
         letterbox = Letterbox.fit(frame.size_hw, config.imgsz, stride=self.stride)
+        window = None if part is None else part_window(letterbox, part.box_xyxy, self.stride)
+        if window == (0, 0, letterbox.net_hw[1], letterbox.net_hw[0]):
+            window = None
         image = network_input(frame.rgb, letterbox)
         if window is not None:
             x0, y0, x1, y1 = window
@@ -118,21 +83,22 @@ class NetworkBackend(ABC):
         prepared = time.perf_counter()
         found = self.forward(image)
         if window is not None:
-            found = placed(found, window, letterbox.net_hw, before)
+            found = placed(found, window, letterbox.net_hw, None if part is None else part.before)
         passed = time.perf_counter()
-        pyramid = Pyramid(found.maps, letterbox, self.sha256, found.backbone)
+        # Exports of ultralytics give no maps.
+        pyramid = Pyramid(found.maps, letterbox, self.sha256, found.backbone) if found.maps else None
         grid_hw = (found.prototypes.shape[1], found.prototypes.shape[2])
         photo = photo_on_grid(image, grid_hw) if config.regions and window is None else None
         masks = decode(found.predictions, found.prototypes, letterbox, config, self.carried, pyramid, photo)
         if window is not None:
             masks = masks[~_cut_off(masks.boxes_xyxy, window, letterbox)]
         done = time.perf_counter()
-        self.times_ms = {
+        times_ms = {
             "prepare": 1e3 * (prepared - start),
             "network": 1e3 * (passed - prepared),
             "decode": 1e3 * (done - passed),
         }
-        return masks
+        return Segmentation.of(masks, times_ms)
 
     @abstractmethod
     def forward(self, image: NDArray[np.float32]) -> Outputs:

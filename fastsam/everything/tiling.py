@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +20,16 @@ from numpy.typing import NDArray
 from fastsam.config import SegmentConfig
 from fastsam.everything.network_input import PADDING_GREY
 from fastsam.everything.seams import Pieces, View, distinct, join_halves, margin_px
-from fastsam.everything.segmenter import Segmenter
 from fastsam.images.frame import Frame
 from fastsam.masks.crop import Crop
 from fastsam.masks.letterbox import GridMap
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.region import Region
 from fastsam.masks.stores.crops import CropStore
-from fastsam.masks.stores.grid import GridStore
 from fastsam.masks.stores.joined import JoinedStore
 from fastsam.masks.stores.logits import LogitStore
 from fastsam.masks.stores.store import MaskStore
+from fastsam.segmenter import Part, Segmentation, Segmenter, as_segmenter, segmented
 
 __all__ = ["TiledSegmenter", "crop_views", "tile_views", "views_of"]
 
@@ -98,60 +98,50 @@ def views_of(frame: Frame, config: SegmentConfig) -> list[View]:
     return whole + parts
 
 
-class TiledSegmenter:
+class TiledSegmenter(Segmenter):
     """A segmenter that shows another one an image in parts, where the options ask for it.
 
     Args:
-        inner: finds the masks of each part, and of the whole image.
+        inner: finds the masks of each part, and of the whole image: a segmenter, or an object with
+            ``segment(frame, config)``.
         on_tile: is told (done, total) after each part.
-
-    Attributes:
-        times_ms: what the steps of ``inner`` took over all parts, and ``join``.
     """
 
-    def __init__(self, inner: Segmenter, on_tile: OnTile | None = None) -> None:
-        self.inner = inner
+    def __init__(self, inner: Any, on_tile: OnTile | None = None) -> None:
+        self.inner = as_segmenter(inner)
         self.on_tile = on_tile
-        self.times_ms: dict[str, float] = {}
 
-    def segment(self, frame: Frame, config: SegmentConfig) -> MaskSet:
-        """Return the masks of a frame, best score first.
+    def segment(self, frame: Frame, config: SegmentConfig, part: Part | None = None) -> Segmentation:
+        """Return the masks of a frame, best score first; times are over all parts, and ``join``.
 
         They are those that the parts found whole, smaller parts first, then what was joined across seams,
         then what only the pass over the whole image found. Of an image of more than four tiles' length, that
         pass gives only what is too large to lie whole in some tile for certain: the scale at which it sees
         small things depends on the extent. ``max_det`` counts for each part.
+        With a ``part`` to look at there are no tiles.
         """
-        self.times_ms = {}
         views = views_of(frame, config)
-        if len(views) == 1:
-            masks = self.inner.segment(frame, config)
-            self.times_ms = dict(self.inner.times_ms)
-            return masks
-        found = []
+        if len(views) == 1 or part is not None:
+            return segmented(self.inner, frame, config, part)
+        found: list[_Seen] = []
+        times_ms: dict[str, float] = {}
         for number, view in enumerate(views):
-            found.append(self._seen(frame, view, config))
+            whole = view.layer == 0
+            # What covers the gaps of one part would end at its edges.
+            asked = config if whole else replace(config, fill_conf=1.0, regions=0)
+            masks = segmented(self.inner, frame if whole else _shown(frame, view), asked)
+            for name, value in masks.times_ms.items():
+                times_ms[name] = times_ms.get(name, 0.0) + value
+            if whole:
+                found.append(_Seen(masks.store, masks.boxes_xyxy, masks.scores, masks.masks))
+            else:
+                found.append(_placed(masks, view, frame.size_hw))
             if self.on_tile is not None:
                 self.on_tile(number + 1, len(views))
         start = time.perf_counter()
         joined = _joined(frame, views, found, config)
-        self.times_ms["join"] = 1e3 * (time.perf_counter() - start)
-        return joined
-
-    def _seen(self, frame: Frame, view: View, config: SegmentConfig) -> _Seen:
-        """Return what the network finds in one view, frame of the image."""
-        whole = view.layer == 0
-        # What covers the gaps of one part would end at its edges.
-        masks = (
-            self.inner.segment(frame, config)
-            if whole
-            else self.inner.segment(_shown(frame, view), replace(config, fill_conf=1.0, regions=0))
-        )
-        for name, value in self.inner.times_ms.items():
-            self.times_ms[name] = self.times_ms.get(name, 0.0) + value
-        if whole:
-            return _Seen(masks.store, masks.boxes_xyxy, masks.scores, masks)
-        return _placed(masks, view, frame.size_hw)
+        times_ms["join"] = 1e3 * (time.perf_counter() - start)
+        return Segmentation.of(joined, times_ms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,8 +175,9 @@ def _placed(masks: MaskSet, view: View, size_hw: tuple[int, int]) -> _Seen:
     kept = masks[rows]
     inside = Region(x0 - view.x0, y0 - view.y0, x1 - view.x0, y1 - view.y0)
     store: MaskStore
-    if isinstance(kept.store, GridStore):
-        store = LogitStore.from_grid(kept.store, (view.x0, view.y0), inside)
+    on_grid = kept.store.on_grid
+    if on_grid is not None:
+        store = LogitStore.from_grid(on_grid, (view.x0, view.y0), inside)
     else:
         cell_px = float(kept.store.cells_px.max(initial=1.0))
         store = CropStore.from_crops(_moved(kept, view, inside), size_hw, cell_px)
@@ -276,7 +267,7 @@ def _one_store(stores: list[MaskStore], found_in: IntArray) -> tuple[JoinedStore
         parts.append(LogitStore.joined(same) if same else stores[group[0]])
         order += [np.arange(starts[n], starts[n + 1]) for n in group]
     rows = np.concatenate(order).astype(np.int64)
-    return JoinedStore.of(parts, found_in[rows]), rows
+    return JoinedStore.join(parts, found_in[rows]), rows
 
 
 def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
@@ -298,7 +289,7 @@ def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
     everywhere = View(0, 0, size_hw[1], size_hw[0], 0)
     joined = Pieces(
         size_hw,
-        JoinedStore.of(
+        JoinedStore.join(
             [pieces.store, *stores],
             np.concatenate([pieces.store.found_in, np.tile(np.array(everywhere.xyxy, np.int64), (count, 1))]),
         ),

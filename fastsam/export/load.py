@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 import zlib
@@ -18,9 +17,11 @@ from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import decode_crop
 from fastsam.masks.stores.crops import CropStore
+from fastsam.untrusted import MALFORMED, at_most, read_json, whole
 
 __all__ = ["load_npz", "load_sam_json"]
 
+_LONGEST_SIDE = 1 << 24
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error)
 
 
@@ -35,7 +36,7 @@ def load_npz(path: str | os.PathLike[str]) -> MaskSet:
             size, boxes, scores, windows, bits = (
                 file[name] for name in ("size_hw", "boxes_xyxy", "scores", "windows", "bits")
             )
-        height, width = (int(side) for side in size)
+        height, width = (whole(int(side), "size_hw", 0, _LONGEST_SIDE) for side in size)
         spans = windows.astype(np.int64).reshape(len(scores), 4)
         counts = -(-(spans[:, 2] - spans[:, 0]) * (spans[:, 3] - spans[:, 1]) // 8)
         inside = (spans[:, :2] >= 0).all() and (spans[:, 2:] <= [width, height]).all()
@@ -54,8 +55,10 @@ def load_sam_json(path: str | os.PathLike[str]) -> MaskSet:
         InputError: there is no such file, or it is not of that format.
     """
     with _reading(path, "SA-1B's JSON of one image, with 'image' and 'annotations'"):
-        content = json.loads(Path(path).read_bytes())
-        size = int(content["image"]["height"]), int(content["image"]["width"])
+        at_most(os.path.getsize(path), "json_bytes", "bytes")
+        content = read_json(Path(path).read_bytes(), "its content")
+        sides = (whole(content["image"][side], side, 1, _LONGEST_SIDE) for side in ("height", "width"))
+        size = next(sides), next(sides)
         annotations = content["annotations"]
         crops = [_tight(entry["segmentation"], size) for entry in annotations]
         scores = np.array([entry.get("predicted_iou", 1.0) for entry in annotations], np.float32)
@@ -72,15 +75,11 @@ def _reading(path: str | os.PathLike[str], wanted: str) -> Iterator[None]:
         raise InputError("no such file", subject=name, path=name) from error
     except FastSAMError as error:
         raise InputError(f"expected {wanted}; {error}", subject=name, path=name) from error
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, *_ZIP_ERRORS) as error:
+    except (OSError, EOFError, NotImplementedError, *MALFORMED, *_ZIP_ERRORS) as error:
         problem = f"expected {wanted}, got something else ({reason_of(error)})"
         raise InputError(problem, subject=name, path=name) from error
 
 
 def _tight(rle: Any, size_hw: tuple[int, int]) -> Crop:
     """Return a mask cut to its box; none is in memory at full size."""
-    crop = Crop(*decode_crop(rle))
-    size = tuple(int(side) for side in rle["size"])
-    if size != size_hw:
-        raise InputError(f"segmentation: expected an RLE of the image's size {size_hw}, got {size}")
-    return crop
+    return Crop(*decode_crop(rle, size_hw))

@@ -38,7 +38,14 @@ def mask_record(rows: MaskRows, i: int) -> dict[str, Any]:
 
 
 def mask_facts(
-    *, label: str, score: float, mask_score: float, box_xyxy: Any, area_px: int, rle: Mapping[str, Any]
+    *,
+    label: str,
+    score: float,
+    mask_score: float,
+    box_xyxy: Any,
+    area_px: int,
+    rle: Mapping[str, Any],
+    exact: bool = False,
 ) -> dict[str, Any]:
     """Return what every record of a mask says, under the names that all of them use.
 
@@ -50,6 +57,8 @@ def mask_facts(
         box_xyxy: image pixels.
         area_px: number of pixels.
         rle: the pixels, COCO's compressed RLE.
+        exact: write each number so that it reads back as the same float32; else scores have 4 decimals and
+            boxes 2.
 
     >>> known = {"box_xyxy": (0, 0, 1, 1), "area_px": 1, "rle": {"size": [1, 1], "counts": "01"}}
     >>> mask_facts(label="", score=0.71239, mask_score=0.9, **known)["score"]
@@ -57,12 +66,19 @@ def mask_facts(
     """
     return {
         "label": label,
-        "score": round(float(score), 4),
-        "mask_score": round(float(mask_score), 4),
-        "box_xyxy": [round(float(edge), 2) for edge in np.asarray(box_xyxy)],
+        "score": _decimal(score, None if exact else 4),
+        "mask_score": _decimal(mask_score, None if exact else 4),
+        "box_xyxy": [_decimal(edge, None if exact else 2) for edge in box_xyxy],
         "area_px": int(area_px),
         "segmentation": dict(rle),
     }
+
+
+def _decimal(value: Any, digits: int | None) -> float:
+    """Return a number with so many digits; with None the shortest that reads back as the same float32."""
+    if isinstance(value, int):
+        return value
+    return float(str(np.float32(value))) if digits is None else round(float(value), digits)
 
 
 def coco_record(item: Annotations) -> dict[str, Any]:

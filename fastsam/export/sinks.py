@@ -31,6 +31,7 @@ from fastsam.files import replacing, replacing_folder, safe_name, write_bytes
 from fastsam.images.matte import soft_cutout
 from fastsam.masks.crop import Crop
 from fastsam.masks.polygons import yolo_polygon
+from fastsam.untrusted import MALFORMED
 
 __all__ = ["FORMATS", "Format", "Sink"]
 
@@ -242,7 +243,7 @@ def _read_part(path: Path) -> dict[str, Any]:
         part = json.loads(path.read_bytes())
         if part["images"][0]["id"] and {"annotations", "categories"} <= part.keys():
             return dict(part)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, *MALFORMED):
         pass  # the same message for all of them
     raise ExportError(
         f"{path}: expected a COCO file of one image, got something else; "

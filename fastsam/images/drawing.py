@@ -25,7 +25,6 @@ from fastsam.images.frame import Frame
 from fastsam.masks.coordinates import check_boxes, check_points
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.region import Region
 
 __all__ = ["colours", "colours_of", "cutout", "overlay", "save_image"]
 
@@ -128,7 +127,7 @@ def overlay(
         if config.contours:
             outlines.append((i, _outline(patch, x0, y0)))
         if config.scores or labels is not None:
-            anchors[i] = _anchor(patch, x0, y0)
+            anchors[i] = _anchor(Crop(x0, y0, patch))
     for i, rings in outlines:  # after all fills: a fill would dim the outlines below it
         cv2.drawContours(canvas, rings, -1, _lighter(chosen[i]), line, cv2.LINE_AA)
     if config.boxes:
@@ -240,17 +239,9 @@ def _caption(masks: MaskSet, i: int, config: RenderConfig, labels: Sequence[str]
     return " ".join(" ".join(parts).split())
 
 
-def _anchor(patch: NDArray[np.bool_], x0: int, y0: int) -> tuple[int, int]:
+def _anchor(crop: Crop) -> tuple[int, int]:
     """Return a point deep inside a mask, for its text."""
-    step = max(max(patch.shape) // 128, 1)
-    small = patch[::step, ::step]
-    if not small.any():
-        rows, columns = np.nonzero(patch)
-        return x0 + int(columns[len(columns) // 2]), y0 + int(rows[len(rows) // 2])
-    padded = cv2.copyMakeBorder(small.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(distance.argmax()), small.shape)
-    return x0 + int(x) * step, y0 + int(y) * step
+    return crop.deepest(max(max(crop.patch.shape) // 128, 1)) or (crop.x0, crop.y0)
 
 
 @lru_cache(maxsize=8)
@@ -308,10 +299,9 @@ def cutout(frame: Frame, masks: MaskSet, i: int) -> Picture:
         IndexError: there is no mask ``i``.
     """
     _check(frame, masks, None, None)
-    x0, y0, patch = masks[int(i)].crop(0)
-    tight = Region.from_mask(patch)
-    inside = patch[tight.y0 : tight.y1, tight.x0 : tight.x1]
-    rgb = frame.rgb[y0 + tight.y0 : y0 + tight.y1, x0 + tight.x0 : x0 + tight.x1]
+    crop = masks[int(i)].crop(0).tight()
+    inside = crop.patch
+    rgb = crop.cut(frame.rgb)
     rgba = np.zeros((*inside.shape, 4), np.uint8)
     rgba[..., :3] = rgb * inside[..., None]
     rgba[..., 3] = inside * np.uint8(255)

@@ -14,9 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastsam.errors import ImageError, translated
+from fastsam.errors import ImageError, ImageTooLargeError, translated
 from fastsam.images.frame import Frame
-from fastsam.images.reading import DEFAULT_MAX_PIXELS, _check_not_url, _missing, _shown, read_frame
+from fastsam.images.pixels import rgb_of
+from fastsam.images.reading import (
+    DEFAULT_MAX_PIXELS,
+    _check_not_url,
+    _missing,
+    _shown,
+    full_pages,
+    opened_image,
+    read_frame,
+)
 from fastsam.images.video_file import video_frames
 
 __all__ = ["IMAGE_EXTENSIONS", "VIDEO_EXTENSIONS", "list_images", "open_frames"]
@@ -32,6 +41,9 @@ IMAGE_EXTENSIONS = frozenset({
 })  # fmt: skip
 
 
+_PAGED = frozenset({".tif", ".tiff"})
+
+
 VIDEO_EXTENSIONS = frozenset({
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts",
     ".ogv",
@@ -44,7 +56,8 @@ def open_frames(
     """Yield the frames of a file, a folder, a pattern, a video file, or of several of these in order.
 
     Missing paths are reported by this call; files are opened one by one while iterating. The frames of
-    a video are called ``STEM_000012`` and carry ``t_ms``; ``index`` counts through everything.
+    a video are called ``STEM_000012`` and carry ``t_ms``, the pages of a TIFF of several ``STEM_000001``;
+    ``index`` counts through everything.
 
     Args:
         source: what :func:`read_frame` takes; a folder (its images in natural order, subfolders left
@@ -149,7 +162,35 @@ def _numbered(parts: Iterable[Any], max_pixels: int) -> Iterator[Frame]:
             for frame in video_frames(part, max_pixels):
                 yield replace(frame, index=index)
                 index += 1
+        elif isinstance(part, Path) and part.suffix.lower() in _PAGED:
+            for frame in _pages(part, max_pixels):
+                yield replace(frame, index=index)
+                index += 1
         else:
             frame = read_frame(part, max_pixels=max_pixels)
             yield frame if isinstance(part, Frame) else replace(frame, index=index)
             index += 1
+
+
+def _pages(path: Path, max_pixels: int) -> Iterator[Frame]:
+    """Yield each page of a TIFF; a file of one page keeps its own name."""
+    text, what = os.fspath(path), f"image {_shown(path)}"
+    with (
+        translated(
+            OSError, ValueError, to=ImageError, problem="cannot be opened ({reason})", subject=what, path=text
+        ),
+        open(text, "rb") as stream,
+        opened_image(stream, what, max_pixels) as image,
+    ):
+        pages = full_pages(image) if image.format == "TIFF" else []
+        if len(pages) < 2:
+            pages = []
+        for page in pages:
+            image.seek(page)
+            if image.width * image.height > max_pixels:
+                raise ImageTooLargeError(
+                    f"page {page + 1} has more than {max_pixels:,} pixels", subject=what, path=text
+                )
+            yield Frame(rgb_of(image.copy(), what), f"{path.stem}_{page:06d}", text)
+    if not pages:
+        yield read_frame(path, max_pixels=max_pixels)

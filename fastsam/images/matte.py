@@ -37,14 +37,19 @@ def alpha_matte(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], band_px: int | 
     if mask.all() or not mask.any() or min(mask.shape) < 3:
         return solid
     window = _window(mask, 3 * radius)
+    edge = mask[window].astype(np.uint8)
+    # Half of a thin object may be its edge, but not all of it.
+    depth = cv2.distanceTransform(np.pad(edge, 1), cv2.DIST_L2, 3).max()
+    radius = min(radius, max(round(float(depth) / 2), 1))
     guide = rgb[window].astype(np.float32) / np.float32(255)
     soft = _guided(solid[window], guide, radius)
     soft = np.clip((soft - _SURE) / (1 - 2 * _SURE), 0, 1)
-    edge = mask[window].astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     sure = cv2.erode(edge, kernel, borderValue=1) > 0
     never = cv2.dilate(edge, kernel) == 0
     soft[sure], soft[never] = 1, 0
+    if soft.max() < 0.5:  # nothing would be left
+        return solid
     solid[window] = soft
     return solid
 
@@ -111,7 +116,7 @@ def soft_cutout(rgb: NDArray[np.uint8], crop: Crop) -> NDArray[np.uint8]:
 
 
 def _radius(rgb: NDArray[np.uint8]) -> int:
-    return max(round(max(rgb.shape[:2]) * _BAND), 2)
+    return max(round(float(max(rgb.shape[:2])) * _BAND), 2)
 
 
 def _window(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:

@@ -4,9 +4,11 @@ What comes out is always uint8 RGB, upright (the EXIF rotation is applied), one 
 
 * grey is repeated to three channels, palettes are looked up, CMYK is converted as PIL does it;
 * transparent pixels are laid on white, as a viewer shows them on an empty page;
-* 16-bit grey is divided by the smallest of 2**8 - 1, 2**9 - 1, ... 2**16 - 1 that holds its maximum,
-  so that 10- and 12-bit cameras come out bright (16-bit *colour* files keep their high byte: PIL);
-* floats are taken as 0..1; animations give their first frame.
+* 16-bit grey and colour are divided by the smallest of 2**8 - 1, 2**9 - 1, ... 2**16 - 1 that holds all but
+  0.1 % of the values, so that 10- and 12-bit cameras come out bright; an image that uses less than a quarter
+  of that range is stretched to what it uses (:class:`fastsam.images.pixels.PixelRules` has the options);
+* floats are taken as 0..1; animations give their first frame, files of several pages their first full one,
+  with a warning.
 
 Arrays are RGB. An array from ``cv2.imread`` is BGR and has to be turned: ``array[..., ::-1]``.
 """
@@ -15,21 +17,41 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import warnings
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.errors import ConfigError, ImageError, ImageTooLargeError, reason_of, translated
 from fastsam.images.frame import Frame
-from fastsam.images.pixels import rgb_from_array, rgb_of, upright
+from fastsam.images.pixels import (
+    GreyRange,
+    PixelRules,
+    is_turned,
+    orientation,
+    rgb_from_array,
+    rgb_of,
+    upright,
+)
 from fastsam.needed import needed
+from fastsam.untrusted import limits
 
-__all__ = ["DEFAULT_MAX_PIXELS", "FrameSource", "opened_image", "read_frame", "read_mask"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "FrameSource",
+    "full_pages",
+    "image_size_hw",
+    "opened_image",
+    "read_frame",
+    "read_mask",
+]
 
 FrameSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Frame"
@@ -43,13 +65,22 @@ DEFAULT_MAX_PIXELS = 178_956_970
 _PIL_FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM", "ICO", "HEIF",
 )  # fmt: skip
+# What decoding takes at its peak: PIL's own pixels, the RGB array, and steps between.
+_BYTES_A_PIXEL = {"1": 4, "L": 4, "P": 4, "I;16": 6, "I;16B": 6, "I;16L": 6, "I": 14, "F": 24}
+_SUBFILE_TAG = 254  # of TIFF: bit 0 marks a reduced copy
+_MOST_PAGES = 10_000
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _URL = re.compile(r"^(?:[A-Za-z][A-Za-z0-9+.-]+://|data:)")
 _KINDS = "a path, bytes of an image file, an open binary file, a PIL image, a numpy array or a Frame"
 
 
 def read_frame(
-    source: FrameSource, name: str | None = None, *, max_pixels: int = DEFAULT_MAX_PIXELS
+    source: FrameSource,
+    name: str | None = None,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    grey_range: GreyRange = "auto",
+    transparency: Literal["white", "ignore"] = "white",
 ) -> Frame:
     """Read one image.
 
@@ -59,6 +90,9 @@ def read_frame(
             0..1, or a Frame, which is returned as it is. Arrays are copied.
         name: what to call the frame; a file's stem by default.
         max_pixels: refuse encoded images with more pixels than this, before they are decoded.
+        grey_range: which 16-bit values become black and white: ``"auto"``, ``"full"`` or two numbers; see
+            :class:`fastsam.images.pixels.PixelRules`.
+        transparency: ``"white"``, or ``"ignore"`` where the fourth band is not opacity.
 
     Raises:
         ImageError: there is no readable image in ``source``; the message says why and what to do.
@@ -69,21 +103,22 @@ def read_frame(
     """
     if max_pixels < 1:
         raise ConfigError(f"max_pixels: expected at least 1, got {max_pixels!r}")
+    rules = PixelRules(grey_range, transparency)
     if isinstance(source, Frame):
         return source if name is None else replace(source, name=name)
     if isinstance(source, (str, os.PathLike)):
-        return _read_path(os.fspath(source), name, max_pixels)
+        return _read_path(os.fspath(source), name, max_pixels, rules)
     label = name or "image"
     what = f"image {label!r}"
     if isinstance(source, np.ndarray):
-        return Frame(rgb_from_array(source, what), label)
+        return Frame(rgb_from_array(source, what, rules), label)
     if isinstance(source, Image.Image):
         origin = str(getattr(source, "filename", ""))
-        return Frame(rgb_of(source, what), name or Path(origin).stem or "image", origin)
+        return Frame(rgb_of(source, what, rules), name or Path(origin).stem or "image", origin)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return Frame(_decode(BytesIO(source), what, max_pixels), label)
+        return Frame(_decode(BytesIO(source), what, max_pixels, rules), label)
     if hasattr(source, "read"):
-        return _read_file(source, name, max_pixels)
+        return _read_file(source, name, max_pixels, rules)
     raise ImageError(
         f"expected {_KINDS}, got {type(source).__name__}",
         subject=what,
@@ -147,13 +182,13 @@ def _missing(text: str) -> ImageError:
     )
 
 
-def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
+def _read_path(text: str, name: str | None, max_pixels: int, rules: PixelRules) -> Frame:
     """Read an image file."""
     _check_not_url(text)
     what = f"image {_shown(text)}"
     try:
         with open(text, "rb") as stream:
-            rgb = _decode(stream, what, max_pixels)
+            rgb = _decode(stream, what, max_pixels, rules)
     except ImageError as error:
         error.path = text
         raise
@@ -170,7 +205,7 @@ def _read_path(text: str, name: str | None, max_pixels: int) -> Frame:
     return Frame(rgb, name or Path(text).stem, text)
 
 
-def _read_file(source: Any, name: str | None, max_pixels: int) -> Frame:
+def _read_file(source: Any, name: str | None, max_pixels: int, rules: PixelRules) -> Frame:
     """Read an open file from where it stands; it is left open."""
     origin = getattr(source, "name", "")
     origin = origin if isinstance(origin, str) else ""
@@ -189,13 +224,84 @@ def _read_file(source: Any, name: str | None, max_pixels: int) -> Frame:
             f"expected a file opened in binary mode ('rb'), its read() gave {type(content).__name__}",
             subject=what,
         )
-    return Frame(_decode(BytesIO(content), what, max_pixels), label, origin)
+    return Frame(_decode(BytesIO(content), what, max_pixels, rules), label, origin)
 
 
-def _decode(stream: BinaryIO, what: str, max_pixels: int) -> NDArray[np.uint8]:
+def _decode(stream: BinaryIO, what: str, max_pixels: int, rules: PixelRules) -> NDArray[np.uint8]:
     """Decode a seekable stream that stands at its beginning."""
     with opened_image(stream, what, max_pixels) as image:
-        return rgb_of(image, what)
+        if image.format == "TIFF":
+            _to_first_page(image, what)
+        deep = _deep_colour(stream, image)
+        return rgb_of(image, what, rules) if deep is None else rgb_from_array(deep, what, rules)
+
+
+def _to_first_page(image: Image.Image, what: str) -> None:
+    """Go to the first page of a TIFF that is no thumbnail, and say that there are more."""
+    pages = full_pages(image)
+    if len(pages) > 1:
+        warnings.warn(
+            f"{what}: has {len(pages)} pages, only the first is read; open_frames(...) reads all of them",
+            stacklevel=2,
+        )
+    image.seek(pages[0] if pages else 0)
+
+
+def full_pages(image: Image.Image) -> list[int]:
+    """Return which pages of a TIFF are pictures, and not reduced copies of another page."""
+    found = []
+    for page in range(_MOST_PAGES):
+        try:
+            image.seek(page)
+            kind = image.tag_v2.get(_SUBFILE_TAG, 0)  # type: ignore[attr-defined]  # TIFF plugin
+        except Exception:  # the end, or a damaged page
+            break
+        if not isinstance(kind, int) or not kind & 1:
+            found.append(page)
+    return found
+
+
+def _deep_colour(stream: BinaryIO, image: Image.Image) -> NDArray[np.uint16] | None:
+    """Return the (H, W, 3 or 4) pixels of a 16-bit colour file; None for all others.
+
+    PIL keeps only the high byte of these, which leaves the pictures of 12-bit cameras black.
+    """
+    tiles = getattr(image, "tile", [])  # of files that are not decoded yet
+    raw = str(tiles[0][3]) if tiles and image.format in ("PNG", "TIFF") else ""
+    first = image.format != "TIFF" or image.tell() == 0
+    if not re.search(r"RGB[AX]?;16", raw) or not first or orientation(image) != 1:
+        return None
+    stream.seek(0)
+    try:
+        bgr = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        bgr = None
+    stream.seek(0)
+    if bgr is None or bgr.dtype != np.uint16 or bgr.shape not in [(*image.size[::-1], n) for n in (3, 4)]:
+        return None  # PIL knows what is wrong with it
+    bgr[..., :3] = bgr[..., 2::-1].copy()
+    return np.asarray(bgr, np.uint16)
+
+
+def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the (H, W) that :func:`read_frame` would give a photo, from its header alone.
+
+    Raises:
+        ImageError: it is no image, or cannot be opened.
+    """
+    text = os.fspath(path)
+    what = f"image {_shown(text)}"
+    with (
+        translated(
+            OSError, ValueError, to=ImageError, problem="cannot be opened ({reason})", subject=what, path=text
+        ),
+        open(text, "rb") as stream,
+        opened_image(stream, what, sys.maxsize) as image,
+    ):
+        if image.format == "TIFF":
+            image.seek(next(iter(full_pages(image)), 0))
+        width, height = image.size
+        return (width, height) if is_turned(image) else (height, width)
 
 
 def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -227,7 +333,32 @@ def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXE
             subject=what,
             advice="if you trust the file, raise max_pixels",
         )
+    try:
+        _check_memory(image, what)
+    except ImageError:
+        image.close()
+        raise
     return image
+
+
+def _check_memory(image: Image.Image, what: str) -> None:
+    """Refuse what decoding would take too much memory for; rows cost, too, however narrow they are."""
+    width, height = image.size
+    if max(width, height) > limits().side_px:
+        raise ImageTooLargeError(
+            f"has a side of {max(width, height):,} pixels, the limit is {limits().side_px:,}",
+            subject=what,
+            advice="FASTSAM_MAX_SIDE_PX in the environment raises the limit",
+        )
+    each = _BYTES_A_PIXEL.get(image.mode, 7) + (4 if is_turned(image) else 0)
+    each += 6 if image.info.get("progressive") else 0
+    needs = width * height * each + height * 64
+    if needs > limits().decoded_bytes:
+        raise ImageTooLargeError(
+            f"takes about {needs / 1e9:.1f} GB to decode, the limit is {limits().decoded_bytes / 1e9:.1f} GB",
+            subject=what,
+            advice="FASTSAM_MAX_DECODED_BYTES in the environment raises the limit",
+        )
 
 
 def _open(stream: BinaryIO, head: bytes, what: str) -> Image.Image:

@@ -40,17 +40,48 @@ class Picture:
     def size_hw(self) -> tuple[int, int]:
         """Height and width after the rotation, pixels."""
         size = (int(self._raw.height), int(self._raw.width))
-        return size if self._quarter_turns % 2 == 0 else size[::-1]
+        return size[::-1] if self._placing[0] % 2 else size
 
     @property
-    def _quarter_turns(self) -> int:
-        return int(round(self._raw.rotation / 90) % 4)
+    def _placing(self) -> tuple[int, bool]:
+        """Quarter turns against the clock, and whether rows are flipped before them."""
+        matrix = _display_matrix(self._raw)
+        return int(round(self._raw.rotation / 90) % 4) if matrix is None else _placed(matrix), _mirrored(
+            matrix
+        )
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the (H, W, 3) uint8 RGB pixels, upright."""
         rgb = self._video.convert(self._raw)
-        turns = self._quarter_turns
-        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+        turns, mirrored = self._placing
+        rgb = rgb[:, ::-1] if mirrored else rgb
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns or mirrored else rgb
+
+
+def _display_matrix(raw: Any) -> tuple[int, int, int, int] | None:
+    """Return how a container places its pixels: (a, b, c, d) of x' = ax + cy, y' = bx + dy; y points down."""
+    for side in raw.side_data:
+        if "DISPLAYMATRIX" in str(getattr(side, "type", "")):
+            values = np.frombuffer(bytes(side), np.int32)
+            if len(values) >= 5:
+                return int(values[0]), int(values[1]), int(values[3]), int(values[4])
+    return None
+
+
+def _mirrored(matrix: tuple[int, int, int, int] | None) -> bool:
+    """Tell whether a placing turns left and right about: its determinant is below zero."""
+    if matrix is None:
+        return False
+    a, b, c, d = matrix
+    return a * d - b * c < 0
+
+
+def _placed(matrix: tuple[int, int, int, int]) -> int:
+    """Return the quarter turns against the clock of a placing; a mirrored one turns after it is mirrored."""
+    a, b, _, _ = matrix
+    if _mirrored(matrix):
+        a, b = -a, -b
+    return int(round(-np.degrees(np.arctan2(b, a)) / 90) % 4)
 
 
 class VideoFile:

@@ -146,30 +146,18 @@ class BatchDone:
         if self.result is None:
             return {"image": self.source, "skipped": self.skipped}
         result = self.result
-        height, width = result.frame.size_hw
-        masks: list[dict[str, Any]] = [
-            {
-                "box_xyxy": [round(float(v), 2) for v in result.boxes_xyxy[i]],
-                "score": round(float(result.masks.scores[i]), 4),
-                "prompt_score": round(float(result.scores[i]), 4),
-                "group": int(result.groups[i]),
-                "level": result.levels[i],
-                "area_px": int(result.masks.areas_px[i]),
-                "segmentation": result.masks.rle(i),
-            }
-            for i in range(len(result))
-        ]
+        found = result.to_dict()
+        masks = found["masks"]
         if isinstance(result.prompt, Points) and result.level_names:
-            for found, stability in zip(masks, result.stability_scores(), strict=True):
-                found["stability"] = round(float(stability), 4)
-        for i, label in enumerate(result.labels or ()):
-            masks[i]["label"] = label
-            if result.known is not None and result.indices[i] >= 0:
-                masks[i]["label_score"] = round(float(result.known.scores[result.indices[i]]), 4)
+            for mask, stability in zip(masks, result.stability_scores(), strict=True):
+                mask["stability"] = round(float(stability), 4)
+        for mask, row in zip(masks, result.indices.tolist(), strict=True):
+            if result.known is not None and row >= 0:
+                mask["label_score"] = round(float(result.known.scores[row]), 4)
         times = {name: round(value, 1) for name, value in self.times_ms.items()}
         files = [str(path) for path in self.files]
         return {
-            "image": self.source, "width": width, "height": height, "masks": masks,
+            "image": self.source, "width": found["width"], "height": found["height"], "masks": masks,
             "reason": result.reason, "time_ms": times, "files": files,
         }  # fmt: skip
 
@@ -182,7 +170,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
         WeightsError: the text-image model cannot be had.
     """
     job.check()
-    if job.prompt is not None:  # references are looked at once, and what they show counts, not their names
+    if job.prompt is not None:  # references are described once, and what they show counts, not their names
         job = replace(job, prompt=model.resolve(job.prompt, **job.segment))
     images = job.images
     if None in images and stdin is None:

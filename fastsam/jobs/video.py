@@ -175,7 +175,7 @@ class VideoRun:
                 self._earlier.hand_over(self.stream, prompts)
             for frame, prompt in prompts:
                 if frame >= self._begin:
-                    self.stream.select(frame, prompt)
+                    self.stream.select(prompt, frame)
             self._sinks = self._open_sinks(model, [prompt for _, prompt in prompts])
         except BaseException:
             self.stream.close()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import PromptError
+from fastsam.untrusted import short
 
 __all__ = ["as_floats", "as_text", "check_box_order", "check_boxes", "check_points", "clip_boxes"]
 
@@ -23,8 +24,8 @@ def as_floats(values: Any, what: str, wanted: str) -> NDArray[np.float64]:
     """
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise PromptError(f"{what}: expected {wanted}, got {str(values)[:80]}") from error
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: a tensor with grad
+        raise PromptError(f"{what}: expected {wanted}, got {short(values)}") from error
 
 
 def as_text(coordinates: NDArray[np.float64]) -> str:

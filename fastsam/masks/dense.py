@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import InputError
+from fastsam.masks.crop import Crop
 
 __all__ = [
     "area_px",
     "box_from_mask",
-    "boxes_from_masks",
     "clean",
-    "containment_matrix",
     "farthest_point",
     "iou_matrix",
 ]
@@ -53,11 +52,6 @@ def box_from_mask(mask: BoolArray) -> FloatArray:
     return np.array([cols[0], rows[0], cols[-1] + 1, rows[-1] + 1], np.float32)
 
 
-def boxes_from_masks(masks: BoolArray) -> FloatArray:
-    """Return the tight xyxy boxes of (N, H, W) masks, shape (N, 4); zeros where a mask is empty."""
-    return np.array([box_from_mask(mask) for mask in masks], np.float32).reshape(-1, 4)
-
-
 def _intersections(a: BoolArray, b: BoolArray) -> NDArray[np.float32]:
     """Return the (N, M) shared pixel counts of (N, H, W) and (M, H, W) masks."""
     # float32 counts are exact up to 2**24 px; beyond that the error is under one part in 1e7.
@@ -80,13 +74,6 @@ def iou_matrix(a: BoolArray, b: BoolArray) -> FloatArray:
     shared = _intersections(a, b)
     union = area_px(a)[:, None] + area_px(b)[None, :] - shared
     return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
-
-
-def containment_matrix(masks: BoolArray) -> FloatArray:
-    """Return (N, N): the share of mask i that lies inside mask j; 0 for an empty mask i."""
-    shared = _intersections(masks, masks)
-    areas = area_px(masks).astype(np.float32)[:, None]
-    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
 
 
 def clean(mask: BoolArray, min_area_px: int) -> BoolArray:
@@ -119,9 +106,7 @@ def farthest_point(mask: BoolArray) -> tuple[int, int]:
     Raises:
         InputError: the mask is empty.
     """
-    if not mask.any():
+    point = Crop(0, 0, mask).deepest()
+    if point is None:
         raise InputError("mask: expected at least one true pixel to click on, got an empty mask")
-    padded = np.pad(mask.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(distance.argmax()), mask.shape)
-    return int(x), int(y)
+    return point

@@ -12,9 +12,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import read_only
 from fastsam.errors import InputError, PromptError
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.stores.grid import lattice
 
 __all__ = [
     "LEVELS",
@@ -67,9 +67,7 @@ class Levels:
     def __post_init__(self) -> None:
         """Make the arrays read-only."""
         for name in ("parent", "depth", "twin"):
-            view = getattr(self, name).view()
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
+            object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def __len__(self) -> int:
         """Return the number of masks."""
@@ -147,7 +145,7 @@ def samples_of(masks: MaskSet) -> NDArray[np.bool_]:
 
     Equal image sizes give the same pixels.
     """
-    return lattice(masks.store, masks.size_hw, _step(masks.size_hw))
+    return masks.store.lattice(masks.size_hw, _step(masks.size_hw))
 
 
 def _step(size_hw: tuple[int, int]) -> int:

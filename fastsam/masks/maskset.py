@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.arrays import checked_array, read_only, row_index
+from fastsam.arrays import frozen_array, read_only, row_index, unit_rows
 from fastsam.errors import RecordError
 from fastsam.masks.coordinates import check_points
 from fastsam.masks.crop import Crop
-from fastsam.masks.dense import box_from_mask
 from fastsam.masks.pyramid import Pyramid, coarser, coverage, pool
 from fastsam.masks.region import Region
 from fastsam.masks.rle import Rle, encode_crop
@@ -65,12 +64,10 @@ class MaskSet:
         """Check that the parallel arrays fit together."""
         count = len(self.store)
         for name, wanted in (("boxes_xyxy", (count, 4)), ("scores", (count,))):
-            array = checked_array(getattr(self, name), np.float32, name)
-            if array.shape != wanted:
-                raise RecordError(f"{name}: expected {wanted} for {count} masks, got {array.shape}")
+            array = frozen_array(getattr(self, name), np.float32, wanted, name)
             if not np.isfinite(array).all():
                 raise RecordError(f"{name}: expected finite numbers, got NaN or infinity")
-            object.__setattr__(self, name, read_only(array))
+            object.__setattr__(self, name, array)
         object.__setattr__(self, "size_hw", (int(self.size_hw[0]), int(self.size_hw[1])))
 
     @classmethod
@@ -141,7 +138,8 @@ class MaskSet:
 
     def __repr__(self) -> str:
         """Return count and size, not the pixels."""
-        return f"MaskSet({len(self)} masks, {self.size_hw[1]}x{self.size_hw[0]})"
+        many = "s" * (len(self) != 1)
+        return f"{type(self).__name__}({len(self)} mask{many}, {self.size_hw[1]}x{self.size_hw[0]})"
 
     def __len__(self) -> int:
         """Return the number of masks."""
@@ -164,8 +162,7 @@ class MaskSet:
         """Return the (N, H, W) stack; for many masks of a large image this is large."""
         stack = np.zeros((len(self), *self.size_hw), bool)
         for i in range(len(self)):
-            x0, y0, patch = self.crop(i)
-            stack[i, y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
+            self.crop(i).paste(stack[i])
         return stack if dtype is None else stack.astype(dtype)
 
     def numpy(self) -> BoolArray:
@@ -178,9 +175,9 @@ class MaskSet:
 
     def mask(self, i: int) -> BoolArray:
         """Return mask ``i`` as an (H, W) boolean array."""
-        x0, y0, patch = self.crop(i)
         full = np.zeros(self.size_hw, bool)
-        full[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
+        crop = self.crop(i)
+        crop.cut(full)[:] = crop.patch
         return full
 
     def decoded(self) -> MaskSet:
@@ -199,8 +196,7 @@ class MaskSet:
         """
         joined = np.zeros(self.size_hw, bool)
         for i in range(len(self)):
-            x0, y0, patch = self.crop(i)
-            joined[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
+            self.crop(i).paste(joined)
         return joined
 
     def front_to_back(self) -> IntArray:
@@ -221,8 +217,7 @@ class MaskSet:
         """
         labels = np.zeros(self.size_hw, np.int32)
         for i in self.front_to_back()[::-1]:
-            x0, y0, patch = self.crop(int(i))
-            labels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]][patch] = i + 1
+            self.crop(int(i)).paste(labels, i + 1)
         return labels
 
     def rle(self, i: int) -> Rle:
@@ -240,9 +235,9 @@ class MaskSet:
         """Return the (N, 4) tight boxes of the pixels; zeros for a mask without any."""
         boxes = np.zeros((len(self), 4), np.float32)
         for i in range(len(self)):
-            x0, y0, patch = self.crop(i)
-            if patch.any():
-                boxes[i] = box_from_mask(patch) + np.array([x0, y0, x0, y0], np.float32)
+            tight = self.crop(i).tight()
+            if tight.patch.size:
+                boxes[i] = tight.box
         return boxes
 
     def stability_scores(self, offset: float = 1.0) -> FloatArray:
@@ -286,8 +281,7 @@ class MaskSet:
         for values in maps:
             shares = [coarser(cells, (values.shape[1], values.shape[2])) for cells in finest]
             vectors = pool(values, np.array(shares, np.float32).reshape(len(self), *values.shape[1:]))
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True) * np.sqrt(len(maps))
-            parts.append(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
+            parts.append(unit_rows(vectors) / np.sqrt(np.float32(len(maps))))
         return np.concatenate(parts, axis=1)
 
     def hits(self, points_xy: NDArray[np.float64]) -> BoolArray:

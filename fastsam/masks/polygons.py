@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["edge_polygons", "fill_polygons", "join_rings", "polygon_parts", "polygons", "yolo_polygon"]
 
 BoolArray = NDArray[np.bool_]
+FAR_PX = 1_000_000
 
 
 def polygons(mask: BoolArray, tolerance_px: float = 0.0) -> list[NDArray[np.float32]]:
@@ -132,9 +133,13 @@ def _nearest(a: NDArray[Any], b: NDArray[Any]) -> tuple[int, int]:
 
 
 def fill_polygons(rings: list[NDArray[np.float32]], size_hw: tuple[int, int]) -> BoolArray:
-    """Rasterise rings of (x, y) image coordinates by the even-odd rule to an (H, W) mask."""
+    """Rasterise rings of (x, y) image coordinates by the even-odd rule to an (H, W) mask.
+
+    Corners more than ``FAR_PX`` pixels away count as that far: OpenCV's whole numbers would wrap around.
+    """
     canvas = np.zeros(size_hw, np.uint8)
-    usable = [np.round(np.asarray(ring)).astype(np.int32).reshape(-1, 2) for ring in rings]
+    rounded = [np.round(np.nan_to_num(np.asarray(ring, np.float64)).clip(-FAR_PX, FAR_PX)) for ring in rings]
+    usable = [ring.astype(np.int32).reshape(-1, 2) for ring in rounded]
     usable = [ring for ring in usable if len(ring) >= 3]
     if usable:
         cv2.fillPoly(canvas, usable, 1)

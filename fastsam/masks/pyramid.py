@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
 from fastsam.masks.letterbox import Letterbox
-from fastsam.masks.stores.grid import GridStore
 from fastsam.masks.stores.store import MaskStore
 
 __all__ = ["Pyramid", "coarser", "coverage", "pool"]
@@ -65,14 +64,15 @@ def coverage(store: MaskStore, letterbox: Letterbox, cells_hw: tuple[int, int]) 
         cells_hw: the grid; its cells divide the net frame.
     """
     covered = np.zeros((len(store), *cells_hw), np.float32)
-    if isinstance(store, GridStore) and store.grid.letterbox == letterbox:
-        parts = [store.grid.grid_hw[axis] // cells_hw[axis] for axis in (0, 1)]
+    on_grid = store.on_grid
+    if on_grid is not None and on_grid.grid.letterbox == letterbox:
+        parts = [on_grid.grid.grid_hw[axis] // cells_hw[axis] for axis in (0, 1)]
         if all(
             part * side == whole
-            for part, side, whole in zip(parts, cells_hw, store.grid.grid_hw, strict=True)
+            for part, side, whole in zip(parts, cells_hw, on_grid.grid.grid_hw, strict=True)
         ):
             for start in range(0, len(store), _AT_ONCE):
-                signs = store.cells(np.arange(start, min(start + _AT_ONCE, len(store))))
+                signs = on_grid.cells(np.arange(start, min(start + _AT_ONCE, len(store))))
                 for k, sign in enumerate(signs.astype(np.float32), start):
                     covered[k] = coarser(sign, cells_hw)
             return covered

@@ -23,7 +23,6 @@ from fastsam.masks.levels import overlaps
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.region import Region
 from fastsam.masks.rle import rle_iou_matrix
-from fastsam.masks.stores.crops import CropStore
 from fastsam.masks.stores.store import Bounds, MaskStore, exact_bounds
 
 __all__ = [
@@ -120,7 +119,7 @@ class RefinedMasks:
 
 
 @dataclass(frozen=True, eq=False)
-class RefinedStore:
+class RefinedStore(MaskStore):
     """Masks of another store, refined one by one when their pixels are needed.
 
     Attributes:
@@ -232,17 +231,15 @@ def partition(masks: MaskSet) -> tuple[MaskSet, NDArray[np.int64], NDArray[np.bo
     (:meth:`MaskSet.front_to_back`). A mask of which less than a tenth would be left, seams between its
     parts, is left out: that rest goes to the mask behind it.
     """
-    store = CropStore.from_crops((masks.crop(i) for i in range(len(masks))), masks.size_hw)
-    decoded = replace(masks, store=store)
+    decoded = masks.decoded()
     free = np.ones(masks.size_hw, bool)
     rests: dict[int, Crop] = {}
     for i in decoded.front_to_back():
-        x0, y0, patch = decoded.crop(int(i))
-        here = free[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]]
-        rest = patch & here
+        crop = decoded.crop(int(i))
+        rest = crop.patch & crop.cut(free)
         if rest.any() and np.count_nonzero(rest) >= _LEAST_REST * decoded.areas_px[i]:
-            rests[int(i)] = Crop(x0, y0, rest)
-            here &= ~patch
+            rests[int(i)] = Crop(crop.x0, crop.y0, rest)
+            crop.paste(free, False)
     rows = np.array(sorted(rests), np.int64)
     crops = [rests[i] for i in sorted(rests)]
     cut = np.array([np.count_nonzero(crop.patch) for crop in crops], np.int64) < decoded.areas_px[rows]

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from fastsam.errors import InputError
+from fastsam.untrusted import at_most, short
 
-__all__ = ["Rle", "decode_crop", "decode_rle", "encode_crop", "encode_rle", "rle_iou_matrix"]
+__all__ = ["Rle", "decode_crop", "decode_rle", "encode_crop", "encode_rle", "rle_area_px", "rle_iou_matrix"]
 
 BoolArray = NDArray[np.bool_]
+_ADDED_UP = 10_000  # counts whose exact sum a message tells
 
 
 class Rle(TypedDict):
@@ -31,6 +33,15 @@ def encode_rle(mask: BoolArray) -> Rle:
     """
     raw = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(n) for n in raw["size"]], "counts": raw["counts"].decode("ascii")}
+
+
+def rle_area_px(rle: Any) -> int:
+    """Return how many pixels COCO's compressed RLE has, without decoding it.
+
+    >>> rle_area_px(encode_rle(np.eye(3, dtype=bool)))
+    3
+    """
+    return int(coco_mask.area({"size": rle["size"], "counts": rle["counts"]}))
 
 
 def encode_crop(patch: BoolArray, x0: int, y0: int, size_hw: tuple[int, int]) -> Rle:
@@ -60,28 +71,40 @@ def encode_crop(patch: BoolArray, x0: int, y0: int, size_hw: tuple[int, int]) ->
     return {"size": [height, width], "counts": raw["counts"].decode("ascii")}
 
 
-def decode_rle(rle: Any) -> BoolArray:
+def decode_rle(rle: Any, size_hw: tuple[int, int] | None = None) -> BoolArray:
     """Decode COCO RLE, compressed or with a list of counts, to an (H, W) mask.
 
+    Args:
+        rle: a mapping with ``size`` and ``counts``.
+        size_hw: what its size has to be; checked before anything is decoded.
+
     Raises:
-        InputError: ``rle`` is not COCO RLE, or its counts do not fill its size.
+        InputError: ``rle`` is not COCO RLE, its counts do not fill its size, it is of another size than
+            wanted, or has more pixels than ``mask_pixels`` of :class:`fastsam.untrusted.Limits`.
     """
-    height, width, counts = _checked_rle(rle)
+    height, width, counts = _checked_rle(rle, size_hw)
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape((width, height)).T
 
 
-def _checked_rle(rle: Any) -> tuple[int, int, NDArray[np.int64]]:
+def _checked_rle(rle: Any, size_hw: tuple[int, int] | None = None) -> tuple[int, int, NDArray[np.int64]]:
     """Return height, width and run lengths of an RLE, checked."""
     if not isinstance(rle, dict) or "size" not in rle or "counts" not in rle:
         raise InputError(
             "rle: expected a mapping with 'size' [H, W] and 'counts', "
-            f"got {type(rle).__name__}{sorted(map(str, rle)) if isinstance(rle, dict) else ''}"
+            f"got {type(rle).__name__} {short(list(rle)) if isinstance(rle, dict) else ''}"
         )
     height, width = _rle_size(rle["size"])
+    if size_hw is not None and (height, width) != tuple(size_hw):
+        raise InputError(
+            f"rle: expected the size of its image {tuple(size_hw)} (H, W), got {(height, width)}"
+        )
+    at_most(height * width, "mask_pixels", "pixels in an RLE")
     counts = _rle_counts(rle["counts"])
-    total = int(counts.sum())
-    if (counts < 0).any() or total != height * width:
+    # Each by itself first: a sum of huge counts wraps around, and would fit again.
+    within = len(counts) == 0 or (int(counts.min()) >= 0 and int(counts.max()) <= height * width)
+    if not within or len(counts) > 2 * height * width + 2 or int(counts.sum()) != height * width:
+        total = sum(counts.tolist()) if len(counts) < _ADDED_UP else "something else"
         raise InputError(
             f"rle: counts add up to {total}, expected {height * width} for {height}x{width} (H x W), "
             "none negative"
@@ -89,7 +112,7 @@ def _checked_rle(rle: Any) -> tuple[int, int, NDArray[np.int64]]:
     return height, width, counts
 
 
-def decode_crop(rle: Any) -> tuple[int, int, BoolArray]:
+def decode_crop(rle: Any, size_hw: tuple[int, int] | None = None) -> tuple[int, int, BoolArray]:
     """Decode COCO RLE to the left and top edge of the mask's tight box, and its pixels in there.
 
     The work grows with the mask's columns, not with the image. An empty mask gives (0, 0) and no pixels.
@@ -100,7 +123,7 @@ def decode_crop(rle: Any) -> tuple[int, int, BoolArray]:
     >>> decode_crop({"size": [2, 6], "counts": [6, 1, 1, 1, 3]})[:2]
     (3, 0)
     """
-    height, _, counts = _checked_rle(rle)
+    height, _, counts = _checked_rle(rle, size_hw)
     edges = counts.cumsum()
     starts, ends = edges[: len(edges) // 2 * 2 : 2], edges[1::2]  # of the runs of ones, down the columns
     starts, ends = starts[ends > starts], ends[ends > starts]
@@ -121,9 +144,9 @@ def _rle_size(size: Any) -> tuple[int, int]:
     try:
         height, width = (operator.index(side) for side in size)
     except (TypeError, ValueError) as error:
-        raise InputError(f"rle: expected size [H, W] as two whole numbers, got {size!r}") from error
+        raise InputError(f"rle: expected size [H, W] as two whole numbers, got {short(size)}") from error
     if height < 0 or width < 0:
-        raise InputError(f"rle: expected size [H, W] of at least 0, got {size!r}")
+        raise InputError(f"rle: expected size [H, W] of at least 0, got {short(size)}")
     return height, width
 
 
@@ -135,11 +158,11 @@ def _rle_counts(counts: Any) -> NDArray[np.int64]:
         try:
             return np.array([operator.index(count) for count in counts], np.int64)
         except (TypeError, OverflowError) as error:
-            raise InputError(f"rle: expected counts to be whole numbers, got {str(counts)[:80]}") from error
+            raise InputError(f"rle: expected counts to be whole numbers, got {short(counts)}") from error
     try:
         raw = counts.encode("ascii") if isinstance(counts, str) else bytes(memoryview(counts))
     except (TypeError, UnicodeEncodeError) as error:
-        raise InputError(f"rle: expected counts as text or a list, got {str(counts)[:80]!r}") from error
+        raise InputError(f"rle: expected counts as text or a list, got {short(counts)}") from error
     # Base 32 digits from "0" on, lowest first; 32 marks that more follow, 16 in the last one a minus.
     digits = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
     last = digits & 32 == 0
@@ -147,7 +170,7 @@ def _rle_counts(counts: Any) -> NDArray[np.int64]:
     place = np.arange(len(digits)) - np.repeat(starts, np.diff(starts, append=len(digits)))
     bad = len(digits) and (digits.min() < 0 or digits.max() > 63 or not last[-1] or place.max() > 6)
     if bad:
-        raise InputError(f"rle: counts are not COCO's compressed form, got {str(counts)[:80]!r}")
+        raise InputError(f"rle: counts are not COCO's compressed form, got {short(counts)}")
     if not len(digits):
         return np.zeros(0, np.int64)
     values = np.add.reduceat((digits & 31) << (5 * place), starts)

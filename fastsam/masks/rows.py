@@ -86,7 +86,7 @@ class MaskRows(ABC):
     def box(self) -> NDArray[np.float32]:
         """The (4,) box ``x1, y1, x2, y2`` of the one object, image pixels."""
         self.only_row("box")
-        return self.masks.boxes_xyxy[0]
+        return np.asarray(self.masks.boxes_xyxy[0])
 
     @property
     def score(self) -> float:

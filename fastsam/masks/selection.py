@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.arrays import checked_array, read_only, row_index
+from fastsam.arrays import frozen_array, row_index
 from fastsam.errors import RecordError
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
@@ -35,6 +35,8 @@ class Selection(MaskRows):
         edited: (K,) bool: the mask was cut or joined, so it is no longer row ``indices`` as it was.
         reason: one line: what was chosen, or why nothing was.
         labels: K names of what each mask shows, ``""`` where nothing tells; None where nothing tells of any.
+        clicks: the (x, y, label) clicks on one object that this answers, in order, 1 for foreground and 0 for
+            background; empty for other prompts. Further clicks on this answer do not forget them.
 
     Index it as an array: ``selection[0]``, ``selection[selection.scores > 0.5]``. Iterating yields one object
     at a time, a selection of one row: its ``mask``, ``box``, ``score``, ``label``, ``level``, ``area_px``,
@@ -51,6 +53,7 @@ class Selection(MaskRows):
     edited: BoolArray = None  # type: ignore[assignment]
     reason: str = ""
     labels: tuple[str, ...] | None = None
+    clicks: tuple[tuple[float, float, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parallel arrays fit together."""
@@ -67,10 +70,7 @@ class Selection(MaskRows):
             ("groups", np.int64),
             ("edited", bool),
         ):
-            array = checked_array(getattr(self, name), dtype, name)
-            if array.shape != (count,):
-                raise RecordError(f"{name}: expected ({count},) for {count} masks, got {array.shape}")
-            object.__setattr__(self, name, read_only(array))
+            object.__setattr__(self, name, frozen_array(getattr(self, name), dtype, (count,), name))
         for name in ("levels", "labels"):
             names = getattr(self, name)
             if names is not None and len(names) != count:
@@ -156,7 +156,7 @@ class Selection(MaskRows):
 
     def __repr__(self) -> str:
         """Return how many masks and why."""
-        return f"{type(self).__name__}({len(self)} masks, {self.reason!r})"
+        return f"{type(self).__name__}({len(self)} mask{'s' * (len(self) != 1)}, {self.reason!r})"
 
     def __getitem__(self, key: Any) -> Self:
         """Return the chosen rows as a new selection."""

@@ -53,11 +53,12 @@ def build(
 
     with gr.Blocks(
         title="FastSAM", analytics_enabled=False, fill_width=True, delete_cache=(_FORGET_S, _FORGET_S)
-    ) as page:
+    ) as blocks:
         budget = MemoryBudget(memory_mb << 20)
         gr.Markdown("# FastSAM\nOpen a photo to see every object in it. Then click, drag, draw or type.")
         with gr.Tab("Photo"):
             PhotoTab(shared, budget, forget_s=_FORGET_S).connect()
         with gr.Tab("Video"):
             VideoTab(shared, budget, Limits(video_s), forget_s=_FORGET_S).connect()
+    page: gr.Blocks = blocks
     return page

@@ -37,7 +37,7 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None) -> str:
     with needed("gradio", "show the page"):
         import gradio as gr
     # The semi-bold Source Sans Pro of gradio's own theme (6.31) has no letter but A.
-    font = [gr.themes.LocalFont("IBM Plex Sans"), "ui-sans-serif", "sans-serif"]
+    font: list[Any] = [gr.themes.LocalFont("IBM Plex Sans"), "ui-sans-serif", "sans-serif"]
     sweep()
     page.queue(max_size=200)
     try:

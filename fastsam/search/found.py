@@ -13,10 +13,12 @@ import numpy as np
 
 from fastsam.config import RenderConfig
 from fastsam.export import unique_names
+from fastsam.export.records import mask_facts
 from fastsam.files import writable_folder, write_bytes
 from fastsam.images.drawing import cutout, overlay, save_image
 from fastsam.images.reading import read_frame
 from fastsam.masks.maskset import MaskSet
+from fastsam.masks.rle import rle_area_px
 from fastsam.search.index import Hit
 
 __all__ = ["record", "write_found"]
@@ -25,21 +27,21 @@ _COLUMNS = ["rank", "file", "row", "score", "mask_score", "x1", "y1", "x2", "y2"
 
 
 def record(hit: Hit) -> dict[str, Any]:
-    """Return a hit in plain JSON types.
+    """Return a hit in plain JSON types: its file, row and group, and what every record of a mask has.
 
     >>> rle = {"size": [1, 1], "counts": "01"}
     >>> record(Hit("/a.jpg", 3, 0.71239, (0, 0, 1, 1), 0.9, rle))["score"]
     0.7124
     """
-    return {
-        "file": hit.file,
-        "row": hit.row,
-        "score": round(hit.score, 4),
-        "mask_score": round(hit.mask_score, 4),
-        "box_xyxy": [round(float(edge), 2) for edge in hit.box_xyxy],
-        "group": hit.group,
-        "segmentation": dict(hit.rle),
-    }
+    facts = mask_facts(
+        label="",
+        score=hit.score,
+        mask_score=hit.mask_score,
+        box_xyxy=hit.box_xyxy,
+        area_px=rle_area_px(hit.rle),
+        rle=hit.rle,
+    )
+    return {"file": hit.file, "row": hit.row, "group": hit.group, **facts}
 
 
 def write_found(hits: Sequence[Hit], out: str | Path, config: RenderConfig | None = None) -> list[Path]:

@@ -17,7 +17,7 @@ from fastsam.images.listing import list_images
 from fastsam.masks.rle import Rle, decode_rle, encode_crop
 from fastsam.model import FastSAM
 from fastsam.prompts import Prompt, Reference, Text
-from fastsam.prompts.appearance import Looks, apart, middle, seen_of
+from fastsam.prompts.appearance import Appearances, apart, middle, seen_of
 from fastsam.prompts.reference import probabilities
 from fastsam.prompts.text.crops import LEAST_PX
 from fastsam.prompts.text.matching import shown
@@ -169,7 +169,7 @@ class MaskIndex:
 
         Args:
             prompt: a Text or a Reference; ``Reference(..., mode="best")`` means the best mask of each image.
-            model: reads texts and references; a reference that has been looked at needs none.
+            model: reads texts and references; a reference that is described already needs none.
             limit: at most so many.
 
         Raises:
@@ -183,7 +183,7 @@ class MaskIndex:
             )
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"limit: expected a whole number above 0, got {limit!r}")
-        if model is None and not (isinstance(prompt, Reference) and prompt.looked_at):
+        if model is None and not (isinstance(prompt, Reference) and prompt.is_described):
             raise PromptError(
                 "index: expected the model that made it, to read the prompt with; query(prompt, model)"
             )
@@ -219,7 +219,7 @@ class MaskIndex:
         for chunk in self._chunks():
             parts = (slice(0, header.seen), slice(header.seen, None))
             seen, pictures = (apart(chunk.vectors[:, part], chunk.common[:, part]) for part in parts)
-            likely = probabilities(Looks(seen, pictures, header.network, header.text_model), looked)
+            likely = probabilities(Appearances(seen, pictures, header.network, header.text_model), looked)
             hits += chunk.hits(likely, looked.threshold, best=looked.mode == "best")
         return hits
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from fastsam.errors import ConfigError, ExportError
 from fastsam.files import replacing, write_bytes
 from fastsam.masks.rle import Rle
+from fastsam.untrusted import MALFORMED
 
 __all__ = ["HEADER", "Entry", "Header", "Store"]
 
@@ -118,7 +119,7 @@ class Entry:
                 tuple(float(mask["score"]) for mask in masks),
                 tuple(Rle(size=[height, width], counts=str(mask["counts"])) for mask in masks),
             )
-        except (ValueError, TypeError, KeyError, IndexError):
+        except MALFORMED:
             return None
 
 
@@ -255,7 +256,7 @@ def _header(folder: Path) -> Header:
         if data.pop("format") != _FORMAT:
             raise ValueError("another format")
         return Header(**data)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise ConfigError(
             f"index {str(folder)!r}: its {HEADER} cannot be read ({error}); remove the folder and index again"
         ) from error

@@ -28,8 +28,8 @@ from fastsam.masks.rle import Rle, rle_iou_matrix
 from fastsam.resume import ResumeLog
 
 if TYPE_CHECKING:
-    from fastsam.everything.segmenter import Segmenter
     from fastsam.masks.maskset import MaskSet
+    from fastsam.segmenter import Segmenter
 
 __all__ = ["annotate", "new_objects"]
 

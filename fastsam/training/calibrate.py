@@ -22,7 +22,6 @@ from fastsam.everything.backends.torch_network import TorchBackend
 from fastsam.everything.quality import FEATURES, QualityModel, mask_features
 from fastsam.images.reading import read_frame
 from fastsam.masks.rle import rle_iou_matrix
-from fastsam.masks.stores.grid import GridStore
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint
 
 __all__ = ["calibrate", "fit_quality"]
@@ -142,12 +141,13 @@ class _Measured(NamedTuple):
 def _measure(backend: TorchBackend, image: CocoImage) -> _Measured:
     """Return what the network's masks of one image look like, and how well they fit."""
     masks = backend.segment(read_frame(image.path), _CANDIDATES)
-    if len(masks) == 0 or not isinstance(masks.store, GridStore):
+    store = masks.store.on_grid
+    if len(masks) == 0 or store is None:
         return _Measured.none()
     rles = [masks.rle(i) for i in range(len(masks))]
     best = known_ious(rle_iou_matrix(rles, image.rles()), rles, image.crowd_rles())
     known = np.isfinite(best)
-    return _Measured(mask_features(masks.store, masks.scores)[known], best[known])
+    return _Measured(mask_features(store, masks.scores)[known], best[known])
 
 
 def _weights(ious: NDArray[np.float64], negative_weight: float) -> NDArray[np.float64]:

@@ -37,7 +37,7 @@ def grown_mask_loss(base: type[Any], growth: float, ring_weight: float, at_most:
     with needed("ultralytics", "train"):
         from ultralytics.utils.ops import crop_mask
 
-    class GrownMaskLoss(base):  # type: ignore[misc,valid-type]
+    class GrownMaskLoss(base):  # type: ignore[misc]
         def calculate_segmentation_loss(self, fg_mask: Tensor, *args: Any) -> Tensor:
             loss: Tensor = super().calculate_segmentation_loss(_thinned(fg_mask, at_most), *args)
             return loss

@@ -51,7 +51,8 @@ def class_agnostic(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:
             solution = torch.linalg.solve(gram, design.T @ (target[:, None] * weight)).float()[:, 0]
             new = torch.nn.Conv2d(old.in_channels, 1, 1)
             new.weight.copy_(solution[:-1].view(1, -1, 1, 1))
-            new.bias.copy_(solution[-1:])
+            bias: Any = new.bias
+            bias.copy_(solution[-1:])
             branch[-1] = new
     head.nc, head.no = 1, 1 + head.reg_max * 4
     model.names, model.nc = {0: "object"}, 1  # type: ignore[assignment]
@@ -68,15 +69,11 @@ def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Modu
     """
     with needed("torch", "train"):
         import torch
-    modules: list[Any] = list(
-        model.modules()
-    )  # such a layer's statistics are there: its type does not say so
-    layers: list[Any] = [
+    norms: list[Any] = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    layers = [
         m
-        for m in modules
-        if isinstance(m, torch.nn.BatchNorm2d)
-        and bool((m.running_mean == 0).all())
-        and float(m.running_var.std(correction=0)) < 1e-3
+        for m in norms
+        if bool((m.running_mean == 0).all()) and float(m.running_var.std(correction=0)) < 1e-3
     ]
     sums: dict[int, list[Any]] = {
         id(m): [torch.zeros(m.num_features).double() for _ in range(2)] + [0] for m in layers

@@ -47,10 +47,11 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str], growth: float) 
     with needed("ultralytics", "train"):
         from ultralytics.models.yolo.segment import SegmentationTrainer
         from ultralytics.utils.loss import v8SegmentationLoss
+    base: Any = SegmentationTrainer  # typed as if it were never set up
     loss_base = grown_mask_loss(v8SegmentationLoss, growth, RING_WEIGHT, at_most=0)
     threads = torch.get_num_threads()
 
-    class PartialLabelBCE(torch.nn.BCEWithLogitsLoss):  # type: ignore[misc,name-defined]
+    class PartialLabelBCE(torch.nn.BCEWithLogitsLoss):
         """BCE that believes the background of partly labelled images less."""
 
         image_weight: Tensor | None = None
@@ -74,7 +75,7 @@ def _trainer_class(config: TrainConfig, partial: frozenset[str], growth: float) 
             self.bce.image_weight = torch.tensor(weights, device=self.device)
             return super().loss(preds, batch)
 
-    class Trainer(SegmentationTrainer):  # type: ignore[misc,valid-type]
+    class Trainer(base):  # type: ignore[misc]
         def __init__(self, overrides: dict[str, Any]) -> None:
             super().__init__(overrides=overrides)
             # On a CPU ultralytics forces 0 workers and leaves one core idle.

@@ -10,17 +10,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastsam.images.frame import Frame
+from fastsam.segmenter import Segmenter
 from fastsam.video.read.reader import VideoReader
 
 if TYPE_CHECKING:
-    from fastsam.video.track.tracking import View
+    from fastsam.video.track.tracking import FrameView
 
 __all__ = ["LookAhead"]
 
-_Item = tuple[Frame, float, "Future[View] | None"]
+_Item = tuple[Frame, float, "Future[FrameView] | None"]
 
 
 class LookAhead:
@@ -37,13 +38,17 @@ class LookAhead:
     """
 
     def __init__(
-        self, reader: VideoReader, begin: Callable[[Frame], View], segmenter: Any, passes: int
+        self,
+        reader: VideoReader,
+        begin: Callable[[Frame], FrameView],
+        segmenter: Segmenter | None,
+        passes: int,
     ) -> None:
         self._reader, self._begin, self._segmenter = reader, begin, segmenter
         self._passes = passes
         self._pool = (
             ThreadPoolExecutor(passes, "fastsam-network", segmenter.share_cores, (passes,))
-            if passes > 1
+            if passes > 1 and segmenter is not None
             else None
         )
 
@@ -81,6 +86,6 @@ class LookAhead:
 
     def close(self) -> None:
         """Begin nothing more, and give the cores back."""
-        if self._pool is not None:
+        if self._pool is not None and self._segmenter is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._segmenter.share_cores(1)

@@ -2,7 +2,7 @@
 
 >>> from fastsam import FastSAM                                     # doctest: +SKIP
 >>> with FastSAM().stream("street.mp4") as stream:                  # doctest: +SKIP
-...     stream.select(0, Text("dog"))
+...     stream.select("a dog")
 ...     for frame, masks in stream:
 ...         print(frame.index, masks.ids, masks.lost)
 """
@@ -12,8 +12,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -26,13 +27,15 @@ from fastsam.errors import PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.needed import needed
-from fastsam.prompts import Prompt
+from fastsam.prompts import Prompt, as_prompt
+from fastsam.prompts.shorthand import PromptLike
+from fastsam.segmenter import Segmenter
 from fastsam.video.look_ahead import LookAhead
 from fastsam.video.read.reader import VideoInfo, VideoReader
 from fastsam.video.report import StageTimes
 from fastsam.video.track.object_log import TrackedObject
 from fastsam.video.track.tracked import Tracked
-from fastsam.video.track.tracking import Tracking, View
+from fastsam.video.track.tracking import FrameView, Tracking
 
 __all__ = ["Stream"]
 
@@ -48,7 +51,7 @@ class Opener(Protocol):
 
     def __call__(
         self, frame: Frame, prompted: bool, box_xyxy: tuple[float, ...] | None, before: MaskSet | None, /
-    ) -> View:
+    ) -> FrameView:
         """Return a frame with its masks.
 
         Args:
@@ -61,6 +64,8 @@ class Opener(Protocol):
 
 class Stream:
     """Frames with their masks, one at a time; iterate once, and leave by any way.
+
+    ``next(stream)`` gives a single frame; a loop after it goes on from there.
 
     Without prompts every mask is given, with an id that stays. From the first prompt on only what prompts
     selected is given; an object that is out of sight is in ``masks.lost``, and comes back when it is seen.
@@ -81,7 +86,7 @@ class Stream:
         open_frame: Opener,
         reader: VideoReader,
         config: VideoConfig | None = None,
-        segmenter: Any = None,
+        segmenter: Segmenter | None = None,
     ) -> None:
         self.reader = reader
         self._segmenter = segmenter
@@ -91,11 +96,12 @@ class Stream:
         self._tracking = Tracking(self.config)
         self._waiting: defaultdict[int, deque[tuple[Prompt, int | None, str]]] = defaultdict(deque)
         self._resumed: Callable[[], None] | None = None
+        self._frames: Generator[tuple[Frame, Tracked], None, None] | None = None
         self._frame: Frame | None = None
         self._index: int | None = None
         self._since_pass = 0
         self._since_whole = 0
-        self._view: View | None = None
+        self._view: FrameView | None = None
         self._pass_ms = 0.0
         self._saved_ms = 0.0
 
@@ -134,9 +140,17 @@ class Stream:
     def close(self) -> None:
         """Close the source; may be called from any thread, and again."""
         self.reader.close()
+        if self._frames is not None:
+            with suppress(ValueError):  # it is just running, and ends by itself
+                self._frames.close()
 
     def select(
-        self, frame_index: int | None, prompt: Prompt, *, object_id: int | None = None, label: str = ""
+        self,
+        prompt: PromptLike | int | None,
+        frame: PromptLike | int | None = None,
+        *,
+        object_id: int | None = None,
+        label: str = "",
     ) -> tuple[int, ...]:
         """Follow what a prompt selects in a frame.
 
@@ -145,10 +159,11 @@ class Stream:
         an object that is followed change its mask: foreground points add, background points take away.
 
         Args:
-            frame_index: the current frame (None does as well), or one that is still to come: then the
+            prompt: what to follow; words, ``(x, y)``, ``(x1, y1, x2, y2)`` and lists will do, as in
+                :meth:`fastsam.Session.select`.
+            frame: the current frame (None does as well), or one that is still to come: then the
                 prompt waits for it. Numbers are those of the source, ``frame.index``; where the stream
-                leaves a frame out, the next one answers.
-            prompt: what to follow.
+                leaves a frame out, the next one answers. The two may be given in the other order.
             object_id: the object's number; a new one by default.
             label: what to call it.
 
@@ -158,16 +173,16 @@ class Stream:
         Raises:
             PromptError: the frame is over, or the prompt does not fit it or selects nothing in it.
         """
-        if not isinstance(prompt, Prompt):
-            raise PromptError(
-                f"select: expected a frame's number and a prompt such as Points(...), got {prompt!r}"
-            )
+        frame_index: Any = frame
+        if isinstance(frame, Prompt) or (frame is not None and isinstance(prompt, int | None)):
+            prompt, frame_index = frame, prompt
+        prompt = as_prompt(prompt)
         if frame_index is None:
             frame_index = self._index or 0
         if isinstance(frame_index, bool) or not isinstance(frame_index, (int, np.integer)) or frame_index < 0:
-            raise PromptError(f"frame_index: expected a whole number from 0 on or None, got {frame_index!r}")
+            raise PromptError(f"frame: expected a whole number from 0 on or None, got {frame_index!r}")
         if frame_index == self._index:
-            self._look()
+            self._segment_now()
             return self._tracking.select(prompt, object_id, label)
         if self._index is not None and frame_index < self._index:
             raise PromptError(
@@ -217,6 +232,15 @@ class Stream:
             VideoError: a live source is lost.
             PromptError: a prompt that waited for a frame does not fit it.
         """
+        return self._run() if self._frames is None else self._frames
+
+    def __next__(self) -> tuple[Frame, Tracked]:
+        """Return the next frame with its masks, as a step of a loop does."""
+        if self._frames is None:
+            self._frames = self._run()
+        return next(self._frames)
+
+    def _run(self) -> Generator[tuple[Frame, Tracked], None, None]:
         calm = _one_blas_thread()
         ahead = LookAhead(self.reader, self._begin, self._segmenter, self._at_once())
         try:
@@ -242,13 +266,13 @@ class Stream:
         config = self.config
         if self.reader.policy != "all" or config.every > 1 or config.target_fps is not None or config.roi:
             return 1
-        return int(getattr(self._segmenter, "passes_at_once", 1))
+        return 1 if self._segmenter is None else self._segmenter.passes_at_once
 
-    def _begin(self, frame: Frame) -> View:
+    def _begin(self, frame: Frame) -> FrameView:
         """Find the masks of a frame that will be the next, or the one after."""
         return self._open(frame, any(index <= frame.index for index in list(self._waiting)), None, None)
 
-    def _next(self, frame: Frame, read_ms: float, found: Future[View] | None) -> Tracked | None:
+    def _next(self, frame: Frame, read_ms: float, found: Future[FrameView] | None) -> Tracked | None:
         """Return a frame's masks, by the network or by motion; None for one that an earlier run has done."""
         self._frame, self._index = frame, frame.index
         first = self._tracking.current is None
@@ -291,13 +315,13 @@ class Stream:
                 self.info.source, self._index, asked,
             )  # fmt: skip
 
-    def _look(self) -> None:
+    def _segment_now(self) -> None:
         """Find the masks of the current frame, where only motion has told what is in it."""
         if self._frame is not None and (self._since_pass or self._since_whole):
             self._tracking.step(self._seen(self._frame, True))
             self._since_pass = 0
 
-    def _seen(self, frame: Frame, prompted: bool) -> View:
+    def _seen(self, frame: Frame, prompted: bool) -> FrameView:
         """Return a frame's masks; only those around the objects where that will do."""
         box = None
         if self.config.roi and not prompted and self._since_whole + 1 < self.config.roi_every:

@@ -287,7 +287,8 @@ def network_of(content: Mapping[str, Any], path: Path) -> nn.Module:
             f"checkpoint {path}: expected a YOLO *segmentation* network (name ends in -seg, or FastSAM), "
             f"got one whose head is {type(layers[-1]).__name__}"
         )
-    if not isinstance(getattr(model, "stride", None), torch.Tensor) or not model.stride.numel():
+    stride = getattr(model, "stride", None)
+    if not isinstance(stride, torch.Tensor) or not stride.numel():
         raise CheckpointError(
             f"checkpoint {path}: the network does not say its stride; save it with ultralytics"
         )

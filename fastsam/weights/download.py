@@ -18,14 +18,18 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from fastsam.errors import DownloadError, reason_of
+from fastsam.untrusted import MALFORMED
 
-__all__ = ["Progress", "discard", "exclusive", "fetch", "file_sha256"]
+__all__ = ["MOST_BYTES", "Progress", "discard", "exclusive", "fetch", "file_sha256"]
 
 _TIMEOUT_S = 30.0
 # Before each further attempt; starts over when an attempt brought a good piece.
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)
 _GOOD_PIECE_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 16
+MOST_BYTES = 16 << 30  # of a file whose size nobody knows beforehand
+_PATIENCE_S = 60.0  # after which a server that sends
+_SLOWEST_BYTES_S = 1_000  # bytes a second or less is given up
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -79,9 +83,9 @@ def _resume_point(url: str, part: Path) -> tuple[int, str]:
     """Return how many bytes of this very file are there, and the server's word for its version."""
     try:
         notes = json.loads(_notes(part).read_text(encoding="utf-8"))
-        if notes["url"] == url and notes["version"]:
+        if notes["url"] == url and re.fullmatch(r"[ -~]{1,200}", notes["version"]):
             return part.stat().st_size, str(notes["version"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *MALFORMED):
         pass  # no part, or none whose version is known: start anew
     return 0, ""
 
@@ -96,7 +100,7 @@ def _open(url: str, have: int, version: str) -> Any:
         response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310
     except urllib.error.HTTPError:
         raise
-    except http.client.InvalidURL as error:
+    except (http.client.InvalidURL, ValueError) as error:  # also of a redirect
         raise DownloadError(f"expected a usable address, got {url!r} ({error})") from error
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenError(str(getattr(error, "reason", error)) or type(error).__name__) from error
@@ -125,8 +129,14 @@ def _remember(url: str, part: Path, response: Any) -> None:
     _notes(part).write_text(json.dumps({"url": url, "version": version}), encoding="utf-8")
 
 
-def _receive(url: str, part: Path, response: Any, have: int, progress: Progress | None) -> None:
-    """Write a response behind the ``have`` bytes that are there, or in their place."""
+def _receive(
+    url: str, part: Path, response: Any, have: int, progress: Progress | None, most_bytes: int
+) -> None:
+    """Write a response behind the ``have`` bytes that are there, or in their place.
+
+    Raises:
+        DownloadError: it is larger than ``most_bytes``, or so slow that it would take days.
+    """
     if response.status == 206:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != have:
@@ -136,14 +146,23 @@ def _receive(url: str, part: Path, response: Any, have: int, progress: Progress 
     else:  # the whole file: the first time, or the server cannot resume, or the file has changed
         have = 0
         length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdigit() else None
+        total = int(length) if length.isascii() and length.isdigit() else None
+    if total is not None and total > most_bytes:
+        raise DownloadError(f"expected at most {most_bytes:,} bytes, the server announces {total:,}")
     with part.open("ab" if have else "wb") as file:
         if not have:
             _remember(url, part, response)
         done = have
+        start = time.monotonic()
         for chunk in _chunks(response):
             file.write(chunk)
             done += len(chunk)
+            if done > most_bytes:
+                file.close()
+                discard(part)
+                raise DownloadError(f"expected at most {most_bytes:,} bytes, the server sends more")
+            if (spent := time.monotonic() - start) > _PATIENCE_S and (done - have) / spent < _SLOWEST_BYTES_S:
+                raise _BrokenError(f"only {done - have:,} bytes came in {spent:.0f} s")
             if progress is not None:
                 progress(done, total)
         file.flush()
@@ -152,11 +171,11 @@ def _receive(url: str, part: Path, response: Any, have: int, progress: Progress 
         raise _BrokenError(f"the connection broke after {done} of {total} bytes")
 
 
-def _attempt(url: str, part: Path, progress: Progress | None) -> None:
+def _attempt(url: str, part: Path, progress: Progress | None, most_bytes: int) -> None:
     have, version = _resume_point(url, part)
     try:
         with _open(url, have, version) as response:
-            _receive(url, part, response, have, progress)
+            _receive(url, part, response, have, progress, most_bytes)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and have:
@@ -171,7 +190,7 @@ def _attempt(url: str, part: Path, progress: Progress | None) -> None:
             ) from error
 
 
-def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
+def fetch(url: str, part: Path, progress: Progress | None = None, most_bytes: int = MOST_BYTES) -> None:
     """Download ``url`` into ``part``, resuming what is there; the caller holds :func:`exclusive`.
 
     A resumed part is only ever added to if the server says that the file is still the same version.
@@ -186,7 +205,7 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            return _attempt(url, part, progress)
+            return _attempt(url, part, progress, most_bytes)
         except _BrokenError as error:
             now = part.stat().st_size if part.exists() else 0
             failures = 0 if now - before >= _GOOD_PIECE_BYTES else failures

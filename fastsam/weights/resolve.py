@@ -21,7 +21,8 @@ from fastsam.errors import (
     reason_of,
 )
 from fastsam.files import write_bytes
-from fastsam.weights.download import Progress, discard, exclusive, fetch, file_sha256
+from fastsam.untrusted import MALFORMED
+from fastsam.weights.download import MOST_BYTES, Progress, discard, exclusive, fetch, file_sha256
 from fastsam.weights.table import WeightsEntry, _find, embedded_path, local_path, table
 
 __all__ = ["ResolvedWeights", "download", "resolve"]
@@ -115,7 +116,7 @@ def download(entry: WeightsEntry, progress: Progress | None = None) -> Path:
             if target.is_file():  # since before, or another process was faster
                 _verify(entry, target, target)
                 return target
-            fetch(_url(entry), part, progress)
+            fetch(_url(entry), part, progress, entry.size_bytes or MOST_BYTES)
             digest = _verify(entry, part, target)
             os.replace(part, target)
             discard(part)
@@ -178,7 +179,7 @@ def _verify(entry: WeightsEntry, path: Path, target: Path) -> str:
     what = str(path) if path == target else f"the file from {_url(entry)}"
     wanted, whose = entry.sha256, "the weights table"
     if not wanted and pin.is_file():
-        wanted, whose = pin.read_text(encoding="utf-8").split(" ")[0].strip(), str(pin)
+        wanted, whose = pin.read_text(encoding="utf-8", errors="replace").split(" ")[0].strip(), str(pin)
     if wanted:
         if digest != wanted:
             if path != target:
@@ -237,7 +238,7 @@ def _safetensors_problem(path: Path) -> str:
                 json.loads(file.read(length)) if len(head) == 8 and length < _HEADER_AT_MOST else None
             )
             ends = [row["data_offsets"][1] for name, row in tensors.items() if name != "__metadata__"]
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        except MALFORMED:
             return f"no safetensors header; it starts with {head!r}"
     if not ends or 8 + length + max(ends) != path.stat().st_size:
         return "its size is not the one that its header says"

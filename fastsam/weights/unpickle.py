@@ -167,7 +167,8 @@ class _Machine:
             if type(state) is not dict or not all(type(key) is str for key in state):
                 raise DamagedPickleError("attributes that are not a dictionary of names")
             if isinstance(built, self.torch.nn.Module):
-                type(built).__setstate__(built, state)  # the instance may carry a `__setstate__` of the file
+                kind: Any = type(built)  # the instance may carry a `__setstate__` of the file
+                kind.__setstate__(built, state)
             elif type(built) is self.namespace:
                 vars(built).update(state)
             else:

@@ -22,6 +22,7 @@ from fastsam.errors import (
 )
 from fastsam.files import file_state
 from fastsam.needed import needed
+from fastsam.prompts.text.folder_config import check_config
 from fastsam.prompts.text.folding import fold_norms
 
 __all__ = [
@@ -327,13 +328,14 @@ def check_folder(folder: Path) -> Path:
     """Return the weights' file of a folder in open_clip's format.
 
     Raises:
-        WeightsError: the configuration or the weights are missing.
+        WeightsError: the configuration or the weights are missing, or the configuration is none.
     """
     if not (folder / CONFIG_NAME).is_file():
         raise WeightsError(
             f"text model {str(folder)!r}: expected a folder with {CONFIG_NAME} and {WEIGHTS_NAMES[0]}, "
             f"{'there is no ' + CONFIG_NAME + ' in it' if folder.is_dir() else 'there is no such folder'}"
         )
+    check_config(folder / CONFIG_NAME)
     for name in WEIGHTS_NAMES:
         if (folder / name).is_file():
             return folder / name

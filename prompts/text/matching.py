@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import unit_rows
 from fastsam.errors import ConfigError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
@@ -41,7 +42,7 @@ __all__ = [
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 NO_FEATURES = (
-    "expected the masks' photo with them; ask FastSAM().open(photo).select(...), or "
+    "the photo of the masks is needed; ask FastSAM().open(photo).select(...), or "
     "select(masks, prompt, ImageFeatures(frame, masks, encoder))"
 )
 _CROPS_AT_ONCE = 32  # pictures in memory at a time
@@ -158,8 +159,7 @@ def _unit(vectors: Any, count: int, what: str) -> FloatArray:
         raise ConfigError(
             f"text model, {what}: expected finite vectors of shape ({count}, D), got {array.shape}"
         )
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
-    return np.asarray(np.divide(array, lengths, out=np.zeros_like(array), where=lengths > 0), np.float32)
+    return unit_rows(array)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -337,7 +337,8 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
         raise PromptError(f"text {prompt.texts[0]!r}: {NO_FEATURES}")
     if len(features) != len(masks) or features.masks.size_hw != masks.size_hw:
         raise PromptError(
-            f"features: expected those of the {len(masks)} masks, got those of {len(features)} others"
+            f"features: expected the features of these {len(masks)} masks, "
+            f"got those of {len(features)} other masks"
         )
     likely = probabilities(
         features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
@@ -358,9 +359,9 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         rows += [(row, number) for row in ranked_rows(masks, likely) if chosen[row]]
         best = likely.max(initial=0)
         if chosen.any():
-            notes.append(f"{text!r}: {counted(np.count_nonzero(chosen), 'mask')}, best score {best:.2f}")
+            notes.append(f"{text!r}: {counted(int(np.count_nonzero(chosen)), 'mask')}, best score {best:.2f}")
         elif len(masks):
-            notes.append(f"{text!r}: not found, best score {best:.2f} is below {prompt.threshold:g}")
+            notes.append(f"{text!r}: not found, the best score {best:.2f} is below {prompt.threshold:g}")
         else:
             notes.append(f"{text!r}: no masks to choose from")
     rows.sort(key=lambda pair: -values[pair[1], pair[0]])  # stable: equals stay in the order of the ranking

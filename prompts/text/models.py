@@ -37,7 +37,7 @@ from fastsam.weights.download import file_sha256
 from fastsam.weights.resolve import download
 from fastsam.weights.table import Progress, WeightsEntry, cache_folder, embedded_path, local_path, text_model
 
-__all__ = ["NamedEncoder", "open_text_model", "vectors_identity"]
+__all__ = ["NamedEncoder", "open_text_model"]
 
 _FOLDER = "local-dir:"  # as open_clip marks folders
 _HUB = "hf-hub:"  # and repositories of Hugging Face
@@ -67,19 +67,10 @@ def open_text_model(
         file = local_path(text_model())
         encoder = NamedEncoder(str(file.parent), file=file, device=device, embedded=True)
     elif isinstance(model, (str, os.PathLike)):
-        encoder = NamedEncoder.of(str(model), device, progress)
+        encoder = NamedEncoder.parse(str(model), device, progress)
     else:
         return Embedder(model)
     return Embedder(encoder, _TextFiles(encoder))
-
-
-def vectors_identity(embedder: Embedder) -> str:
-    """Return what tells one model's vectors from another's: a hash of its files, where it has files.
-
-    Raises:
-        WeightsError: its files cannot be had.
-    """
-    return embedder.content
 
 
 @dataclass(eq=False)
@@ -112,7 +103,7 @@ class NamedEncoder:
         vars(self).update(state, _lock=threading.Lock())
 
     @classmethod
-    def of(cls, name: str, device: str = "auto", progress: Progress | None = None) -> NamedEncoder:
+    def parse(cls, name: str, device: str = "auto", progress: Progress | None = None) -> NamedEncoder:
         """Return the encoder of a name, a file or a folder; see :func:`open_text_model`."""
         folder = os.path.expanduser(name.removeprefix(_FOLDER))
         if name.startswith(_FOLDER) or os.path.isdir(folder):

@@ -76,7 +76,7 @@ def new_window(address: str, tmp_path: Path) -> Iterator[Callable[..., Window]]:
 @pytest.fixture(scope="module")
 def shared_window(address: str, photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
     made = Window(tmp_path_factory.mktemp("visitor"))
-    made.state(address)
+    made.visit(address)
     made.open(photo, SIZE)
     yield made
     made.close()

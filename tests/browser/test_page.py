@@ -39,7 +39,7 @@ def test_an_example_opens(new_window: Callable[..., Window]) -> None:
 
 def test_an_upload_shows_everything(window: Window) -> None:
     assert window.masks > 10
-    assert f"{window.masks} masks. Click a thing" in window.texts(".fs-status")[0]
+    assert f"{window.masks} masks. Click an object" in window.texts(".fs-status")[0]
     canvas = window.find(".fs-canvas")
     assert canvas.size["width"] / canvas.size["height"] == pytest.approx(SIZE[0] / SIZE[1], rel=0.02)
 
@@ -47,7 +47,7 @@ def test_an_upload_shows_everything(window: Window) -> None:
 def test_the_mask_under_the_pointer_lights_up(window: Window) -> None:
     before = window.colour_at(*MAN)
     window.hover(*MAN)
-    assert "score" in window.find(".fs-tip").text
+    assert "quality" in window.find(".fs-tip").text
     lit = window.colour_at(*MAN, leave=False)
     assert window.difference(before, lit) > 20
     assert window.colour_at(*MAN) == before
@@ -56,12 +56,12 @@ def test_the_mask_under_the_pointer_lights_up(window: Window) -> None:
 def test_a_click_selects_and_a_background_point_subtracts(window: Window) -> None:
     everywhere = window.masks
     window.click(*MAN)
-    assert (window.masks, window.marks) == (1, ["point"])
+    assert (window.masks, window.marks) == (1, ["click"])
     assert everywhere > 1
     legs = window.colour_at(*LEG)
     bare = window.colour_at(*SKY)
     window.click(*TROUSERS, right=True)
-    assert window.marks == ["point", "not point"]
+    assert window.marks == ["click", "remove click"]
     assert window.difference(legs, window.colour_at(*LEG)) > 20  # the trousers are not in it any more
     assert window.colour_at(*SKY) == bare
     window.answered(lambda: window.press("[data-do=undo]"))
@@ -72,7 +72,7 @@ def test_the_toggle_subtracts_like_the_right_button(window: Window) -> None:
     window.click(*MAN)
     window.press(".fs-bar [data-sign=take]")
     window.click(*TROUSERS)
-    assert window.marks == ["point", "not point"]
+    assert window.marks == ["click", "remove click"]
     assert window.find(".fs-bar [data-sign=take]").get_attribute("aria-checked") == "true"
 
 
@@ -146,11 +146,11 @@ def test_the_keyboard_is_enough(window: Window) -> None:
 
     window.keys(Keys.ARROW_LEFT, Keys.ARROW_DOWN)
     window.answered(lambda: window.keys(Keys.ENTER))
-    assert window.marks == ["point"]
+    assert window.marks == ["click"]
     window.answered(lambda: window.keys(Keys.SHIFT + Keys.ARROW_UP + Keys.NULL, Keys.DELETE))
-    assert window.marks == ["point", "not point"]
+    assert window.marks == ["click", "remove click"]
     window.answered(lambda: window.keys(Keys.CONTROL + "z" + Keys.NULL))
-    assert window.marks == ["point"]
+    assert window.marks == ["click"]
     window.keys("b")
     assert window.find(".fs-bar [data-tool=box]").get_attribute("aria-checked") == "true"
     window.keys(Keys.ESCAPE)
@@ -159,7 +159,7 @@ def test_the_keyboard_is_enough(window: Window) -> None:
 def test_views_change_the_picture_and_are_downloaded_at_full_size(window: Window) -> None:
     window.click(*OTHER_MAN)
     background = window.colour_at(600, 500)
-    views = window.all("#view input")
+    views = window.all("#effect input")
     window.answered(views[1].click)  # the cut-out
     assert min(window.colour_at(600, 500)) > 200  # checkers
     window.press("button#save")
@@ -175,7 +175,7 @@ def test_views_change_the_picture_and_are_downloaded_at_full_size(window: Window
 def test_masks_are_downloaded_in_a_chosen_format(window: Window) -> None:
     window.click(*MAN)
     window.press("#what input")
-    option = "#what [role=option][aria-label='Masks: png']"
+    option = "#what [role=option][aria-label='Masks, one PNG each']"
     window.wait(lambda: window.all(option), "the formats")
     window.find(option).click()
     window.press("button#save")
@@ -190,10 +190,11 @@ def test_options_find_again_draw_anew_and_name(window: Window) -> None:
     from selenium.webdriver.common.keys import Keys
 
     everywhere = window.masks
-    for words in ("Names and words", "What to find", "How to draw"):
+    for words in ("Names and texts", "Detection", "Drawing"):
         next(one for one in window.all("button.label-wrap") if words in one.text).click()
     window.wait(
-        lambda: window.find("input[aria-label='number input for conf']").is_displayed(), "the controls"
+        lambda: window.find("input[aria-label='number input for Minimum confidence']").is_displayed(),
+        "the controls",
     )
 
     def type_in(label: str, value: str) -> None:
@@ -202,20 +203,20 @@ def test_options_find_again_draw_anew_and_name(window: Window) -> None:
         box.send_keys(Keys.CONTROL + "a" + Keys.NULL, value, Keys.TAB)
 
     before = window.colour_at(*MAN)
-    type_in("alpha", "1")  # may be answered twice: on the way, and at the end
+    type_in("Opacity of masks", "1")  # may be answered twice: on the way, and at the end
     window.wait(lambda: window.difference(before, window.colour_at(*MAN)) > 10, "full colours")
-    type_in("alpha", "0.5")
+    type_in("Opacity of masks", "0.5")
     window.wait(lambda: window.difference(before, window.colour_at(*MAN)) < 5, "the colours as before")
-    type_in("conf", "0.6")
+    type_in("Minimum confidence", "0.6")
     window.wait(lambda: 0 < window.masks < everywhere / 3, "fewer masks")
-    type_in("conf", "0.15")
+    type_in("Minimum confidence", "0.15")
     window.wait(lambda: everywhere / 3 < window.masks < everywhere, "more masks again")
     window.press("input[aria-label='Name every mask']")
     option = "[role=option][aria-label='everyday things']"
     window.wait(lambda: window.all(option), "the vocabularies")
     window.answered(window.find(option).click)
     window.hover(*MAN)
-    assert "score" in window.find(".fs-tip").text
+    assert "quality" in window.find(".fs-tip").text
 
 
 @pytest.mark.parametrize(
@@ -292,7 +293,7 @@ def test_two_visitors_at_once(new_window: Callable[..., Window], photo: Path, tm
     assert "Photo bus" in first.find(".fs-stage").get_attribute("aria-label")
     assert "Photo mirrored" in second.find(".fs-stage").get_attribute("aria-label")
     first.click(*MAN)
-    assert (first.marks, second.marks) == (["point"], [])
+    assert (first.marks, second.marks) == (["click"], [])
     second.click(SIZE[0] - MAN[0], MAN[1])
     assert first.masks == second.masks == 1
     with Image.open(photo) as image:
@@ -301,7 +302,7 @@ def test_two_visitors_at_once(new_window: Callable[..., Window], photo: Path, tm
         assert first.difference(first.colour_at(x, y), near(wanted, x, y)) < 25
         assert second.difference(second.colour_at(x, y), near(wanted[:, ::-1], x, y)) < 25
     first.answered(lambda: first.press("[data-do=clear]"))
-    assert second.marks == ["point"]
+    assert second.marks == ["click"]
 
 
 def test_a_phone_has_room_for_it(new_window: Callable[..., Window], photo: Path) -> None:
@@ -328,4 +329,4 @@ def test_a_phone_has_room_for_it(new_window: Callable[..., Window], photo: Path)
         finger.perform()
 
     window.answered(tap)
-    assert (window.masks, window.marks) == (1, ["point"])
+    assert (window.masks, window.marks) == (1, ["click"])

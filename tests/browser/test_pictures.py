@@ -54,6 +54,15 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     window.click(160, 760, right=True)
     take(window, "points", 720)
     window.answered(lambda: window.press("[data-do=clear]"))
+    for x, name in ((150, "man in beige"), (300, "man in black")):
+        window.click(x, 600)
+        field = window.find(".fs-keep input")
+        field.clear()
+        field.send_keys(name)
+        window.answered(lambda: window.press("[data-do=keep]"))
+    take(window, "objects", 720)
+    for number in (1, 2):
+        window.answered(lambda number=number: window.press(f"[data-forget='{number}']"))
     window.click(150, 600)
     window.answered(lambda: window.press(".fs-levels [aria-checked=false]"))
     take(window, "levels", 720)
@@ -76,8 +85,8 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
     window.press(".fs-table tbody tr:nth-child(2) td:nth-child(2)")
     window.press(".fs-table summary")
     window.click(150, 600)
-    for place, name in enumerate(("cutout", "blur", "replace", "erase"), start=1):
-        window.answered(window.all("#view input")[place].click)
+    for place, name in enumerate(("cutout", "blur", "replace"), start=1):
+        window.answered(window.all("#effect input")[place].click)
         take(window, name, 720)
 
 
@@ -91,7 +100,9 @@ def test_pictures_of_references_and_levels(
     window.open(photo, SIZE)
     take(window, "reference", 720)
     window.answered(lambda: window.press("[data-do=undo]"))
-    next(button for button in window.all("button") if button.text.startswith("Levels")).click()
+    next(
+        button for button in window.all("button") if button.text.startswith("Whole objects and parts")
+    ).click()
     window.wait(lambda: window.find("#disjoint").is_displayed())
     window.answered(window.find("#disjoint input").click)
     take(window, "partition", 720)

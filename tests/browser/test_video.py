@@ -92,7 +92,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def window(address: str, tmp_path: Path) -> Iterator[VideoWindow]:
     made = VideoWindow(tmp_path / "visitor", size=(1280, 1300))
-    made.state(address)
+    made.visit(address)
     yield made
     made.close()
 
@@ -106,11 +106,11 @@ def test_a_person_is_followed_corrected_and_taken_home(window: VideoWindow, clip
     assert window.masks > 5
     assert f"Frame (0 to {COUNT - 1})" in window.find("#video-frame").text
     window.click(*PERSON)
-    assert (window.masks, window.marks) == (1, ["point"])
+    assert (window.masks, window.marks) == (1, ["click"])
     report = window.follow()
     assert report.startswith(f"{COUNT} frames")
     assert "network" in report
-    assert window.texts("#video-requests label")[-1].endswith("click, frame 0")
+    assert window.texts("#video-requests label")[-1] == "1: click, frame 0"
     assert window.driver.execute_script(PLAY) == CLIP_HW[1]  # chromium plays it
     assert "Objects seen: 1" in window.find("#video-live").text
     links = {a.get_attribute("download"): a for a in window.all("#video-files a[download]")}
@@ -150,8 +150,8 @@ def test_words_and_boxes_of_several_frames(window: VideoWindow, clip: Path) -> N
     window.answered(lambda: words.send_keys("something blue\n"))
     report = window.follow()
     assert window.texts("#video-requests label") == [
-        "box, frame 0",
-        "“something blue”, frame 3",
+        "1: box, frame 0",
+        "2: “something blue”, frame 3",
     ]
     assert "something blue" in report
     assert window.log() == []
@@ -195,7 +195,7 @@ def test_the_same_is_found_in_another_photo(
     window.open(photo, SIZE)
     window.click(150, 600)
     window.answered(lambda: window.press("[data-do=carry]"))
-    assert window.marks == ["point", "like in “bus” (next photo)"]
+    assert window.marks == ["click", "like in “bus” (next photo)"]
     assert "Now open another photo" in window.texts(".fs-status")[0]
     window.open(tmp_path / "mirrored.png", SIZE)
     window.wait(lambda: "Photo mirrored" in window.find(".fs-stage").get_attribute("aria-label"))
@@ -211,7 +211,7 @@ def test_levels_and_the_partition(new_window: Callable[..., Window], photo: Path
     window = new_window()
     window.open(photo, SIZE)
     everything = window.masks
-    button = next(b for b in window.all("button") if b.text.startswith("Levels"))
+    button = next(b for b in window.all("button") if b.text.startswith("Whole objects and parts"))
     button.click()
     window.wait(lambda: window.find("#of-level").is_displayed())
     counts = []

@@ -15,7 +15,7 @@ _SWITCHES = (
     "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
 )  # fmt: skip
 _CLOSE = "\u00d7"  # on the button that removes a prompt
-_PATIENCE_S = 90  # a busy machine is slow; nothing is said about time here
+_PATIENCE_S = 240  # a busy machine is slow; nothing is said about time here
 
 
 def missing_browser() -> str | None:

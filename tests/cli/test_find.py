@@ -114,7 +114,7 @@ def test_nothing_found_is_no_failure(run: Any, photos: Path, tmp_path: Path) -> 
             "says where in it, got 2",
         ),
         (("--reference", "photos/a.png", "--box", "0,0,500,5"), PromptError, "leaves the 100x60 image"),
-        (("--reference", "photos/a.png", "--point", "99,0"), PromptError, "selects nothing there"),
+        (("--reference", "photos/a.png", "--point", "99,0"), PromptError, "the region selects nothing"),
         (("--reference", "nothing.png", *REFERENCE), ImageError, "nothing.png"),
     ],
 )

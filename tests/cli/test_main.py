@@ -131,7 +131,7 @@ def test_mask_flag(tmp_path: Path) -> None:
     Image.fromarray(drawn).save(tmp_path / "drawn.png")
     done = run("segment", str(demo_photo()), "--json", "--mask", str(tmp_path / "drawn.png"))
     (found,) = json.loads(done.stdout)["masks"]
-    assert found["prompt_score"] > 0.3
+    assert found["score"] > 0.3
 
 
 def test_combine_all_and_prompt_json() -> None:
@@ -316,11 +316,11 @@ def test_texts_and_their_threshold(photos: Path, tiny: Path) -> None:
     assert done.exit_code == 0, done.output
     record = json.loads(done.stdout)
     assert {mask["label"] for mask in record["masks"]} == {"a bus", "a red car"}
-    scores = [mask["prompt_score"] for mask in record["masks"]]
+    scores = [mask["score"] for mask in record["masks"]]
     assert scores == sorted(scores, reverse=True)
     none = json.loads(run("segment", photo, *flags, "--threshold", "1").stdout)
     assert none["masks"] == []
-    assert "text 'a bus': absent, best score" in none["reason"]
+    assert "'a bus': not found, the best score" in none["reason"]
 
 
 def test_labels_from_a_file(photos: Path, tiny: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_a_path_is_loaded_again_only_for_another_device(monkeypatch: pytest.Monk
     model = FastSAM("FastSAM.pt")
     for device in (None, "auto", "cpu", "cuda:1", "cuda:1"):
         assert len(model(PHOTO, device=device)[0]) == 3
-    assert loads == [("FastSAM-x", "auto"), ("FastSAM-x", "cuda:1")]  # as ultralytics reads the name
+    assert loads == [("FastSAM.pt", "auto"), ("FastSAM.pt", "cuda:1")]
 
 
 def test_image_without_masks_is_an_empty_result_not_none() -> None:

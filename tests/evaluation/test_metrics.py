@@ -24,13 +24,12 @@ from fastsam.evaluation.metrics import (
     score_correlation,
 )
 from fastsam.evaluation.prompting import (
-    clicks_needed,
     jittered_box,
     mask_iou,
     next_click,
     prompt_objects,
 )
-from fastsam.masks.dense import boxes_from_masks, iou_matrix
+from fastsam.masks.dense import box_from_mask, iou_matrix
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, encode_rle
 
@@ -54,7 +53,7 @@ def matches(
     crowds: Sequence[np.ndarray] = (),
     kind: Literal["mask", "box"] = "mask",
 ) -> ImageMatches:
-    boxes = boxes_from_masks(np.stack(found)) if found else np.zeros((0, 4))
+    boxes = np.array([box_from_mask(mask) for mask in found]).reshape(-1, 4)
     given = (rles(*found), boxes, np.array(scores), rles(*objects))
     return match_image(*given, kind=kind, crowds=rles(*crowds))[0]
 
@@ -154,7 +153,7 @@ def whole_coco(images: list[Any], kind: str = "segm") -> dict[str, float]:
     truth, detections = [], []
     for number, (found, scores, objects, crowds) in enumerate(images, 1):
         for mask, crowd in [(mask, 0) for mask in objects] + [(mask, 1) for mask in crowds]:
-            box = boxes_from_masks(mask[None])[0]
+            box = box_from_mask(mask)
             truth.append(
                 {"id": len(truth) + 1, "image_id": number, "category_id": 1, "iscrowd": crowd,
                  "segmentation": encode_rle(mask), "area": int(mask.sum()),
@@ -262,7 +261,6 @@ def prompted(found: list[np.ndarray], objects: list[np.ndarray], **options: Any)
 def test_prompts_find_what_is_there() -> None:
     figures = prompted([A, B, TINY], [A, B])
     assert figures.ious.tolist() == [[1.0, 1.0]] * 4
-    assert np.isnan(figures.clicks).all()
     assert figures.prompt_ms > 0
 
 
@@ -276,9 +274,8 @@ def test_three_answers_are_at_least_as_good_as_one() -> None:
 
 
 def test_nothing_found_scores_zero_and_small_objects_are_left_out() -> None:
-    figures = prompted([], [A, TINY], min_area_px=101, noc=True)
+    figures = prompted([], [A, TINY], min_area_px=101)
     assert figures.ious[:, 0].tolist() == [0.0] * 4
-    assert figures.clicks[:, 0].tolist() == [20.0, 20.0]
     assert np.isnan(figures.ious[:, 1]).all()
     none = prompted([A], [])
     assert none.ious.shape == (4, 0)
@@ -307,19 +304,6 @@ def test_next_click(answer: np.ndarray, wanted: tuple[int, int, int] | None) -> 
     again = np.zeros(SIZE, bool)
     again[click[1], click[0]] = True
     assert next_click(answer, A, again) != click
-
-
-@pytest.mark.parametrize(
-    ("found", "target", "wanted"),
-    [
-        pytest.param([A, B], A, [1, 1], id="one click"),
-        pytest.param([A, B], A | B, [2, 2], id="two parts, two clicks"),
-        pytest.param([B], A, [20, 20], id="never"),
-        pytest.param([rect(10, 10, 110, 98)], A, [1, 20], id="good enough for .85 only"),
-    ],
-)
-def test_clicks_needed(found: list[np.ndarray], target: np.ndarray, wanted: list[int]) -> None:
-    assert clicks_needed(MaskSet.from_dense(np.stack(found)), target, (0.85, 0.9), 20) == wanted
 
 
 # --- one network pass for both uses ---------------------------------------------------------------

@@ -137,8 +137,7 @@ def test_arrays_in_any_memory_order(ours: TorchBackend, photographs: dict[str, N
     for same in (np.asfortranarray(rgb), bgr[..., ::-1], np.repeat(rgb, 2, axis=0)[::2]):
         found = ours.segment(Frame(same), config)
         assert np.array_equal(found.boxes_xyxy, wanted.boxes_xyxy)
-    assert ours.times_ms.keys() == {"prepare", "network", "decode"}
-    assert all(value >= 0 for value in ours.times_ms.values())
+    assert found.times_ms.keys() == {"prepare", "network", "decode"}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 5), (31, 33)])

@@ -18,9 +18,7 @@ from fastsam.errors import InputError
 from fastsam.masks.dense import (
     area_px,
     box_from_mask,
-    boxes_from_masks,
     clean,
-    containment_matrix,
     farthest_point,
     iou_matrix,
 )
@@ -38,26 +36,23 @@ L = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]], bool)
 def test_areas_boxes_and_overlaps_count_pixels(scene: oracles.Scene) -> None:
     masks, count = scene.masks, len(scene.masks)
     assert area_px(masks).tolist() == [sum(map(sum, mask.tolist())) for mask in masks]
-    assert boxes_from_masks(masks).tolist() == [list(oracles.tight_box(mask)) for mask in masks]
+    assert [box_from_mask(mask).tolist() for mask in masks] == [
+        list(map(float, oracles.tight_box(m))) for m in masks
+    ]
     overlap = iou_matrix(masks, masks[::-1])
-    inside = containment_matrix(masks)
-    assert overlap.shape == inside.shape == (count, count)
+    assert overlap.shape == (count, count)
     for i in range(count):
         for j in range(count):
             assert overlap[i, count - 1 - j] == pytest.approx(
                 float(oracles.iou(masks[i], masks[j])), abs=1e-6
             )
-            shared, area = int((masks[i] & masks[j]).sum()), int(masks[i].sum())
-            assert inside[i, j] == pytest.approx(shared / area if area else 0, abs=1e-6)
 
 
 def test_no_masks() -> None:
     assert area_px(NONE).shape == (0,)
-    assert boxes_from_masks(NONE).shape == (0, 4)
     assert iou_matrix(NONE, NONE).shape == (0, 0)
     assert iou_matrix(NONE, np.ones((3, 5, 7), bool)).shape == (0, 3)
     assert iou_matrix(np.ones((3, 5, 7), bool), NONE).shape == (3, 0)
-    assert containment_matrix(NONE).shape == (0, 0)
     assert rle_iou_matrix([], []).shape == (0, 0)
     assert rle_iou_matrix([encode_rle(L)], []).shape == (1, 0)
     assert fill_polygons([], (3, 4)).shape == (3, 4)
@@ -71,7 +66,6 @@ def test_known_answers() -> None:
     assert box_from_mask(L).tolist() == [0, 0, 2, 3]
     assert box_from_mask(np.zeros((4, 4), bool)).tolist() == [0, 0, 0, 0]
     assert box_from_mask(rectangle((9, 9), 8, 8, 9, 9)).tolist() == [8, 8, 9, 9]
-    assert containment_matrix(np.stack([L, np.ones_like(L)])).tolist() == [[1, 1], [pytest.approx(1 / 3), 1]]
 
 
 def test_stacks_of_different_images_do_not_compare() -> None:
@@ -162,7 +156,7 @@ def test_rle_overlaps_are_those_of_the_masks() -> None:
         ({"size": [2, 2], "counts": ["4"]}, "whole numbers"),
         ({"size": [2, 2], "counts": [10**30]}, "whole numbers"),
         ({"size": [2, 2], "counts": 4}, "text or a list"),
-        ({"size": [2, 2], "counts": None}, "got 'None'"),
+        ({"size": [2, 2], "counts": None}, "got None"),
         ({"size": [2, 2], "counts": "é"}, "text"),
         ({"size": [2, 2], "counts": ""}, "add up to 0"),
         ({"size": [2, 2], "counts": " "}, "compressed form"),

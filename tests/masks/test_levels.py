@@ -10,13 +10,13 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from fastsam.errors import InputError, PromptError
-from fastsam.masks.dense import containment_matrix, iou_matrix
+from fastsam.masks.dense import iou_matrix
 from fastsam.masks.levels import LEVELS, check_level, containment_tree, overlaps, samples_of
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.stores.grid import GridStore
 from tests import nesting
 from tests.drawing import ellipse, mask_set, random_grid, rectangle, scenes
-from tests.oracles import Scene, TooClose
+from tests.oracles import Scene, TooClose, containment_shares
 
 SIZE = (60, 80)
 
@@ -72,7 +72,7 @@ def test_agrees_with_its_slow_twin(data: st.DataObject) -> None:
 @given(scenes())
 def test_overlaps_of_small_images_are_exact(scene: Scene) -> None:
     found = overlaps(mask_set(scene))
-    assert np.allclose(found.shares, containment_matrix(scene.masks), atol=1e-6)
+    assert np.allclose(found.shares, containment_shares(scene.masks), atol=1e-6)
     assert np.allclose(found.ious(), iou_matrix(scene.masks, scene.masks), atol=1e-6)
     assert found.areas_px.tolist() == scene.masks.sum(axis=(1, 2)).tolist()
 
@@ -87,7 +87,7 @@ def test_large_images_are_estimated_well(size: tuple[int, int], seed: int) -> No
     tiny = GridStore(store.coefficients, store.prototypes, boxes, store.grid)
     masks = MaskSet.from_grid(tiny, np.linspace(0.9, 0.5, 20, dtype=np.float32))
     dense = np.asarray(masks)
-    found, shares = overlaps(masks), containment_matrix(dense)
+    found, shares = overlaps(masks), containment_shares(dense)
     assert abs(found.shares - shares).max() < 0.25
     assert abs(found.shares - shares).mean() < 0.01
     assert abs(found.ious() - iou_matrix(dense, dense)).max() < 0.1

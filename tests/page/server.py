@@ -87,10 +87,12 @@ class Visitor:
         return message
 
     def call(self, event: dict[str, Any], values: list[Any], data: Any = None) -> Any:
-        """Call a function of the page; return its last output."""
+        """Call a function of the page; return what the canvas is sent, or else its last output."""
         body = {"data": values, "event_data": data, "fn_index": event["id"], "session_hash": self.hash}
         joined = self.http.post("gradio_api/queue/join", json=body).raise_for_status().json()
-        return self._output(joined["event_id"])["data"][-1]
+        data = self._output(joined["event_id"])["data"]
+        outputs = list(event["outputs"])
+        return data[outputs.index(self.canvas)] if self.canvas in outputs else data[-1]
 
     def _output(self, event_id: str) -> dict[str, Any]:
         with self.http.stream("GET", "gradio_api/queue/data", params={"session_hash": self.hash}) as stream:

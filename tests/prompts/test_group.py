@@ -56,7 +56,9 @@ def test_a_region_over_three_people_is_answered_by_three() -> None:
     assert not found.edited.any()
     together = float(iou(people().masks[:3].any(axis=0), region))
     assert found.scores.tolist() == pytest.approx([together] * 3)
-    assert found.reason.startswith(f"mask prompt: IoU {together:.2f} of 3 masks together, 0.6")
+    assert found.reason.startswith(
+        f"mask prompt: 3 masks together (IoU {together:.2f}, the best one alone 0.6"
+    )
     alone = select(mask_set(people()), MaskLike(region, group=False))
     assert len(alone) == 1
 
@@ -77,7 +79,7 @@ def test_a_group_has_to_reach_the_threshold() -> None:
     assert len(select(mask_set(people()), MaskLike(drawn_over(3), threshold=together - 0.01))) == 3
     found = select(mask_set(people()), MaskLike(drawn_over(3), threshold=together + 0.01))
     assert len(found) == 0
-    assert "is under" in found.reason
+    assert "is below" in found.reason
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_a_point_outside_adds_the_mask_under_it() -> None:
     found = ask((40, 20), None, BODY)
     assert np.array_equal(found.masks.mask(0), BODY | BAG)
     assert (found.scores.tolist(), found.indices.tolist(), found.edited.tolist()) == ([1], [0], [True])
-    assert found.reason == "previous answer; added what 1 points outside it mean"
+    assert found.reason == "previous answer, changed; added the mask under 1 point outside it"
 
 
 def test_a_background_point_inside_cuts_the_mask_under_it() -> None:
@@ -48,20 +48,20 @@ def test_a_background_point_inside_cuts_the_mask_under_it() -> None:
     assert np.array_equal(found.masks.mask(0), BODY & ~SHIRT)
     both = ask([(14, 18), (14, 30), (40, 20)], [0, 1, 1], BODY)
     assert np.array_equal(both.masks.mask(0), (BODY & ~SHIRT) | BAG)
-    assert "added what 1 points" in both.reason
-    assert "cut by the masks under 1 points" in both.reason
+    assert "added the mask under 1 point outside it" in both.reason
+    assert "cut away what is under 1 background point" in both.reason
 
 
 @pytest.mark.parametrize(
     ("points", "labels", "score", "said"),
     [
-        ((1, 1), 1, 0, "previous answer as it was; 1 points outside it are on no mask that can be added"),
-        ((14, 30), 1, 1, "previous answer as it was; it agrees with the points"),
-        ((40, 20), 0, 1, "previous answer as it was; it agrees with the points"),
+        ((1, 1), 1, 0, "previous answer, unchanged; 1 point outside it on no mask that can be added"),
+        ((14, 30), 1, 1, "previous answer, unchanged; it agrees with the points already"),
+        ((40, 20), 0, 1, "previous answer, unchanged; it agrees with the points already"),
         # only the person itself is under the point, and cutting it away would leave nothing
-        ((14, 30), 0, 0, "previous answer as it was; 1 background points are on no mask that can be cut"),
+        ((14, 30), 0, 0, "previous answer, unchanged; 1 background point on no mask that can be cut"),
         # the shirt holds a foreground point too
-        ([(14, 18), (14, 20)], [1, 0], 0.5, "as it was; 1 background points are on no mask"),
+        ([(14, 18), (14, 20)], [1, 0], 0.5, "unchanged; 1 background point on no mask"),
     ],
 )
 def test_where_nothing_fits_it_stays_as_it_was(points: Any, labels: Any, score: float, said: str) -> None:

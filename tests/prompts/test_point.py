@@ -113,7 +113,7 @@ def test_an_ambiguous_click_has_three_answers_best_first() -> None:
 def test_a_level_is_one_of_the_three(level: Any, row: int) -> None:
     found = select(mask_set(nest()), Points((20, 15), level=level))
     assert (found.indices.tolist(), found.levels) == ([row], (level,))
-    assert f"{level} of 3 nested answers" in found.reason
+    assert f"{level} of 3 nested masks" in found.reason
     three = select(mask_set(nest()), Points((20, 15), multimask=True))
     assert found.scores.tolist() == three[three.indices == row].scores.tolist()
     assert found.stability_scores().tolist() == [1]
@@ -122,11 +122,11 @@ def test_a_level_is_one_of_the_three(level: Any, row: int) -> None:
 @pytest.mark.parametrize(
     ("click", "level", "row", "name", "said"),
     [
-        ((20, 8), "subpart", 1, "part", "no subpart of its own: its part of 2 nested answers"),
-        ((20, 8), "part", 1, "part", "part of 2 nested answers"),
-        ((20, 8), "whole", 0, "whole", "whole of 2 nested answers"),
-        ((20, 45), "subpart", 0, "whole", "no subpart of its own: its whole of 1 nested answers"),
-        ((20, 45), "part", 0, "whole", "no part of its own: its whole of 1 nested answers"),
+        ((20, 8), "subpart", 1, "part", "no subpart under the click: the part of 2 nested masks"),
+        ((20, 8), "part", 1, "part", "part of 2 nested masks"),
+        ((20, 8), "whole", 0, "whole", "whole of 2 nested masks"),
+        ((20, 45), "subpart", 0, "whole", "no subpart under the click: the whole of 1 nested mask"),
+        ((20, 45), "part", 0, "whole", "no part under the click: the whole of 1 nested mask"),
     ],
 )
 def test_a_level_that_a_click_does_not_have(
@@ -217,7 +217,7 @@ def test_a_background_point_in_the_only_mask_under_the_click_cuts_it() -> None:
     found = select(mask_set(scene), Points([(10, 10), (30, 10)], [1, 0]))
     assert (found.indices.tolist(), found.edited.tolist()) == ([1], [True])
     assert np.array_equal(found.masks.mask(0), pair().masks[0])
-    assert "cut" in found.reason
+    assert "without what is under the background points" in found.reason
 
 
 def test_where_no_cut_is_possible_the_answer_is_empty_and_says_so() -> None:
@@ -244,7 +244,7 @@ def test_a_foreground_point_on_no_mask_is_named() -> None:
     scene = Scene(pair().masks[:2], (10, 10))
     found = select(mask_set(scene), Points([(10, 10), (0, 0)]))
     assert (found.indices.tolist(), found.edited.tolist()) == ([0], [False])
-    assert "1 on no mask" in found.reason
+    assert "one of 2 foreground points; 1 point on no mask" in found.reason
 
 
 def test_only_background_points_select_everything_else() -> None:

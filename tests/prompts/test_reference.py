@@ -29,9 +29,9 @@ from fastsam import (
 from fastsam.errors import ImageError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
-from fastsam.prompts import Example, ImageFeatures, Look, prompt_from_json
-from fastsam.prompts.appearance import apart, looks_of, middle
-from fastsam.prompts.reference import asks_reference, look_at, probabilities, resolve
+from fastsam.prompts import Appearance, Example, ImageFeatures, prompt_from_json
+from fastsam.prompts.appearance import apart, appearances_of, middle
+from fastsam.prompts.reference import asks_reference, describe_region, probabilities, resolve
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from tests.text_models import PAINT, SIZE, scene, shapes
 
@@ -106,8 +106,8 @@ def test_a_drawn_region_stands_for_its_own_pixels(session: Session) -> None:
     half = shapes()["blue"] | shapes()["green"]
     exact = session.reference(MaskLike(half)).shots[0]
     nearest = session.reference(BLUE).shots[0]
-    assert isinstance(exact, Look)
-    assert isinstance(nearest, Look)
+    assert isinstance(exact, Appearance)
+    assert isinstance(nearest, Appearance)
     assert not exact.same_as(nearest)
 
 
@@ -137,7 +137,7 @@ def test_several_shots_are_one_kind(session: Session) -> None:
 def test_scores_are_probabilities_times_the_masks_own(session: Session) -> None:
     reference = session.reference(RED, threshold=0.0)
     assert session.features is not None
-    likely = probabilities(looks_of(session.features), reference)
+    likely = probabilities(appearances_of(session.features), reference)
     found = session.select(reference)
     np.testing.assert_allclose(found.scores, (likely * session.masks.scores)[found.indices], rtol=1e-5)
     assert likely[0] == pytest.approx(likely[2], abs=1e-3)  # of one colour
@@ -149,15 +149,15 @@ def test_more_alike_is_more_probable_and_a_negative_takes_away() -> None:
     rows = np.stack([vector(1, t) for t in (0, 0.5, 1, 2, 8)])
     session = colour_model().open(scene()[0], conf=0.0)
     assert session.features is not None
-    looks = replace(looks_of(session.features), seen=np.zeros((5, 0), np.float32), pictures=rows)
-    shot = Look(np.zeros(0), vector(1, 0), looks.network, looks.text_model)
-    against = Look(np.zeros(0), vector(0, 1), looks.network, looks.text_model)
+    looks = replace(appearances_of(session.features), seen=np.zeros((5, 0), np.float32), pictures=rows)
+    shot = Appearance(np.zeros(0), vector(1, 0), looks.network, looks.text_model)
+    against = Appearance(np.zeros(0), vector(0, 1), looks.network, looks.text_model)
     alone = probabilities(looks, Reference.made([shot]))
     assert (np.diff(alone) < 0).all()
     less = probabilities(looks, Reference.made([shot], [against]))
     assert (less < alone).all()
     assert less[-1] / alone[-1] < less[0] / alone[0]
-    far = Look(np.zeros(0), vector(-1, -1), looks.network, looks.text_model)
+    far = Appearance(np.zeros(0), vector(-1, -1), looks.network, looks.text_model)
     np.testing.assert_allclose(probabilities(looks, Reference.made([shot], [against, far])), less, rtol=1e-12)
 
 
@@ -210,11 +210,11 @@ def test_nothing_to_compare_with_is_an_empty_answer(session: Session) -> None:
     nothing = colour_model().open(scene()[0], conf=1.0)
     assert len(nothing.masks) == 0
     found = nothing.select(reference)
-    assert (len(found), found.reason) == (0, "reference of 1 shot: no masks")
+    assert (len(found), found.reason) == (0, "reference of 1 shot: no masks to choose from")
     grey = Frame(np.full((*SIZE, 3), 120, np.uint8))
     absent = colour_model().open(grey, conf=0.0).select(reference)
     assert len(absent) == 0
-    assert "absent, best score 0." in absent.reason
+    assert "not found, the best score 0." in absent.reason
 
 
 def test_bad_references(session: Session, tmp_path: Path) -> None:
@@ -224,12 +224,12 @@ def test_bad_references(session: Session, tmp_path: Path) -> None:
         (lambda: Reference("a.jpg", Points((5, 5), 0)), "expected a foreground point"),
         (lambda: Reference("a.jpg", RED, mode="some"), "mode: expected one of all, best"),
         (lambda: Reference("a.jpg", RED, threshold=2), "threshold"),
-        (lambda: Reference("a.jpg", RED, negatives=RED), "negative 0 is a shot, too"),
+        (lambda: Reference("a.jpg", RED, negatives=RED), "negative 0 is also a shot"),
         (lambda: Reference("a.jpg", RED, negatives="blue"), "negatives: expected regions"),
         (lambda: Reference.of(), "at least one Reference"),
         (lambda: Reference.of(Reference("a.jpg", RED), negatives=BLUE), "tell their image"),
-        (lambda: session.reference(RED, negatives=MaskLike(session.masks[0])), "negative 0 is a shot, too"),
-        (lambda: session.reference(Points((99, 0))), "selects nothing there.*no mask under"),
+        (lambda: session.reference(RED, negatives=MaskLike(session.masks[0])), "negative 0 is also a shot"),
+        (lambda: session.reference(Points((99, 0))), "selects nothing.*no mask under"),
         (lambda: session.reference(Points((300, 0))), "outside the 100x60 image"),
         (
             lambda: session.reference(MaskLike(np.eye(60, 100, dtype=bool) & (np.arange(100) < 5))),
@@ -247,7 +247,7 @@ def test_bad_references(session: Session, tmp_path: Path) -> None:
 def test_other_models_vectors_are_not_compared(session: Session) -> None:
     reference = session.reference(RED)
     shot = reference.shots[0]
-    assert isinstance(shot, Look)
+    assert isinstance(shot, Appearance)
     for changed, message in (
         (replace(shot, text_model="another"), r"another text-image model .*another instead of colour words"),
         (replace(shot, network="f00"), "another segmenter .*f00 instead of none"),
@@ -260,20 +260,20 @@ def test_who_cannot_look_says_so(session: Session) -> None:
     literal = Reference(scene()[0], RED)
     with pytest.raises(PromptError, match="has not: ask a Session"):
         select(session.masks, literal, session.features)
-    with pytest.raises(PromptError, match="expected the masks' photo"):
+    with pytest.raises(PromptError, match="the photo of the masks is needed"):
         select(session.masks, session.reference(RED))
     with pytest.raises(PromptError, match="expected those of the 2 masks"):
         select(session.masks[:2], session.reference(RED), session.features)
     with pytest.raises(PromptError, match="this session cannot open other images"):
-        replace(session, look=None).select(literal)
-    with pytest.raises(PromptError, match="expected the masks' photo"):
-        look_at(session.masks, None, Example(scene()[0], RED))
+        replace(session, describe=None).select(literal)
+    with pytest.raises(PromptError, match="the photo of the masks is needed"):
+        describe_region(session.masks, None, Example(scene()[0], RED))
 
 
 def test_a_reference_is_plain_numbers(session: Session) -> None:
     reference = session.reference(RED, negatives=BLUE)
     again = pickle.loads(pickle.dumps(reference))
-    assert again.looked_at
+    assert again.is_described
     assert session.select(again).scores.tolist() == session.select(reference).scores.tolist()
     assert resolve(reference, lambda example: pytest.fail("looked again")) is reference
     assert len(repr(reference)) < 60
@@ -293,7 +293,7 @@ def test_half_of_what_masks_share_is_taken_off() -> None:
 
 def test_looks_of_no_masks() -> None:
     frame, _ = scene()
-    nothing = looks_of(ImageFeatures(frame, MaskSet.none(SIZE), ColourWordEncoder()))
+    nothing = appearances_of(ImageFeatures(frame, MaskSet.none(SIZE), ColourWordEncoder()))
     assert len(nothing) == 0
 
 

@@ -172,7 +172,7 @@ def test_no_masks_at_all(prompt: object) -> None:
 
 @pytest.mark.parametrize("value", [None, "box", {"box": [0, 0, 1, 1]}, (1, 2), Box])
 def test_what_is_no_prompt(value: object) -> None:
-    with pytest.raises(PromptError, match="expected one of Box, Points, MaskLike"):
+    with pytest.raises(PromptError, match="expected one of Box, Points, Mask"):
         select(mask_set(people()), value)  # type: ignore[arg-type]
 
 

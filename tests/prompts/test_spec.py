@@ -149,7 +149,7 @@ def test_points_in_any_form(points: Any, labels: Any, objects: Any) -> None:
         ([(1, 2), (3, 4)], [], "expected 2, one for each point, got 0"),
         ([(1, 2), (3, 4)], [[1, 0], [1]], "labels"),
         ([[(1, 2)], [(3, 4)]], [1, 0, 1], "expected 2 objects as in points, got 3"),
-        ([[(1, 2)], [(3, 4)]], 1, "one list of numbers an object"),
+        ([[(1, 2)], [(3, 4)]], 1, "one list of numbers per object"),
         ([[(1, 2)], [(3, 4), (5, 6)]], [[1], [1]], "labels of object 1: expected 2"),
     ],
 )
@@ -192,10 +192,8 @@ def test_what_is_no_mask(value: Any, said: str) -> None:
 def test_the_kind_of_a_mask_is_what_was_given() -> None:
     assert MaskLike(np.ones((3, 4), bool)).kind == "bitmap"
     assert MaskLike(np.ones((3, 2), bool)).kind == "bitmap"
-    assert MaskLike(np.ones((3, 4), bool), kind="polygon").kind == "bitmap"
-    assert MaskLike([(0, 0), (1, 0), (1, 1)], kind="rle").kind == "polygon"
     assert MaskLike({"size": [1, 1], "counts": [1]}).kind == "rle"
-    assert MaskLike([(0, 0)], kind="scribble").kind == "scribble"
+    assert MaskLike.scribble([(0, 0)]).kind == "scribble"
 
 
 @pytest.mark.parametrize(
@@ -207,11 +205,11 @@ def test_the_kind_of_a_mask_is_what_was_given() -> None:
         ([(1, NAN)], 1, "finite"),
         ("line", 1, "got line"),
         (None, 1, "scribble"),
-        ([(1, 2)], 0, "width_px above 0, 10000 at most, got 0"),
+        ([(1, 2)], 0, "width_px above 0 and at most 10000, got 0"),
         ([(1, 2)], -3, "got -3"),
         ([(1, 2)], NAN, "got nan"),
         ([(1, 2)], INF, "got inf"),
-        ([(1, 2)], 10_001, "at most, got 10001"),
+        ([(1, 2)], 10_001, "at most 10000, got 10001"),
         ([(1, 2)], "thick", "got 'thick'"),
         ([(1, 2)], None, "got None"),
     ],

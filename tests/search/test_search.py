@@ -206,7 +206,7 @@ def test_other_models_and_options_are_refused(photos: Path, tmp_path: Path) -> N
     ):
         with pytest.raises(ConfigError, match=r"another text-image model \(colour words, this one is other"):
             call()
-    with pytest.raises(PromptError, match="another text-image model has looked at it"):
+    with pytest.raises(PromptError, match="described by another text-image model"):
         index.query(other.reference(photos / "a.png", BLUE))
 
 

@@ -131,14 +131,14 @@ def test_prompts_from_the_start_of_a_part() -> None:
     ("frame_index", "prompt", "options", "message"),
     [
         (2, Points((1, 1)), {}, "frame 2 is over, the stream is at frame 3"),
-        (-1, Points((1, 1)), {}, "frame_index: expected a whole number from 0 on or None, got -1"),
-        (True, Points((1, 1)), {}, "frame_index: .* got True"),
-        (3.0, Points((1, 1)), {}, "frame_index: .* got 3.0"),
-        ("3", Points((1, 1)), {}, "frame_index: .* got '3'"),
-        (np.array([3, 4]), Points((1, 1)), {}, "frame_index: "),
-        (None, (3, 4), {}, r"expected a frame's number and a prompt such as Points\(...\), got \(3, 4\)"),
-        (None, "a dog", {}, "got 'a dog'"),
-        (None, None, {}, "got None"),
+        (-1, Points((1, 1)), {}, "frame: expected a whole number from 0 on or None, got -1"),
+        (True, Points((1, 1)), {}, "frame: .* got True"),
+        (3.0, Points((1, 1)), {}, "frame: .* got 3.0"),
+        ("3", Points((1, 1)), {}, "frame: .* got '3'"),
+        (np.array([3, 4]), Points((1, 1)), {}, "frame: "),
+        (None, (3, 4, 5), {}, r"expected one such as Box\(.*got tuple \(3, 4, 5\)"),
+        (None, 3, {}, "got int 3"),
+        (None, None, {}, "got NoneType None"),
         (None, Points((500, 1)), {}, "128 ?x ?96|outside|inside"),
         (None, Box([200, 200, 220, 220]), {}, "box"),
         (None, Points((1, 1)), {}, "nothing to follow in frame 3"),
@@ -155,6 +155,29 @@ def test_prompts_that_cannot_be(frame_index: Any, prompt: Any, options: Any, mes
                 with pytest.raises(PromptError, match=message):
                     stream.select(frame_index, prompt, **options)
         assert frame.index == 5
+
+
+def test_the_prompt_comes_first_and_may_be_short() -> None:
+    with stream_of(TWO, 4) as stream:
+        for frame, _ in stream:
+            if frame.index == 1:
+                assert len(stream.select((36, 30))) == 1
+            if frame.index == 2:
+                assert stream.select(Points((36, 30)), 3) == ()
+        assert len(stream.objects) >= 1
+
+
+def test_frames_one_by_one() -> None:
+    with stream_of(TWO, 4) as stream:
+        frame, masks = next(stream)
+        assert (frame.index, len(masks)) == (0, 2)
+        assert [frame.index for frame, _ in stream] == [1, 2, 3]
+        with pytest.raises(StopIteration):
+            next(stream)
+    with stream_of(TWO, 4) as stream:
+        next(stream)
+    with pytest.raises(StopIteration):
+        next(stream)
 
 
 def test_a_waiting_prompt_that_does_not_fit_ends_the_stream() -> None:

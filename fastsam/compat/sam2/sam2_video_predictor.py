@@ -267,7 +267,7 @@ class SAM2VideoPredictor:
                     if clicks.mask is not None:
                         given[obj_id] = clicks.mask
                 given = {obj_id: mask for obj_id, mask in given.items() if mask.any()}
-                followed = {obj_id: tracked.mask(numbers[obj_id]) for obj_id in numbers} if k else {}
+                followed = {obj_id: tracked.mask_of(numbers[obj_id]) for obj_id in numbers} if k else {}
                 for obj_id, mask in given.items():
                     tracking.follow(mask, numbers[obj_id])
                 yield index, {obj_id: _rle(mask) for obj_id, mask in {**followed, **given}.items()}

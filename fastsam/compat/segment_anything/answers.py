@@ -99,7 +99,7 @@ def _points(
             f"point_coords: expected (P, 2), the points of one object, got shape {shape}; "
             "for several objects use fastsam.Points"
         )
-    placed = points_inside(coords, size_hw, stacklevel + 2)
+    placed = points_inside(coords, size_hw, stacklevel + 1)
     marks = np.ones(len(placed)) if labels is None else np.asarray(as_array(labels), np.float64).reshape(-1)
     if len(marks) != len(placed):
         raise PromptError(f"labels: expected {len(placed)}, one for each point, got {len(marks)}")

@@ -47,7 +47,7 @@ class SAM(CalledModel):
     """
 
     def __init__(self, model: str | Path | Core | None = None) -> None:
-        super().__init__(model if isinstance(model, Core) else our_weights(model, 4), bgr=True)
+        super().__init__(model if isinstance(model, Core) else our_weights(model), bgr=True)
 
     def __call__(
         self,

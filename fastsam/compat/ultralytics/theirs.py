@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastsam.needed import needed
+
 __all__ = ["exported", "their_model"]
 
 
@@ -23,7 +25,9 @@ def their_model(checkpoint: Path) -> Iterator[Any]:
         CheckpointError: the file is no usable checkpoint.
     """
     import torch
-    from ultralytics.models.fastsam import FastSAM
+
+    with needed("ultralytics", "run its own FastSAM"):
+        from ultralytics.models.fastsam import FastSAM
 
     from fastsam.weights.checkpoint import load_checkpoint, network_of
 

@@ -72,7 +72,7 @@ def _traceable(network: Any, watch: Watch) -> nn.Module:
     with needed("torch", "convert a network"):
         import torch
 
-    class Traceable(torch.nn.Module):  # type: ignore[misc, name-defined]
+    class Traceable(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = network
@@ -102,7 +102,8 @@ def _exported(network: nn.Module, watch: Watch, card: NetworkCard, path: Path) -
             # That the exporter is deprecated: its heir needs two packages more and many times as long. And of
             # sizes that tracing might fix; the tests run what comes out at other sizes.
             warnings.simplefilter("ignore")
-            torch.onnx.export(
+            export: Any = torch.onnx.export  # its type knows of no streams
+            export(
                 _traceable(network, watch),
                 (torch.zeros(1, 3, rows, columns),),
                 stream,

@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class CropStore:
+class CropStore(MaskStore):
     """Masks from elsewhere, each packed to bits inside its box.
 
     Attributes:

@@ -28,7 +28,7 @@ _MASKS_AT_ONCE = 16  # bounds the sign maps in memory: masks x grid cells
 _ROWS_AT_ONCE = 1024  # bounds the float buffer of one decode: rows x box width x 4 bytes
 
 
-class Upsampled:
+class Upsampled(MaskStore):
     """What stores of logits on a grid share: decoding by two small matrix products, inside a window."""
 
     def window(self, i: int) -> tuple[int, int, int, int]:
@@ -56,6 +56,20 @@ class Upsampled:
             stop = start + _ROWS_AT_ONCE
             np.greater(down[start:stop] @ across, 0, out=patch[start:stop])
         return patch
+
+    def origin(self, i: int) -> tuple[int, int]:
+        """Return x, y of the pixel of the image that windows of mask ``i`` are counted from."""
+        return 0, 0
+
+    def pixels_in(self, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
+        """Decode mask ``i`` in a rectangle of the image, and no more than that."""
+        found = np.zeros((y1 - y0, x1 - x0), bool)
+        (dx, dy), (left, top, right, bottom) = self.origin(i), self.window(i)
+        a0, b0, a1, b1 = max(x0, left + dx), max(y0, top + dy), min(x1, right + dx), min(y1, bottom + dy)
+        if a0 < a1 and b0 < b1:
+            rows, columns = slice(b0 - dy, b1 - dy), slice(a0 - dx, a1 - dx)
+            found[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = self.pixels(i, rows, columns)
+        return found
 
     def stability(self, i: int, offset: float) -> float:
         """Return how little mask ``i`` depends on its threshold: exact, on the logits at image size."""
@@ -166,9 +180,14 @@ class GridStore(Upsampled):
             sign[:y0], sign[y1:], sign[:, :x0], sign[:, x1:] = False, False, False, False
         return np.asarray(signs)
 
-    def lattice(self, step: int) -> BoolArray:
+    @property
+    def on_grid(self) -> GridStore:
+        """These masks."""
+        return self
+
+    def lattice(self, size_hw: tuple[int, int], step: int) -> BoolArray:
         """Evaluate every mask at every step-th pixel: the prototypes are resampled once for all of them."""
-        rows, columns = lattice_axes(self.grid.letterbox.image_hw, step)
+        rows, columns = lattice_axes(size_hw, step)
         across = self.grid.columns[columns]
         down = np.tensordot(self.grid.rows[rows], self.prototypes, axes=(1, 1))  # (rows, C, grid width)
         cells = np.ascontiguousarray((down @ across.T).transpose(0, 2, 1))  # (rows, columns, C)
@@ -306,22 +325,3 @@ def _tally(
     full = np.zeros(shape)
     full[np.ix_(groups_y[starts_y], groups_x[starts_x])] = sums
     return full
-
-
-def lattice(store: MaskStore, size_hw: tuple[int, int], step: int) -> BoolArray:
-    """Return (N, rows, columns): each mask at every step-th pixel of the image, the same ones for all.
-
-    >>> from fastsam.masks.stores.crops import CropStore
-    >>> store = CropStore.from_crops([Crop(2, 0, np.ones((2, 3), bool))], (2, 6))
-    >>> lattice(store, (2, 6), 2).astype(int).tolist()  # columns 1, 3 and 5 of row 1
-    [[[0, 1, 0]]]
-    """
-    if isinstance(store, GridStore):
-        return store.lattice(step)
-    rows, columns = lattice_axes(size_hw, step)
-    found = np.zeros((len(store), len(rows), len(columns)), bool)
-    for i in range(len(store)):
-        x0, y0, patch = store.crop(i)
-        y, x = within(rows, y0, y0 + patch.shape[0]), within(columns, x0, x0 + patch.shape[1])
-        found[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
-    return found

@@ -17,11 +17,9 @@ from numpy.typing import NDArray
 from fastsam.errors import RecordError
 from fastsam.masks.crop import Crop
 from fastsam.masks.region import Region
-from fastsam.masks.stores.grid import GridStore
-from fastsam.masks.stores.logits import LogitStore
 from fastsam.masks.stores.store import Bounds, MaskStore
 
-__all__ = ["JoinedStore", "pixels_in"]
+__all__ = ["JoinedStore"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -29,7 +27,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class JoinedStore:
+class JoinedStore(MaskStore):
     """Masks of one image that live in several stores.
 
     Attributes:
@@ -61,7 +59,7 @@ class JoinedStore:
         return rows
 
     @classmethod
-    def of(cls, parts: Sequence[MaskStore], found_in: IntArray) -> JoinedStore:
+    def join(cls, parts: Sequence[MaskStore], found_in: IntArray) -> JoinedStore:
         """Return the masks of several stores, one store after the other."""
         owners = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
         return cls(tuple(parts), owners.astype(np.int64), found_in)
@@ -94,10 +92,10 @@ class JoinedStore:
         part, row = self._at(i)
         return part.crop(row, step)
 
-    def pixels(self, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
-        """Return mask ``i`` in a rectangle of the image; no more than that is decoded where it has logits."""
+    def pixels_in(self, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
+        """Ask the mask's store."""
         part, row = self._at(i)
-        return pixels_in(part, row, x0, y0, x1, y1)
+        return part.pixels_in(row, x0, y0, x1, y1)
 
     def hits(self, pixels_xy: IntArray) -> BoolArray:
         """Ask each store."""
@@ -118,30 +116,3 @@ class JoinedStore:
         """Ask the mask's store."""
         part, row = self._at(i)
         return part.stability(row, offset)
-
-
-def pixels_in(store: MaskStore, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
-    """Return (y1 - y0, x1 - x0) the pixels of mask ``i`` in a rectangle of the image.
-
-    Of masks that have logits no more than the rectangle is decoded.
-    """
-    found = np.zeros((y1 - y0, x1 - x0), bool)
-    if isinstance(store, (GridStore, LogitStore)):
-        left, top, right, bottom = store.window(i)
-        dx, dy = (int(v) for v in store.offsets_xy[i]) if isinstance(store, LogitStore) else (0, 0)
-        left, top, right, bottom = left + dx, top + dy, right + dx, bottom + dy
-    elif isinstance(store, JoinedStore):
-        return store.pixels(i, x0, y0, x1, y1)
-    else:
-        left, top, patch = store.crop(i)
-        right, bottom, dx, dy = left + patch.shape[1], top + patch.shape[0], left, top
-    a0, b0, a1, b1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
-    if a1 > a0 and b1 > b0:
-        rows, columns = slice(b0 - dy, b1 - dy), slice(a0 - dx, a1 - dx)
-        part = (
-            store.pixels(i, rows, columns)
-            if isinstance(store, (GridStore, LogitStore))
-            else patch[rows, columns]
-        )
-        found[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = part
-    return found

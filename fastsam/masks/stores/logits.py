@@ -116,10 +116,15 @@ class LogitStore(Upsampled):
         logits = self.patches[i][g0 - g : g1 - g, h0 - h : h1 - h].astype(np.float32)
         return self.grid.rows[rows, g0:g1], logits @ self.grid.columns[columns, h0:h1].T
 
+    def origin(self, i: int) -> tuple[int, int]:
+        """Return where the part of mask ``i`` lies in the image."""
+        dx, dy = (int(shift) for shift in self.offsets_xy[i])
+        return dx, dy
+
     def crop(self, i: int, step: int = 1) -> Crop:
         """Decode mask ``i``, frame of the image."""
         x0, y0, patch = super().crop(i, step)
-        dx, dy = (int(shift) for shift in self.offsets_xy[i])
+        dx, dy = self.origin(i)
         return Crop(x0 + dx, y0 + dy, patch)
 
     def hits(self, pixels_xy: IntArray) -> BoolArray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.masks.crop import Crop, lookup
 from fastsam.masks.region import Region
+
+if TYPE_CHECKING:
+    from fastsam.masks.stores.grid import GridStore
 
 __all__ = [
     "Bounds",
@@ -55,6 +58,35 @@ class MaskStore(Protocol):
     @property
     def cells_px(self) -> FloatArray:
         """(N,) side of a cell of the grid that each mask was decoded from, image pixels; 1 without one."""
+
+    # What follows decodes; stores that know something cheaper answer it themselves.
+
+    @property
+    def on_grid(self) -> GridStore | None:
+        """The same masks on the network's own grid; None for masks that are elsewhere, or on several."""
+        return None
+
+    def lattice(self, size_hw: tuple[int, int], step: int) -> BoolArray:
+        """Return (N, rows, columns): each mask at every step-th pixel of the image, the same ones for all."""
+        rows, columns = lattice_axes(size_hw, step)
+        found = np.zeros((len(self), len(rows), len(columns)), bool)
+        for i in range(len(self)):
+            x0, y0, patch = self.crop(i)
+            y, x = within(rows, y0, y0 + patch.shape[0]), within(columns, x0, x0 + patch.shape[1])
+            found[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
+        return found
+
+    def pixels_in(self, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
+        """Return (y1 - y0, x1 - x0) the pixels of mask ``i`` in a rectangle of the image."""
+        crop = self.crop(i)
+        found = np.zeros((y1 - y0, x1 - x0), bool)
+        left, top, right, bottom = crop.box
+        a0, b0, a1, b1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
+        if a0 < a1 and b0 < b1:
+            found[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = crop.patch[
+                b0 - top : b1 - top, a0 - left : a1 - left
+            ]
+        return found
 
 
 def lattice_axes(size_hw: tuple[int, int], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -32,7 +32,7 @@ def prompt_of(state: PhotoState) -> Prompt | None:
     be taken away is removed from the answer.
 
     >>> marks = (Mark("point", xy=((3, 4),)), Mark("point", "take", xy=((9, 9),)))
-    >>> prompt_of(PhotoState(marks=marks)) == Points([(3, 4), (9, 9)], [1, 0], multimask=True)
+    >>> prompt_of(PhotoState(marks=marks)) == Points([(3, 4), (9, 9)], [1, 0])
     True
     """
     wanted, unwanted, spared = _sides(state)
@@ -53,11 +53,13 @@ def _sides(state: PhotoState) -> tuple[list[Prompt], list[Prompt], Points | None
     if not points:
         return wanted, unwanted, None
     alone = not others
+    # The first click may mean a whole or its part; the clicks after it correct the answer.
+    first = alone and len(points) == 1 and points[0].sign == "add"
     xy, labels = [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points]
     if alone and state.previous is not None:
         return [Points(xy, labels, previous=state.previous)], unwanted, None
     level = state.level if state.level in LEVELS else "auto"
-    clicks = Points(xy, labels, multimask=True) if alone else Points(xy, labels, level=level)  # type: ignore[arg-type]
+    clicks = Points(xy, labels, multimask=True) if first else Points(xy, labels, level=level)  # type: ignore[arg-type]
     if clicks.objects[0].foreground:
         return [clicks, *wanted], unwanted, None
     return wanted, unwanted, Points([mark.xy[0] for mark in points], [0] * len(points))
@@ -148,7 +150,9 @@ def answer_of(state: PhotoState) -> Answer:
     removed = [mark.row for mark in state.marks if mark.kind == "remove"]
     if removed:
         result = result[~np.isin(result.indices, removed)]
-    if state.objects and not state.marks:  # the objects are seen alone, and the next one is to be marked
+    if (
+        state.objects and not state.marks and state.previous is None
+    ):  # the objects are seen alone, and the next one is to be marked
         result, everything = result[np.zeros(len(result), bool)], False
     return Answer(result, levels, level, everything, state.objects)
 

@@ -93,7 +93,7 @@ def connect_api(shared: SharedModel, visitor: gr.State, segment: Mapping[str, An
             for name in ("who", "photo", *segment)
         ]
     )
-    hidden = {"visible": False}
+    hidden: dict[str, Any] = {"visible": False}
     photo = gr.File(label="photo", type="binary", **hidden)
     facts = gr.JSON(label="answer", **hidden)
     points, labels = gr.JSON(label="points", **hidden), gr.JSON(label="labels", value=None, **hidden)

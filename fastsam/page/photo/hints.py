@@ -48,8 +48,11 @@ def hint(state: PhotoState, answer: Answer) -> str:
         if count:
             return "Click an object to select it."
         return "Lower the minimum confidence to find more."
-    if state.objects and not state.marks:
-        return f"{counted(len(state.objects), 'object')} kept. Mark the next one, or download them."
+    if state.objects and not state.marks and state.previous is None:
+        kept = counted(len(state.objects), "object")
+        if state.of_video:
+            return f"{kept} in this frame. Mark another one, or press Follow."
+        return f"{kept} kept. Mark the next one, or download them."
     if count == 0:
         return _nothing_found(state, answer)
     if kinds_wanted(state) > 1:

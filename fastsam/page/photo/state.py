@@ -113,6 +113,7 @@ class PhotoState:
 
     Attributes:
         session: the photo and everything in it; None before one is open.
+        of_video: it is a frame of a video.
         scene: identifies this opening of the photo.
         version: counts the answers, so that a late one does not replace a newer one.
         marks: prompts and removals, oldest first.
@@ -133,6 +134,7 @@ class PhotoState:
     """
 
     session: Session | None = None
+    of_video: bool = False
     scene: str = ""
     version: int = 0
     marks: tuple[Mark, ...] = ()

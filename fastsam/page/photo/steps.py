@@ -88,8 +88,9 @@ def segment_again(visitor: PageSession, model: SharedModel, segment: Options) ->
 
     def step(before: PhotoState) -> PhotoState:
         marks = tuple(mark for mark in before.marks if mark.kind != "remove")
-        new = {"session": session, "scene": uuid.uuid4().hex, "marks": marks, "put_away": False}
-        return replace(before, past=(), future=(), **new)  # rows of earlier steps are other masks now
+        # Rows of earlier steps are other masks now.
+        fresh = replace(before, past=(), future=(), session=session, marks=marks)
+        return replace(fresh, scene=uuid.uuid4().hex, put_away=False)
 
     return _whole(visitor.act(step), dict(session.times_ms))
 

@@ -170,9 +170,9 @@ class PhotoTab:
         """Connect the widgets, and the endpoints for programs."""
         w, visitor = self.widgets, self.visitor
         segment, render = list(w.segment.values()), list(w.render.values())
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        busy = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [w.canvas]}
-        to_canvas = {"outputs": [w.canvas]}
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        busy: dict[str, Any] = {**quiet, "show_progress": "full", "show_progress_on": [w.canvas]}
+        to_canvas: dict[str, Any] = {"outputs": [w.canvas]}
         canvas: Any = w.canvas  # its events are made up by web/
         canvas.photo(
             self.open,
@@ -194,7 +194,8 @@ class PhotoTab:
             ([w.threshold], self.set_threshold, {**quiet, **QUICK}),
             ([w.vocabulary], self.name, {**busy, **NETWORK}),
         ):
-            changes = [widget.change for widget in widgets]
+            controls: list[Any] = list(widgets)
+            changes = [widget.change for widget in controls]
             gr.on(changes, step, [visitor, *widgets], trigger_mode="always_last", **to_canvas, **how)
         w.effect.change(
             _visible_for, [w.effect], [w.soft, w.strength, w.color, w.background], **quiet

@@ -89,7 +89,7 @@ def connect_video_api(shared: SharedModel, budget: MemoryBudget, limits: Limits)
         finally:
             visitor.leave()
 
-    hidden = {"visible": False}
+    hidden: dict[str, Any] = {"visible": False}
     file = gr.File(label="video", type="filepath", **hidden)
     prompts = gr.JSON(label="prompts", value=None, **hidden)
     files = gr.File(label="files", file_count="multiple", **hidden)

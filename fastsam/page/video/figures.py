@@ -16,6 +16,7 @@ from fastsam.video.track.tracked import Tracked
 
 __all__ = ["progress_figure", "report_of", "still_words"]
 
+_LARGE = "display: block; margin: auto; max-width: 100%; height: 58vh; object-fit: contain"
 _MOST_ROWS = 60  # of the table of objects
 
 
@@ -28,7 +29,7 @@ def progress_figure(done: Progress, render: RenderConfig, fps: float) -> str:
     words = html.escape(_words(done.tracked, done.frames, f", {fps:.1f} frames per second"))
     index = done.tracked.frame.index + 1
     return (
-        f'<figure style="margin: 0"><img alt="{words}" style="max-width: 100%; max-height: 62vh" '
+        f'<figure style="margin: 0"><img alt="{words}" style="{_LARGE}" '
         f'src="data:image/jpeg;base64,{picture}"><figcaption role="status">{words}</figcaption></figure>'
         f'<progress value="{index}" max="{max(done.frames, index)}" style="width: 100%"></progress>'
     )

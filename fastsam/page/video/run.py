@@ -147,7 +147,7 @@ class _Runner:
                 stream, todo = self._stream(model)
                 with stream:
                     for request in todo:
-                        stream.select(request.frame, request.prompt, object_id=request.object_id)
+                        stream.select(request.prompt, request.frame, object_id=request.object_id)
                     yield from self._followed(stream, model, sinks)
                 if not self.written:
                     raise PromptError(self.note or f"“{self.clip.name}” has no frame {self.first}.")

@@ -23,7 +23,7 @@ from fastsam.page.shared.canvas import canvas_of
 from fastsam.page.shared.controls import controls
 from fastsam.page.shared.memory import MemoryBudget
 from fastsam.page.shared.model import SharedModel
-from fastsam.page.shared.queues import NETWORK, QUICK, VIDEO
+from fastsam.page.shared.queues import NETWORK, PEEK, QUICK, VIDEO
 from fastsam.page.shared.refusals import or_warn, warn
 from fastsam.page.video.api import connect_video_api
 from fastsam.page.video.clip import Limits, example_clip, read_still
@@ -93,7 +93,8 @@ class VideoTab:
             path = example_clip() if example else uploaded(what)
             name = "street.mp4" if example else str(what.get("name") or path.name)
             frame, clip = visitor.open(path, name, self.limits), visitor.opened
-            message = steps.open_photo(visitor.frame, self.shared, frame, _given(w.segment, segment))
+            options = _given(w.segment, segment)
+            message = steps.open_photo(visitor.frame, self.shared, frame, options, of_video=True)
             return {
                 **self._showing(_MARK, message),
                 w.show: gr.update(visible=False),
@@ -142,10 +143,10 @@ class VideoTab:
 
         def step() -> None:
             frame = read_still(visitor.opened, int(index))
-            steps.open_photo(visitor.frame, self.shared, frame, _given(w.segment, segment))
+            options = _given(w.segment, segment)
+            steps.open_photo(visitor.frame, self.shared, frame, options, of_video=True)
             visitor.index = int(index)
-            self._aim(visitor)
-            self._show_objects(visitor)
+            self._show_objects(visitor, **self._aim(visitor))
 
         or_warn(gr, step, lambda: None)
         return {
@@ -159,8 +160,7 @@ class VideoTab:
         if (target or None) != visitor.target:
             or_warn(gr, visitor.keep_marks, lambda: 0)
             visitor.target = target or None
-            self._aim(visitor)
-            self._show_objects(visitor)
+            self._show_objects(visitor, **self._aim(visitor))
         return {
             **self._showing(_MARK, _unchanged(visitor)),
             self.widgets.requests: self._list(visitor, ticked),
@@ -240,8 +240,7 @@ class VideoTab:
         if not options.everything:
             choices += [(f"object {i} {seen.label}".strip(), i) for i, seen in sorted(done.objects.items())]
         visitor.target = None
-        steps.set_up(visitor.frame, previous=None)
-        self._show_objects(visitor)
+        self._show_objects(visitor, previous=None)
         for text in done.absent:
             gr.Warning(f"“{text}” was not found in any frame. Try other words.", title="Not found")
         seen_any = bool(done.objects)
@@ -282,11 +281,11 @@ class VideoTab:
             w.show: gr.update(value=what),
         }
 
-    def _show_objects(self, visitor: VideoSession) -> None:
-        """Draw what is followed, and what is to be followed, in the frame on show."""
+    def _show_objects(self, visitor: VideoSession, **values: Any) -> None:
+        """Draw the objects of the frame on show, and set fields of its state."""
         if visitor.frame.state.session is not None:
-            objects = objects_in_frame(visitor)
-            steps.set_up(visitor.frame, objects=objects, past=(), future=())
+            new = {"objects": objects_in_frame(visitor), "past": (), "future": (), **values}
+            or_warn(gr, lambda: steps.set_up(visitor.frame, **new), lambda: None)
 
     def _list(self, visitor: VideoSession, ticked: list[str]) -> Any:
         """Return the list of what to follow; what is new in it is ticked."""
@@ -297,8 +296,8 @@ class VideoTab:
             value=[number for number in sorted(known, key=int) if number in ticked or number not in shown],
         )
 
-    def _aim(self, visitor: VideoSession) -> None:
-        """Let marks change the object that is corrected, as the run found it in this frame."""
+    def _aim(self, visitor: VideoSession) -> dict[str, Any]:
+        """Return the mask that marks change: the corrected object as the run found it in this frame."""
         mask: NDArray[np.bool_] | None = None
         if visitor.target is not None:
             line = result_at(visitor.run, visitor.index)
@@ -308,8 +307,7 @@ class VideoTab:
             if mask is None or not mask.any():
                 mask = None
                 gr.Info(f"Object {visitor.target} was not seen in this frame; mark where it is.")
-        about = f"object {visitor.target}"
-        or_warn(gr, lambda: steps.set_up(visitor.frame, previous=mask, about=about), lambda: None)
+        return {"previous": mask, "about": f"object {visitor.target}"}
 
     # --- which widget calls what
 
@@ -317,7 +315,7 @@ class VideoTab:
         """Connect the widgets, and the endpoint for programs."""
         w, visitor = self.widgets, self.visitor
         segment = list(w.segment.values())
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         busy = {"api_visibility": "private", "show_progress": "full", "show_progress_on": [w.canvas]}
         canvas: Any = w.canvas  # its events are made up by web/
         place = [w.canvas, w.player, w.show]
@@ -325,7 +323,7 @@ class VideoTab:
         canvas.photo(self.open, [visitor, *segment], opened, **busy, **NETWORK)
         canvas.act(self.act, [visitor], [w.canvas], trigger_mode="multiple", **quiet, **QUICK)
         canvas.ask(self.ask, [visitor], [w.canvas], trigger_mode="multiple", **busy, **NETWORK)
-        canvas.peek(self.peek, [visitor], [w.canvas], trigger_mode="always_last", **quiet, **QUICK)
+        canvas.peek(self.peek, [visitor], [w.canvas], trigger_mode="always_last", **quiet, **PEEK)
         w.slider.change(
             self.move, [visitor, w.slider, w.requests, *segment], [*place, w.requests, w.live],
             trigger_mode="always_last", **quiet, **NETWORK,
@@ -353,7 +351,7 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
         with gr.Column(scale=3, min_width=320):
             canvas = canvas_of(limits.most_bytes, "video")
             player = gr.Video(
-                label="Result", interactive=False, visible=False, autoplay=True, loop=True,
+                label="Result", interactive=False, visible=False, autoplay=True, loop=True, height="62vh",
                 elem_id="video-result",
             )  # fmt: skip
             live = gr.HTML("", elem_id="video-live")
@@ -362,6 +360,10 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
             with gr.Row():
                 target = gr.Dropdown([_NEW], value=0, label="My marks are about", elem_id="video-target")
                 keep = gr.Button("Keep, mark another", elem_id="video-keep")
+            files = gr.File(
+                label="Download", file_count="multiple", interactive=False, visible=False,
+                elem_id="video-files",
+            )  # fmt: skip
             report = gr.Markdown("", elem_id="video-report")
         with gr.Column(scale=1, min_width=280):
             requests = gr.CheckboxGroup([], label="Objects to follow", elem_id="video-requests")
@@ -369,10 +371,6 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
             follow_button = gr.Button("Follow", variant="primary", elem_id="video-follow")
             again = gr.Button("Follow again from the correction", interactive=False, elem_id="video-again")
             cancel = gr.Button("Cancel", interactive=False, elem_id="video-cancel")
-            files = gr.File(
-                label="Download", file_count="multiple", interactive=False, visible=False,
-                elem_id="video-files",
-            )  # fmt: skip
             with gr.Accordion("Detection", open=False):
                 segment = controls(gr, shared.defaults, _SEGMENT, rest=False)
             with gr.Accordion("Following", open=False):

@@ -1,6 +1,6 @@
 // @ts-check
 // Drawing: the photo, masks and objects as paths in pixels of the photo, prompts, what is under the pointer.
-import { distance, fitted } from './geometry.js';
+import { distance, fitted, overlap } from './geometry.js';
 
 const ADD = '#22c55e', TAKE = '#ef4444', UNNUMBERED = '#f59e0b';
 const MOST_OF_WINDOW = 0.62; // of its height, for the photo
@@ -84,10 +84,12 @@ export function makeDrawing(root, store) {
     if (!answer.picture) {
       for (const mask of answer.masks) paintMask(context, mask, px);
       for (const object of answer.objects) paintObject(context, object, px);
-      for (const mask of answer.masks) paintCaption(context, scene, captionOf(mask), mask.at, px);
+      /** @type {import('./types.js').Rectangle[]} */
+      const taken = []; // by captions: one that would cover another is left out, and seen under the pointer
       for (const object of answer.objects) {
-        paintCaption(context, scene, object.id + (object.name ? ' ' + object.name : ''), object.at, px, object.color);
+        paintCaption(context, scene, object.id + (object.name ? ' ' + object.name : ''), object.at, px, taken, object.color);
       }
+      for (const mask of answer.masks) paintCaption(context, scene, captionOf(mask), mask.at, px, taken);
     }
     paint();
   }
@@ -162,13 +164,17 @@ export function makeDrawing(root, store) {
    * @param {string} text
    * @param {number[]} at
    * @param {number} px
+   * @param {import('./types.js').Rectangle[]} taken
    * @param {string} [color] */
-  function paintCaption(context, scene, text, at, px, color = '#fff') {
+  function paintCaption(context, scene, text, at, px, taken, color = '#fff') {
     if (!text) return;
     context.font = 12 * px + 'px sans-serif';
     const width = context.measureText(text).width + 8 * px;
     const x = Math.min(Math.max(at[0] - width / 2, 0), Math.max(scene.width - width, 0));
     const y = Math.min(Math.max(at[1] - 8 * px, 0), Math.max(scene.height - 17 * px, 0));
+    const place = { left: x, top: y, width, height: 17 * px };
+    if (taken.some(other => overlap(other, place))) return;
+    taken.push(place);
     context.fillStyle = 'rgba(0,0,0,.75)';
     context.fillRect(x, y, width, 17 * px);
     context.fillStyle = color;

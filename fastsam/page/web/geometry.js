@@ -82,6 +82,13 @@ export function middle(scene, view) {
   return [view.x + scene.width / view.zoom / 2, view.y + scene.height / view.zoom / 2];
 }
 
+/** Whether two rectangles share a place.
+ * @param {import('./types.js').Rectangle} a
+ * @param {import('./types.js').Rectangle} b */
+export function overlap(a, b) {
+  return a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
+}
+
 /** How far apart two points are.
  * @param {import('./types.js').Point} a
  * @param {import('./types.js').Point} b */

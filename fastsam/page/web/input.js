@@ -86,6 +86,7 @@ export function makeInput(root, store, host, page) {
    * @param {import('./types.js').Point} at */
   function hover(event, at) {
     clearTimeout(resting);
+    delete root.dataset.peek;
     const touch = event.pointerType === 'touch';
     store.update({ hoveredRow: touch ? -1 : maskAt(store.scene, ...at), pointer: touch ? null : at });
     showTip(event);
@@ -99,6 +100,7 @@ export function makeInput(root, store, host, page) {
   /** @param {import('./types.js').PeekMessage} message */
   function peeked(message) {
     store.update({ peek: { xy: message.xy, path: pathOf(message.rings) } });
+    root.dataset.peek = String(message.rings.flat().length); // for tests
   }
 
   /** @param {PointerEvent} event */
@@ -132,6 +134,7 @@ export function makeInput(root, store, host, page) {
     // Dragging one finger with the click tool scrolls the page, unless the photo is zoomed.
     if (!touch || gesture.kind !== 'press' || store.view.zoom > 1) canvas.setPointerCapture(event.pointerId);
     store.update({ gesture, cursor: null, peek: null });
+    delete root.dataset.peek;
   }
 
   /** @param {PointerEvent} event */

@@ -53,6 +53,7 @@ export function makePanel(root, store, page, commands) {
     nameInput.disabled = !answer.can.includes('keep');
     root.dataset.version = String(answer.version);
     root.dataset.masks = String(answer.masks.length);
+    root.dataset.rings = String(answer.masks.flatMap(mask => mask.rings).flat().length); // for tests
   }
 
   function showChips() {
@@ -78,6 +79,13 @@ export function makePanel(root, store, page, commands) {
   function showObjects() {
     const { answer } = store;
     objects.hidden = answer.objects.length === 0;
+    const inputs = /** @type {HTMLInputElement[]} */ ([...objects.querySelectorAll('input')]);
+    if (inputs.length && inputs.map(input => input.dataset.rename).join() === answer.objects.map(object => object.id).join()) {
+      inputs.forEach((input, k) => { // only names have changed: whoever types in one of them goes on
+        if (input !== document.activeElement) input.value = answer.objects[k].name;
+      });
+      return;
+    }
     objects.replaceChildren(...answer.objects.map(object => {
       const item = make('li', ''), swatch = make('span', String(object.id), { class: 'fs-number' });
       swatch.style.background = object.color;

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.video.track.grid_frame import FloatArray, Scene, grown, to_size
+from fastsam.arrays import unit_rows
+from fastsam.video.track.grid_frame import FloatArray, GridFrame, grown, to_size
 
 __all__ = ["Basis", "Projector", "TargetModel"]
 
@@ -39,7 +40,7 @@ class Basis:
     directions: FloatArray
 
     @classmethod
-    def of(cls, scene: Scene) -> Basis:
+    def fit(cls, scene: GridFrame) -> Basis:
         """Return the principal components of a frame, whitened."""
         whole = np.concatenate([grown(values, scene.coarse_hw) for values in scene.maps], axis=2)
         cells = whole.reshape(-1, whole.shape[2])
@@ -50,12 +51,12 @@ class Basis:
         scale = np.sqrt(np.maximum(power[kept], 0) + 0.01 * power[-1] + 1e-9)
         return cls(mean, np.asarray(vectors[:, kept] / scale, np.float32))
 
-    def fits(self, scene: Scene) -> bool:
+    def fits(self, scene: GridFrame) -> bool:
         """Tell whether a frame has the features that this is a basis of."""
         channels = sum(values.shape[2] for values in scene.maps)
         return bool(channels == len(self.mean))
 
-    def project(self, scene: Scene) -> FloatArray:
+    def project(self, scene: GridFrame) -> FloatArray:
         """Return (coarse cells, D + 1): each cell in this basis, and a constant 1."""
         rows, columns = scene.coarse_hw
         projected = np.ones((rows, columns, self.directions.shape[1] + 1), np.float32)
@@ -73,21 +74,20 @@ class Projector:
 
     def __init__(self) -> None:
         self._basis: Basis | None = None
-        self._last: tuple[Scene, FloatArray] | None = None
+        self._last: tuple[GridFrame, FloatArray] | None = None
 
-    def __call__(self, scene: Scene) -> FloatArray:
+    def __call__(self, scene: GridFrame) -> FloatArray:
         """Return (coarse cells, D + 1) :meth:`Basis.project`; anew where the features are others."""
         if self._basis is None or not self._basis.fits(scene):
-            self._basis = Basis.of(scene)
+            self._basis = Basis.fit(scene)
         if self._last is None or self._last[0] is not scene:
             self._last = (scene, self._basis.project(scene))
         return self._last[1]
 
-    def looks(self, scene: Scene) -> FloatArray:
+    def appearance(self, scene: GridFrame) -> FloatArray:
         """Return (N, D) unit vectors: the mean features of each mask; zeros for a mask without cells."""
         sums = scene.coarse_cells @ self(scene)[:, :-1]
-        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-        return np.asarray(np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0), np.float32)
+        return unit_rows(sums)
 
 
 class TargetModel:

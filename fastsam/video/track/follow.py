@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.video.track.appearance import Projector, TargetModel
-from fastsam.video.track.grid_frame import FloatArray, Scene, follow_flow, shared_cells, to_size
+from fastsam.video.track.grid_frame import FloatArray, GridFrame, follow_flow, shared_cells, to_size
 
 __all__ = ["Followed", "Follower", "Sight", "pixels"]
 
@@ -86,7 +86,7 @@ class Followed:
     others: OrderedDict[int, int] = field(default_factory=OrderedDict)
     area: int = _LEAST_CELLS
 
-    def note(self, cells: BoolArray, scene: Scene, ids: NDArray[np.int64]) -> None:
+    def note(self, cells: BoolArray, scene: GridFrame, ids: NDArray[np.int64]) -> None:
         """Remember which track the object is, and which are others: those that lie beside it."""
         mask = cells.reshape(-1).astype(np.float32)
         own = mask.sum(keepdims=True)
@@ -138,7 +138,7 @@ class Follower:
         self._project = project or Projector()
 
     def start(
-        self, object_id: int, mask: MaskSet, scene: Scene, ids: NDArray[np.int64] | None = None
+        self, object_id: int, mask: MaskSet, scene: GridFrame, ids: NDArray[np.int64] | None = None
     ) -> None:
         """Follow an object from this frame on, or correct one that is followed.
 
@@ -148,7 +148,7 @@ class Follower:
             scene: the frame that the mask is of.
             ids: (N,) the ids of all masks of the frame, where they are known.
         """
-        there = Scene(scene.frame, MaskSet.concatenate([mask[0]], scene.frame.size_hw))
+        there = GridFrame(scene.frame, MaskSet.concatenate([mask[0]], scene.frame.size_hw))
         soft = to_size(there.cells[0].astype(np.float32), scene.grid_hw)
         if not soft.any():  # smaller than half a cell
             x1, y1, x2, y2 = mask.boxes_xyxy[0] * np.tile(np.array(scene.grid_hw[::-1]), 2)
@@ -171,7 +171,7 @@ class Follower:
         """Follow an object no longer."""
         self.objects.pop(object_id, None)
 
-    def step(self, scene: Scene, flow: FloatArray | None, ids: NDArray[np.int64]) -> dict[int, Sight]:
+    def step(self, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64]) -> dict[int, Sight]:
         """Return where the objects are in the next frame; those that are lost are left out.
 
         Args:
@@ -197,7 +197,7 @@ class Follower:
                 found[object_id] = sight
         return found
 
-    def move(self, scene: Scene, flow: FloatArray | None) -> dict[int, Sight]:
+    def move(self, scene: GridFrame, flow: FloatArray | None) -> dict[int, Sight]:
         """Return where the flow takes the objects in a frame whose masks were not looked for."""
         found = {}
         for object_id, known in self.objects.items():
@@ -216,7 +216,7 @@ class Follower:
                 found.add(object_id)
         return found
 
-    def likest(self, cells: BoolArray, scene: Scene, among: set[int]) -> int | None:
+    def likest(self, cells: BoolArray, scene: GridFrame, among: set[int]) -> int | None:
         """Return which of some lost objects a mask looks like, None for none of them."""
         best: tuple[float, int] | None = None
         for object_id in among & set(self.objects):
@@ -226,7 +226,7 @@ class Follower:
                 best = max(best or (_LIKE, 0), (float(looks[cells].mean()), object_id))
         return best[1] if best and best[1] else None
 
-    def where(self, scene: Scene) -> dict[int, Sight]:
+    def where(self, scene: GridFrame) -> dict[int, Sight]:
         """Return where the objects are in the frame that was told last; those that are lost are left out."""
         found = {}
         for object_id, known in self.objects.items():
@@ -235,7 +235,7 @@ class Follower:
         return found
 
     def _guess(
-        self, known: Followed, scene: Scene, flow: FloatArray | None, ids: NDArray[np.int64]
+        self, known: Followed, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64]
     ) -> _Guess:
         """Return where motion and looks say that an object is."""
         moved = follow_flow(known.soft, flow, scene.grid_hw)
@@ -260,7 +260,9 @@ class Follower:
             if rivals:
                 guess.odds = guess.odds - np.maximum(np.max(rivals, axis=0), 0)
 
-    def _settle(self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]) -> Sight | None:
+    def _settle(
+        self, known: Followed, guess: _Guess, scene: GridFrame, ids: NDArray[np.int64]
+    ) -> Sight | None:
         """Return the object's pixels and learn from them, or note that it is lost."""
         cells = guess.odds > 0
         area = np.count_nonzero(cells)
@@ -282,7 +284,7 @@ class Follower:
         known.score = float(np.clip(guess.score if guess.score >= _ACCEPT else likeness, 0, 1))
         return Sight(pixels(guess.odds, scene), known.score)
 
-    def _by_track(self, known: Followed, scene: Scene, ids: NDArray[np.int64]) -> Sight | None:
+    def _by_track(self, known: Followed, scene: GridFrame, ids: NDArray[np.int64]) -> Sight | None:
         """Return the mask that has the object's id: a few cells tell too little of its looks."""
         rows = np.flatnonzero((ids == known.track_id) & (ids > 0))
         if len(rows) == 0:
@@ -296,14 +298,14 @@ class Follower:
         known.note(cells, scene, ids)
         return Sight(known.crop, known.score)
 
-    def _choose(self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]) -> None:
+    def _choose(self, known: Followed, guess: _Guess, scene: GridFrame, ids: NDArray[np.int64]) -> None:
         """Find the masks that together are the object, and how well they fit; that moves the guess."""
         rows, guess.score = self._best(known, guess, scene, ids)
         if rows is not None and guess.score >= _ACCEPT:
             guess.odds = guess.odds + _MASK_ODDS * (2 * scene.soft_cells(rows) - 1)
 
     def _best(
-        self, known: Followed, guess: _Guess, scene: Scene, ids: NDArray[np.int64]
+        self, known: Followed, guess: _Guess, scene: GridFrame, ids: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64] | None, float]:
         """Return the rows of the masks that together fit a guess best, and how well; None for no mask."""
         if len(scene.masks) == 0:
@@ -333,7 +335,7 @@ class Follower:
         return np.array(rows, np.int64), rank
 
 
-def pixels(values: FloatArray, scene: Scene) -> Crop:
+def pixels(values: FloatArray, scene: GridFrame) -> Crop:
     """Return the pixels of a grid's positive part: bilinear, cut at 0, within the cells around it."""
     rows, columns = np.nonzero(values > 0)
     grid_h, grid_w = values.shape

@@ -15,7 +15,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid, coverage
 from fastsam.masks.stores.grid import GridStore
 
-__all__ = ["Scene", "flow_between", "follow_flow", "grown", "shared_cells", "to_size"]
+__all__ = ["GridFrame", "flow_between", "follow_flow", "grown", "shared_cells", "to_size"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -28,7 +28,7 @@ _GREY_PER_CELL = 2  # pixels of the grey picture that motion is found on
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class GridFrame:
     """One frame with all its masks.
 
     Attributes:
@@ -70,19 +70,19 @@ class Scene:
         return y1 - y0, x1 - x0
 
     @property
-    def _on_own_grid(self) -> bool:
-        """Whether the masks lie on the very grid that this is a window of."""
-        store = self.masks.store
-        if not isinstance(store, GridStore) or store.grid.letterbox != self.letterbox:
-            return False
-        return store.grid.grid_hw[0] * _CELL_PX == self.letterbox.net_hw[0]
+    def _on_own_grid(self) -> GridStore | None:
+        """The masks, if they lie on the very grid that this is a window of."""
+        store = self.masks.store.on_grid
+        if store is None or store.grid.letterbox != self.letterbox:
+            return None
+        return store if store.grid.grid_hw[0] * _CELL_PX == self.letterbox.net_hw[0] else None
 
     @cached_property
     def cells(self) -> BoolArray:
         """(N, rows, columns): the cells that each mask holds."""
         x0, y0, x1, y1 = self.window
-        store = self.masks.store
-        if self._on_own_grid and isinstance(store, GridStore):
+        store = self._on_own_grid
+        if store is not None:
             return np.ascontiguousarray(store.cells(np.arange(len(store)))[:, y0:y1, x0:x1])
         covered = self._covered
         # What is smaller than a cell, or lies between two, is where it covers most.
@@ -99,8 +99,8 @@ class Scene:
 
     def soft_cells(self, rows: NDArray[np.int64]) -> FloatArray:
         """Return (rows, columns) in 0..1 the union of some masks, soft at its edge where logits are known."""
-        store = self.masks.store
-        if not self._on_own_grid or not isinstance(store, GridStore):
+        store = self._on_own_grid
+        if store is None:
             return np.asarray(self._covered[rows].max(axis=0))
         inside = self.cells[rows]
         x0, y0, x1, y1 = self.window
@@ -166,7 +166,7 @@ class Scene:
         return np.asarray(part * (8 / (np.linalg.norm(part, axis=2, keepdims=True) + np.float32(1e-6))))
 
 
-def shared_cells(ours: FloatArray, our_areas: FloatArray, scene: Scene) -> tuple[FloatArray, FloatArray]:
+def shared_cells(ours: FloatArray, our_areas: FloatArray, scene: GridFrame) -> tuple[FloatArray, FloatArray]:
     """Return (K, N) how many cells K other masks share with those of a frame, and their IoU.
 
     Args:
@@ -196,7 +196,7 @@ def to_size(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
     return np.asarray(cv2.resize(values, (size_hw[1], size_hw[0]), interpolation=way), np.float32)
 
 
-def flow_between(before: Scene, after: Scene) -> FloatArray | None:
+def flow_between(before: GridFrame, after: GridFrame) -> FloatArray | None:
     """Return (rows, columns, 2): how many cells to the right and down the content of each cell of ``after``
     was in ``before``; None where the frames have different shapes, as after a change of resolution.
 

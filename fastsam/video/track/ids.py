@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam.needed import needed
 from fastsam.video.track.appearance import Projector
-from fastsam.video.track.grid_frame import FloatArray, Scene
+from fastsam.video.track.grid_frame import FloatArray, GridFrame
 
 __all__ = ["MaskTracker"]
 
@@ -58,7 +58,7 @@ class MaskTracker:
             )
         )
 
-    def update(self, scene: Scene, flow: FloatArray | None) -> NDArray[np.int64]:
+    def update(self, scene: GridFrame, flow: FloatArray | None) -> NDArray[np.int64]:
         """Return (N,) the id of each mask of a frame; 0 for those that are not tracked (yet).
 
         Args:
@@ -67,7 +67,7 @@ class MaskTracker:
         """
         masks = scene.masks
         ids = np.zeros(len(masks), np.int64)
-        looks = self._project.looks(scene)
+        looks = self._project.appearance(scene)
         looks[~looks.any(axis=1)] = looks.shape[1] ** -0.5  # of masks that cover nothing: BoT-SORT needs some
         self._tracker.look_at(scene, flow)
         boxes = np.asarray(masks.boxes_xyxy, np.float64)
@@ -129,12 +129,14 @@ def _tracker_class() -> Any:
     with needed("ultralytics", "give masks ids that stay"):
         from ultralytics.trackers import bot_sort
 
-    class MaskBoTSORT(bot_sort.BOTSORT):  # type: ignore[misc, name-defined]
+    base: Any = bot_sort.BOTSORT  # its tracks get two attributes more
+
+    class MaskBoTSORT(base):  # type: ignore[misc]
         """BoT-SORT by masks."""
 
         grid_hw = (1, 1)  # of what is remembered
 
-        def look_at(self, scene: Scene, flow: FloatArray | None) -> None:
+        def look_at(self, scene: GridFrame, flow: FloatArray | None) -> None:
             """Take the next frame, and move the masks of the tracks there."""
             self.scene = scene
             self.carry(flow, scene.grid_hw)
@@ -151,7 +153,7 @@ def _tracker_class() -> Any:
                 track.area *= grown
             self.grid_hw = grid_hw
 
-        def remember(self, scene: Scene) -> None:
+        def remember(self, scene: GridFrame) -> None:
             """Keep the masks of the tracks that were seen."""
             flat = scene.cells.reshape(len(scene.masks), -1) if len(scene.masks) else scene.cells
             for track in self.tracked_stracks:

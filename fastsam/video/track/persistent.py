@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.prompts import Prompt
-from fastsam.video.track.grid_frame import Scene
+from fastsam.video.track.grid_frame import GridFrame
 
 if TYPE_CHECKING:
-    from fastsam.video.track.tracking import View
+    from fastsam.video.track.tracking import FrameView
 
-__all__ = ["Standing"]
+__all__ = ["PersistentPrompt"]
 
 _GROWN = 1.5  # times its area at the last look
 _AGAIN = 30  # frames after which a track is looked at again
@@ -34,7 +34,7 @@ class _Looked:
     times: int
 
 
-class Standing:
+class PersistentPrompt:
     """A prompt that stays.
 
     Attributes:
@@ -48,7 +48,7 @@ class Standing:
         self._looked: OrderedDict[int, _Looked] = OrderedDict()
 
     def look(
-        self, view: View, scene: Scene, ids: NDArray[np.int64], conf: float, limit: int
+        self, view: FrameView, scene: GridFrame, ids: NDArray[np.int64], conf: float, limit: int
     ) -> list[tuple[int, float, str]]:
         """Look at tracks that may be new, ``limit`` at most; return (row, score, label) of those selected.
 

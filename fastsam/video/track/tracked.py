@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import frozen_array
 from fastsam.errors import RecordError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
@@ -50,12 +51,7 @@ class Tracked(Pictured):
                 f"masks: expected those of a {self.frame.size_hw} frame, got {self.masks.size_hw}"
             )
         for name, dtype in (("ids", np.int64), ("scores", np.float32)):
-            array = np.asarray(getattr(self, name), dtype)
-            if array.shape != (count,):
-                raise RecordError(f"{name}: expected ({count},) for {count} masks, got {array.shape}")
-            view = array.view()
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
+            object.__setattr__(self, name, frozen_array(getattr(self, name), dtype, (count,), name))
         if len(np.unique(self.ids)) != count or (count and self.ids.min() < 1):
             raise RecordError(f"ids: expected {count} different numbers from 1 on, got {self.ids.tolist()}")
         if self.labels is not None and len(self.labels) != count:

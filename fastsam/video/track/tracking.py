@@ -21,13 +21,13 @@ from fastsam.masks.selection import Selection
 from fastsam.prompts import MaskLike, Points, Prompt
 from fastsam.video.track.appearance import Projector
 from fastsam.video.track.follow import Follower, Sight, pixels
-from fastsam.video.track.grid_frame import FloatArray, Scene, flow_between, follow_flow, shared_cells
+from fastsam.video.track.grid_frame import FloatArray, GridFrame, flow_between, follow_flow, shared_cells
 from fastsam.video.track.ids import MaskTracker
 from fastsam.video.track.object_log import ObjectLog
-from fastsam.video.track.persistent import Standing
+from fastsam.video.track.persistent import PersistentPrompt
 from fastsam.video.track.tracked import Tracked
 
-__all__ = ["Tracking", "View"]
+__all__ = ["FrameView", "Tracking"]
 
 IntArray = NDArray[np.int64]
 _MARGIN = 0.5  # of an object's sides around it: what it may move, and what it is told from
@@ -36,7 +36,7 @@ _MOST_PART = 0.5  # of the frame: beyond, the whole is looked at
 _RENAME_IOU = 0.5  # masks of one frame, found twice, that are the same
 
 
-class View(Protocol):
+class FrameView(Protocol):
     """One frame with all its masks, as a session is."""
 
     @property
@@ -62,8 +62,8 @@ class View(Protocol):
 class _Now:
     """The current frame."""
 
-    view: View
-    scene: Scene
+    view: FrameView
+    scene: GridFrame
     ids: IntArray
 
 
@@ -85,12 +85,12 @@ class Tracking:
         project = Projector()
         self._tracker = MaskTracker(self.config.conf, self.config.forget_after_frames, project)
         self._follower = Follower(project)
-        self._standing: list[Standing] = []
+        self._standing: list[PersistentPrompt] = []
         self._labels: dict[int, str] = {}
         self._prompted = False
         self._next_id = 1
         self._now: _Now | None = None
-        self._scene: Scene | None = None  # of the last frame, whether its masks were looked for or not
+        self._scene: GridFrame | None = None  # of the last frame, whether its masks were looked for or not
         self._last: Tracked | None = None
         self._moved: dict[int, FloatArray] = {}  # softly, the masks of everything in such frames
 
@@ -99,10 +99,10 @@ class Tracking:
         """The last frame with what is known of it, prompts that came since included."""
         return self._last
 
-    def step(self, view: View) -> Tracked:
+    def step(self, view: FrameView) -> Tracked:
         """Return the ids and masks of the next frame."""
         start = time.perf_counter()
-        scene = Scene(view.frame, view.masks)
+        scene = GridFrame(view.frame, view.masks)
         flow = flow_between(self._scene, scene) if self._scene is not None else None
         ids = self._tracker.update(scene, flow)
         sights = self._follower.step(scene, flow, ids)
@@ -123,12 +123,14 @@ class Tracking:
         before, last = self._scene, self._last
         if before is None or last is None:
             raise PromptError("tracking: expected a first frame with its masks (step) before one without")
-        scene = Scene(frame, MaskSet.none(frame.size_hw), before.letterbox if _alike(before, frame) else None)
+        scene = GridFrame(
+            frame, MaskSet.none(frame.size_hw), before.letterbox if _alike(before, frame) else None
+        )
         flow = flow_between(before, scene)
         self._tracker.move(flow, scene.grid_hw)
         sights = self._follower.move(scene, flow)
         if not self._moved:
-            shown = Scene(before.frame, last.masks, before.letterbox)
+            shown = GridFrame(before.frame, last.masks, before.letterbox)
             rows = {int(i): np.array([row]) for row, i in enumerate(last.ids)}
             self._moved = {
                 i: shown.soft_cells(row) for i, row in rows.items() if i not in self._follower.objects
@@ -266,7 +268,7 @@ class Tracking:
         self._next_id = max([*ids.tolist(), self._next_id - 1]) + 1
         self.log.clear()  # of the numbers that the frame had when it was stepped through again
         labels = labels or ("",) * len(ids)
-        found = Scene(now.view.frame, masks, now.scene.letterbox)
+        found = GridFrame(now.view.frame, masks, now.scene.letterbox)
         _, overlap = shared_cells(found.flat_cells, found.areas, now.scene)
         rows = overlap.argmax(axis=1) if overlap.size else np.zeros(0, np.int64)
         same = {int(ids[k]): int(row) for k, row in enumerate(rows.tolist()) if overlap[k, row] > _RENAME_IOU}
@@ -281,7 +283,7 @@ class Tracking:
             self._follower.start(object_id, masks[k], now.scene, now.ids)
             self._labels[object_id] = label
         for prompt in prompts:
-            standing = Standing(prompt)
+            standing = PersistentPrompt(prompt)
             standing.objects.update(i for i in ids.tolist() if len(prompts) == 1)
             self._standing.append(standing)
         self._refresh({})
@@ -311,7 +313,7 @@ class Tracking:
                 f"object_id {object_id}: a text or reference selects objects as they come, each gets a "
                 "number of its own; leave object_id out"
             )
-        standing = Standing(prompt, label)
+        standing = PersistentPrompt(prompt, label)
         self._standing.append(standing)
         self._only_prompted()
         sights: dict[int, Sight] = {}
@@ -319,7 +321,7 @@ class Tracking:
         self._refresh({object_id: sight.score for object_id, sight in sights.items()})
         return tuple(sorted(sights))
 
-    def _discover(self, standing: Standing, limit: int, sights: dict[int, Sight]) -> None:
+    def _discover(self, standing: PersistentPrompt, limit: int, sights: dict[int, Sight]) -> None:
         """Follow what a standing prompt selects that is not followed yet; add it to the frame's sights."""
         now = self._now
         if now is None:
@@ -408,7 +410,7 @@ def _check_id(object_id: object) -> None:
         raise PromptError(f"object_id: expected a whole number above 0, got {object_id!r}")
 
 
-def _alike(before: Scene, frame: Frame) -> bool:
+def _alike(before: GridFrame, frame: Frame) -> bool:
     return before.frame.size_hw == frame.size_hw
 
 

@@ -47,7 +47,7 @@ def _survey(frames: Iterable[SpooledFrame]) -> tuple[dict[int, _Object], dict[st
     for frame in frames:
         for found in _visible(frame):
             known = objects[found["id"]]
-            known.labels[found.get("label", DEFAULT_LABEL)] += 1
+            known.labels[found.get("label") or DEFAULT_LABEL] += 1
             known.scores.append(found["score"])
             known.size += len(found["segmentation"]["counts"])
     labels = sorted({known.label for known in objects.values()} or {DEFAULT_LABEL})

@@ -133,7 +133,7 @@ class DavisSink(FrameSink):
         for path in self._folder.glob("[0-9]*.png"):
             if path not in kept:
                 path.unlink()
-        for path in self._folder.glob(".*.part"):  # the power went while it was written
+        for path in self._folder.glob(".*.part*"):  # the power went while it was written
             path.unlink()
 
     def _path(self, index: int) -> Path:

@@ -132,8 +132,7 @@ def id_map(tracked: Tracked) -> NDArray[np.uint16]:
         )
     numbers = np.zeros(tracked.frame.size_hw, np.uint16)
     for i in np.argsort(tracked.scores, kind="stable").tolist():
-        x0, y0, patch = tracked.masks.crop(i)
-        numbers[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]][patch] = tracked.ids[i]
+        tracked.masks.crop(i).paste(numbers, tracked.ids[i])
     return numbers
 
 

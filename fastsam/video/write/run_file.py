@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.config import OutputConfig, RenderConfig
-from fastsam.errors import ConfigError, ExportError, not_one_of
+from fastsam.errors import ConfigError, ExportError, not_one_of, reason_of
 from fastsam.files import as_export_errors, file_state, write_bytes
+from fastsam.untrusted import MALFORMED
 from fastsam.video.write.formats import FORMATS
 from fastsam.video.write.writers import SUFFIXES
 
@@ -71,8 +72,8 @@ def read_run(out: Path) -> dict[str, Any] | None:
         if run["version"] == _VERSION and {"formats", "output", "fps", "finished", "name"} <= run.keys():
             return dict(run)
         found = f"version {run['version']}"
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        found = f"something else ({error})"
+    except (OSError, *MALFORMED) as error:
+        found = f"something else ({reason_of(error)})"
     raise ExportError(
         f"{path}: expected a video run of version {_VERSION}, got {found}; choose another folder"
     )

@@ -113,7 +113,7 @@ class Sinks:
             for sink in self._sinks:
                 sink.append(tracked)
                 clock.note(sink.name, sink.drawn_ms)
-            self._spool.append(SpooledFrame.of(tracked))
+            self._spool.append(SpooledFrame.from_tracked(tracked))
             clock.note("jsonl")
         except BaseException:
             self.abandon()  # one of the files has this frame and another has not

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations
+from fastsam.export.records import mask_facts
 from fastsam.files import as_export_errors
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle
+from fastsam.untrusted import MALFORMED
 from fastsam.video.track.tracked import Tracked
 
 __all__ = ["Spool", "SpooledFrame", "read_frames"]
@@ -39,7 +41,7 @@ class SpooledFrame:
         t_ms: its time; None where the source has none.
         size_hw: its size.
         objects: for each mask ``id``, ``score``, ``mask_score``, ``box_xyxy`` (tight, whole pixels),
-            ``area_px``, ``segmentation`` (COCO's compressed RLE), and ``label`` where there are labels.
+            ``area_px``, ``segmentation`` (COCO's compressed RLE), and ``label``, empty where nothing tells.
         lost: ids of followed objects that are not seen.
         times_ms: what each stage took.
     """
@@ -63,9 +65,9 @@ class SpooledFrame:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """What each object is; None where nobody asked."""
-        named = [found.get("label") for found in self.objects]
-        return None if None in named or not named else tuple(str(name) for name in named)
+        """What each object is; None where nothing tells of any."""
+        named = tuple(str(found.get("label", "")) for found in self.objects)
+        return named if any(named) else None
 
     @property
     def rles(self) -> list[Rle]:
@@ -78,23 +80,22 @@ class SpooledFrame:
         return MaskSet.from_crops(crops, self.size_hw, [found["mask_score"] for found in self.objects])
 
     @classmethod
-    def of(cls, tracked: Tracked) -> SpooledFrame:
+    def from_tracked(cls, tracked: Tracked) -> SpooledFrame:
         """Return the line of a frame."""
-        item = Annotations(tracked.frame.name, tracked.masks, labels=tracked.labels)
+        item = Annotations(tracked.frame.name, tracked.masks)
         objects = []
         for row, object_id, score in zip(item.rows(), tracked.ids, tracked.scores, strict=True):
             x, y, width, height = row.box_xywh
-            found: dict[str, Any] = {"id": int(object_id)}
-            if tracked.labels is not None:
-                found["label"] = row.label
-            found |= {
-                "score": float(str(score)),  # the shortest decimal that reads back as the same float32
-                "mask_score": row.score,
-                "box_xyxy": [x, y, x + width, y + height],
-                "area_px": row.area_px,
-                "segmentation": row.rle(),
-            }
-            objects.append(found)
+            facts = mask_facts(
+                label=tracked.labels[row.number] if tracked.labels else "",
+                score=score,
+                mask_score=row.score,
+                box_xyxy=[x, y, x + width, y + height],
+                area_px=row.area_px,
+                rle=row.rle(),
+                exact=True,
+            )
+            objects.append({"id": int(object_id), **facts})
         frame = tracked.frame
         times = {name: round(float(value), 3) for name, value in tracked.times_ms.items()}
         lost = tuple(int(i) for i in tracked.lost)
@@ -124,7 +125,7 @@ class SpooledFrame:
                 tuple(content["lost"]),
                 dict(content["times_ms"]),
             )
-        except (ValueError, LookupError, TypeError):
+        except MALFORMED:
             return None
 
 

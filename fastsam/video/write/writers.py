@@ -49,7 +49,7 @@ def load_av() -> Any:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _av_errors_as_export_errors(path: Path) -> Iterator[None]:
     """Turn what PyAV says into an ExportError."""
     av = load_av()
     try:
@@ -122,7 +122,7 @@ class SegmentWriter:
         """Add a picture, shown from ``ticks`` on; True where that was the last of a segment."""
         rgb = _even(rgb)
         path = self._folder / f"{self._number:06d}.mp4"
-        with _told(path):
+        with _av_errors_as_export_errors(path):
             if self._open is None:
                 self._start(path, rgb.shape[:2], ticks)
             picture = self._av.VideoFrame.from_ndarray(rgb, format="rgb24")
@@ -154,7 +154,7 @@ class SegmentWriter:
         if self._open is None:
             return
         path = self._folder / f"{self._number:06d}.mp4"
-        with _told(path):
+        with _av_errors_as_export_errors(path):
             self._container.mux(self._stream.encode(None))
             opened, self._open = self._open, None
             with opened:
@@ -229,7 +229,7 @@ def join_segments(out: Path, target: Path, starts: Sequence[int], source: Path |
     paths = segment_paths(out)
     if len(paths) != len(starts):
         raise ExportError(f"{out / _FOLDER}: expected {len(starts)} segments, got {len(paths)}")
-    with _told(target), replacing(target) as file:
+    with _av_errors_as_export_errors(target), replacing(target) as file:
         if target.suffix == ".gif":
             _write_gif(file.name, paths, starts)
             return target

@@ -47,8 +47,9 @@ def test_masks_are_those_of_torch(
 ) -> None:
     frame = Frame(photographs[name])
     config = SegmentConfig(conf=0.4, imgsz=imgsz, quality=False)
-    assert_same_masks(ours.segment(frame, config), wanted.segment(frame, config), 0.4)
-    assert ours.times_ms.keys() == {"prepare", "network", "decode"}
+    found = ours.segment(frame, config)
+    assert_same_masks(found, wanted.segment(frame, config), 0.4)
+    assert found.times_ms.keys() == {"prepare", "network", "decode"}
 
 
 def test_calibrated_scores_are_those_of_torch(

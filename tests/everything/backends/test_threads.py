@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastsam import FastSAM
+from fastsam import FastSAM, SegmentConfig, read_frame
 from fastsam.masks.maskset import MaskSet
 
 pytest.importorskip("ultralytics")
@@ -76,9 +76,10 @@ def test_a_head_keeps_the_input_size_for_each_thread(embedded_weights: Path) -> 
     assert head.shape == (2,)
 
 
-def test_each_thread_has_its_own_times(photos: Photos, embedded_weights: Path) -> None:
-    model = FastSAM(embedded_weights)
-    model.open(photos[0][0], imgsz=128)
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(lambda: dict(model.segmenter.times_ms)).result() == {}
-    assert set(model.segmenter.times_ms) == {"prepare", "network", "decode"}
+def test_each_call_has_its_own_times(photos: Photos, embedded_weights: Path) -> None:
+    backend = FastSAM(embedded_weights).segmenter
+    frame, config = read_frame(photos[0][0]), SegmentConfig(imgsz=128)
+    with ThreadPoolExecutor(2) as pool:
+        times = [found.times_ms for found in pool.map(lambda _: backend.segment(frame, config), range(2))]
+    assert all(set(one) == {"prepare", "network", "decode"} for one in times)
+    assert times[0] is not times[1]

@@ -15,9 +15,9 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.region import Region
 from fastsam.masks.stores.crops import CropStore
 from fastsam.masks.stores.grid import GridStore
-from fastsam.masks.stores.joined import JoinedStore, pixels_in
+from fastsam.masks.stores.joined import JoinedStore
 from fastsam.masks.stores.logits import LogitStore
-from fastsam.masks.stores.store import MaskStore
+from fastsam.masks.stores.store import MaskStore, lattice_axes
 from tests.drawing import random_grid
 
 PART = (96, 128)  # H, W
@@ -78,7 +78,7 @@ def joined(seed: int = 0) -> tuple[JoinedStore, NDArray[np.bool_]]:
     crops = CropStore.from_crops(
         [Crop(7, 9, np.ones((20, 30), bool)), Crop(0, 0, np.eye(40, dtype=bool))], IMAGE, 3
     )
-    made = JoinedStore.of([logits, crops], np.arange(4 * (len(logits) + 2)).reshape(-1, 4))
+    made = JoinedStore.join([logits, crops], np.arange(4 * (len(logits) + 2)).reshape(-1, 4))
     rows = np.random.default_rng(seed).permutation(len(made))
     return made.take(rows), np.concatenate([dense(logits), dense(crops)])[rows]
 
@@ -121,18 +121,18 @@ def test_pixels_in_a_rectangle(rectangle: tuple[int, int, int, int]) -> None:
     x0, y0, x1, y1 = rectangle
     store, stack = joined(2)
     for i in range(len(store)):
-        np.testing.assert_array_equal(store.pixels(i, *rectangle), stack[i, y0:y1, x0:x1])
+        np.testing.assert_array_equal(store.pixels_in(i, *rectangle), stack[i, y0:y1, x0:x1])
     grid = grid_store(5)
-    np.testing.assert_array_equal(pixels_in(grid, 1, 10, 20, 60, 70), dense(grid, PART)[1, 20:70, 10:60])
+    np.testing.assert_array_equal(grid.pixels_in(1, 10, 20, 60, 70), dense(grid, PART)[1, 20:70, 10:60])
 
 
 def test_no_masks() -> None:
     nothing = LogitStore.from_grid(grid_store(0).take(np.zeros(0, np.int64)), (0, 0), WHOLE_PART)
     assert len(nothing) == len(nothing.cells_px) == 0
     assert nothing.hits(np.zeros((3, 2), np.int64)).shape == (0, 3)
-    empty = JoinedStore.of([nothing], np.zeros((0, 4), np.int64))
+    empty = JoinedStore.join([nothing], np.zeros((0, 4), np.int64))
     assert empty.hits(np.zeros((2, 2), np.int64)).shape == (0, 2)
-    assert len(JoinedStore.of([], np.zeros((0, 4), np.int64))) == 0
+    assert len(JoinedStore.join([], np.zeros((0, 4), np.int64))) == 0
     assert len(empty.take(np.zeros(0, np.int64))) == 0
 
 
@@ -147,4 +147,17 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(RecordError, match="joined store: expected owners"):
         JoinedStore((kept,), np.zeros(2, np.int64), np.zeros((2, 4), np.int64))
     with pytest.raises(RecordError, match="windows of shape"):
-        JoinedStore.of([kept], np.zeros((1, 4), np.int64))
+        JoinedStore.join([kept], np.zeros((1, 4), np.int64))
+
+
+def test_every_store_answers_the_same_questions() -> None:
+    """A lattice, a rectangle: by logits where there are some, by crops elsewhere."""
+    logits, crops = joined(2)[0].parts[0], CropStore.of(joined(2)[0], IMAGE)
+    for store in (grid_store(5), logits, crops, joined(2)[0]):
+        size = PART if isinstance(store, GridStore) else IMAGE
+        whole = dense(store, size)
+        rows, columns = lattice_axes(size, 7)
+        np.testing.assert_array_equal(store.lattice(size, 7), whole[:, rows][:, :, columns])
+        for i in range(len(store)):
+            np.testing.assert_array_equal(store.pixels_in(i, 5, 9, 60, 50), whole[i, 9:50, 5:60])
+        assert (store.on_grid is store) == isinstance(store, GridStore)

@@ -43,7 +43,7 @@ BOX = Mark("box", xy=((30, 4), (10, 40)))
         ((), None),
         ((Mark("remove", "take", row=1),), None),
         ((point(3, 4),), Points([(3, 4)], multimask=True)),
-        ((point(3, 4), point(9, 9, "take")), Points([(3, 4), (9, 9)], [1, 0], multimask=True)),
+        ((point(3, 4), point(9, 9, "take")), Points([(3, 4), (9, 9)], [1, 0])),
         ((point(9, 9, "take"),), Points([(9, 9)], [0])),
         ((BOX,), Box([10, 4, 30, 40])),
         ((BOX, BOX), Box([[10, 4, 30, 40]] * 2)),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import {
-  MOST_ZOOM, distance, fitted, inside, maskAt, middle, pixelAt, thinned, unpackHover, zoomed,
+  MOST_ZOOM, distance, fitted, inside, maskAt, middle, overlap, pixelAt, thinned, unpackHover, zoomed,
 } from '../../../fastsam/page/web/geometry.js';
 
 // 8 x 4 pixels, a map of 4 x 2 cells: nothing, mask 3, nothing / mask 3, mask 0.
@@ -62,6 +62,14 @@ test('a view never shows what is beyond the photo', () => {
 test('a closed outline goes far although its ends meet', () => {
   const stroke = [[0, 0], [30, 0], [30, 40], [1, 1]];
   assert.equal(Math.max(...stroke.map(point => distance(stroke[0], point))), 50);
+});
+
+test('rectangles overlap if they share a place, not if they touch', () => {
+  const at = (left, top) => ({ left, top, width: 10, height: 4 });
+  assert.ok(overlap(at(0, 0), at(9, 3)));
+  assert.ok(overlap(at(0, 0), at(-9, -3)));
+  assert.ok(!overlap(at(0, 0), at(10, 0)));
+  assert.ok(!overlap(at(0, 0), at(0, 4)));
 });
 
 test('a long stroke is thinned to its limit and keeps both ends', () => {

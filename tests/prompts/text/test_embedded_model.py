@@ -57,7 +57,7 @@ def test_person_selects_every_person(street: Session, box: tuple[int, ...]) -> N
 def test_what_is_not_there_selects_nothing(street: Session, text: str) -> None:
     answer = street.select(Text(text))
     assert len(answer) == 0
-    assert "absent" in answer.reason
+    assert "not found" in answer.reason
 
 
 def test_labels_say_what_the_largest_masks_are(street: Session) -> None:

@@ -100,9 +100,9 @@ def test_names_go_into_files(session: Session, tmp_path: Path) -> None:
 
 def test_without_the_photo_the_message_names_the_way_out() -> None:
     _, masks = scene()
-    with pytest.raises(PromptError, match=r"labels: expected the masks' photo.*ImageFeatures"):
+    with pytest.raises(PromptError, match=r"labels: the photo of the masks is needed.*ImageFeatures"):
         label(None, "coco")
-    with pytest.raises(PromptError, match=r"'a dog': expected the masks' photo.*open\(photo\)"):
+    with pytest.raises(PromptError, match=r"'a dog': the photo of the masks is needed.*open\(photo\)"):
         select(masks, Text("a dog"))
 
 

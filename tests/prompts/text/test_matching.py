@@ -44,7 +44,7 @@ def test_all_instances_best_first(features: ImageFeatures) -> None:
 def test_an_absent_concept_selects_nothing_and_says_so(features: ImageFeatures) -> None:
     found = select(features.masks, Text("a magenta hat"), features)
     assert len(found) == 0
-    assert found.reason == "text 'a magenta hat': absent, best score 0.00 is under 0.3"
+    assert found.reason == "'a magenta hat': not found, the best score 0.00 is below 0.3"
 
 
 def test_many_texts_in_one_pass_with_groups(features: ImageFeatures, encoder: ColourWordEncoder) -> None:
@@ -52,7 +52,7 @@ def test_many_texts_in_one_pass_with_groups(features: ImageFeatures, encoder: Co
     assert sorted(named(found.group(0))) == ["green"]
     assert len(found.group(1)) == 0
     assert sorted(named(found.group(2))) == ["red left", "red right"]
-    assert "text 'a yellow lamp': absent" in found.reason
+    assert "'a yellow lamp': not found" in found.reason
     assert (np.diff(found.scores) <= 0).all()
     assert encoder.calls["pictures"] == 4
 
@@ -111,7 +111,7 @@ def test_negatives_take_probability_away(features: ImageFeatures) -> None:
     against = select(features.masks, Text("red", 0.5, negatives=["a red brick", "red wine"]), features)
     assert len(alone) == 2
     assert len(against) == 0
-    assert "best score 0.30 is under 0.5" in against.reason
+    assert "best score 0.30 is below 0.5" in against.reason
 
 
 def test_names_of_a_vocabulary_exclude_each_other(features: ImageFeatures) -> None:
@@ -219,7 +219,7 @@ def test_texts_without_the_photo_say_how_to_ask() -> None:
 
 
 def test_features_of_other_masks_are_refused(features: ImageFeatures) -> None:
-    with pytest.raises(PromptError, match="those of the 2 masks, got those of 6 others"):
+    with pytest.raises(PromptError, match="these 2 masks, got those of 6 other masks"):
         select(features.masks[:2], Text("red"), features)
     with pytest.raises(PromptError, match="photo's size"):
         ImageFeatures(Frame(np.zeros((3, 3, 3), np.uint8)), features.masks, ColourWordEncoder())

@@ -27,7 +27,7 @@ from fastsam.errors import (
 )
 from fastsam.prompts.text import models
 from fastsam.prompts.text.matching import Embedder
-from fastsam.prompts.text.models import NamedEncoder, open_text_model, vectors_identity
+from fastsam.prompts.text.models import NamedEncoder, open_text_model
 from fastsam.prompts.text.vocabulary import templates
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from tests.text_models import TINY, scene, tiny_folder
@@ -264,24 +264,24 @@ def test_words_known_before_do_not_change_what_is_kept(
 def test_other_weights_tokenizers_and_settings_are_other_vectors(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    assert vectors_identity(opened(copy)) == vectors_identity(opened(folder))  # content, not place or time
+    assert opened(copy).content == opened(folder).content  # content, not place or time
     (copy / "README.md").write_text("of no matter")
-    assert vectors_identity(opened(copy)) == vectors_identity(opened(folder))
-    seen = {vectors_identity(opened(folder))}
+    assert opened(copy).content == opened(folder).content
+    seen = {opened(folder).content}
     weights = copy / "open_clip_model.safetensors"
     state = weights.stat()
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
     os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))  # as large and as old as before
-    seen.add(vectors_identity(opened(copy)))
+    seen.add(opened(copy).content)
     (copy / "tokenizer.json").write_text("{}")
-    seen.add(vectors_identity(opened(copy)))
+    seen.add(opened(copy).content)
     config = json.loads((copy / "open_clip_config.json").read_text())
     (copy / "open_clip_config.json").write_text(json.dumps(config | {"more": 1}))
-    seen.add(vectors_identity(opened(copy)))
+    seen.add(opened(copy).content)
     assert len(seen) == 4
-    assert vectors_identity(Embedder(ColourWordEncoder())) == "colour words"
+    assert Embedder(ColourWordEncoder()).content == "colour words"
 
 
 def test_architectures_and_tags_have_an_identity(known: Path, mirror: Path, folder: Path) -> None:
@@ -290,7 +290,7 @@ def test_architectures_and_tags_have_an_identity(known: Path, mirror: Path, fold
         open_text_model(name, device="cpu")
         for name in ("Tiny-1:mine", f"Tiny-1:{folder / 'open_clip_model.safetensors'}")
     )
-    assert vectors_identity(tagged) != vectors_identity(file)  # prepares its pictures otherwise
+    assert tagged.content != file.content  # prepares its pictures otherwise
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", None])

@@ -12,17 +12,17 @@ from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.video.track import follow
 from fastsam.video.track.follow import Follower, pixels
-from fastsam.video.track.grid_frame import Scene, flow_between
+from fastsam.video.track.grid_frame import GridFrame, flow_between
 from tests.drawing import ellipse
 from tests.video.drawn import SIZE_HW, Drawn, Shape, iou, model_of, still, walk
 
 MAPS = pytest.mark.parametrize("channels", [0, 32])
 
 
-def scenes(drawn: Drawn, frames: int, channels: int, blind: tuple[int, ...] = ()) -> list[Scene]:
+def scenes(drawn: Drawn, frames: int, channels: int, blind: tuple[int, ...] = ()) -> list[GridFrame]:
     model = model_of(drawn, channels=channels, blind=blind)
     found = [Frame(drawn.rgb(index), index=index) for index in range(frames)]
-    return [Scene(frame, model.open(frame).masks) for frame in found]
+    return [GridFrame(frame, model.open(frame).masks) for frame in found]
 
 
 def dense(crop: Crop, size_hw: tuple[int, int]) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_no_features_no_masks_no_light(channels: int) -> None:
     drawn = Drawn(Shape("red", still(40, 40)), Shape("blue", still(95, 70)))
     told = scenes(drawn, 6, channels, blind=(2, 3))
     black = Frame(np.zeros((*SIZE_HW, 3), np.uint8), index=2)
-    told[2] = told[3] = Scene(black, model_of(Drawn(), channels=channels).open(black).masks)
+    told[2] = told[3] = GridFrame(black, model_of(Drawn(), channels=channels).open(black).masks)
     follower = Follower()
     follower.start(1, told[0].masks[0], told[0])
     seen = []
@@ -168,7 +168,7 @@ def test_the_likest_of_lost_objects(channels: int) -> None:
 @pytest.mark.parametrize("size_hw", [(96, 128), (8, 8), (1, 1), (33, 101), (300, 5)])
 def test_pixels_of_a_soft_grid(size_hw: tuple[int, int]) -> None:
     height, width = size_hw
-    scene = Scene(Frame(np.zeros((*size_hw, 3), np.uint8)), MaskSet.none(size_hw))
+    scene = GridFrame(Frame(np.zeros((*size_hw, 3), np.uint8)), MaskSet.none(size_hw))
     rows, columns = scene.grid_hw
     y, x = np.mgrid[:rows, :columns]
     inside = 1 - np.hypot((x + 0.5) / columns - 0.5, (y + 0.5) / rows - 0.5).astype(np.float32) / 0.4
@@ -205,4 +205,4 @@ def test_neighbours_are_few_and_never_the_object_itself(frames: list[list[int]])
         follow._OTHERS_KEPT = kept
 
 
-_SCENES: dict[str, Scene] = {}
+_SCENES: dict[str, GridFrame] = {}

@@ -8,7 +8,7 @@ import pytest
 from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.maskset import MaskSet
-from fastsam.video.track.grid_frame import Scene, flow_between, follow_flow, grown, to_size
+from fastsam.video.track.grid_frame import GridFrame, flow_between, follow_flow, grown, to_size
 from tests.drawing import rectangle
 from tests.video.clips import pan_offset, panned_frames
 from tests.video.drawn import Drawn, Shape, model_of, still
@@ -16,8 +16,8 @@ from tests.video.drawn import Drawn, Shape, model_of, still
 SIZES = [(96, 128), (128, 96), (640, 640), (8, 8), (1, 1), (1, 3), (8, 2000), (2, 2000), (2000, 3), (37, 501)]
 
 
-def empty(size_hw: tuple[int, int]) -> Scene:
-    return Scene(Frame(np.full((*size_hw, 3), 90, np.uint8)), MaskSet.none(size_hw))
+def empty(size_hw: tuple[int, int]) -> GridFrame:
+    return GridFrame(Frame(np.full((*size_hw, 3), 90, np.uint8)), MaskSet.none(size_hw))
 
 
 @pytest.mark.parametrize("size_hw", SIZES)
@@ -37,7 +37,7 @@ def test_the_grid_covers_the_image(size_hw: tuple[int, int], channels: int) -> N
         drawn = Drawn(Shape("red", still(width / 2, height / 2), (width, height)), size_hw=size_hw)
         pyramid = model_of(drawn, channels=channels).open(frame).masks.pyramid
         found = MaskSet(found.size_hw, found.boxes_xyxy, found.scores, found.store, pyramid)
-    scene = Scene(frame, found)
+    scene = GridFrame(frame, found)
     rows, columns = scene.grid_hw
     assert scene.cells.shape == (3, rows, columns)
     assert min(scene.areas) >= 1, "nothing is too small for a cell"
@@ -53,7 +53,7 @@ def test_the_grid_covers_the_image(size_hw: tuple[int, int], channels: int) -> N
 
 
 def test_an_empty_mask_has_no_cell() -> None:
-    scene = Scene(Frame(np.zeros((48, 64, 3), np.uint8)), MaskSet.from_dense(np.zeros((1, 48, 64), bool)))
+    scene = GridFrame(Frame(np.zeros((48, 64, 3), np.uint8)), MaskSet.from_dense(np.zeros((1, 48, 64), bool)))
     assert scene.areas.tolist() == [0]
 
 
@@ -71,7 +71,7 @@ def test_a_frame_without_masks(size_hw: tuple[int, int]) -> None:
 @pytest.mark.parametrize("step", [1, 4])
 def test_the_flow_of_a_panned_photograph(step: int) -> None:
     first, second = (
-        Scene(Frame(rgb), MaskSet.none((240, 320))) for rgb in panned_frames(2, (240, 320), step)
+        GridFrame(Frame(rgb), MaskSet.none((240, 320))) for rgb in panned_frames(2, (240, 320), step)
     )
     flow = flow_between(first, second)
     assert flow is not None
@@ -116,5 +116,5 @@ def test_a_resized_grid_keeps_its_mean(size_hw: tuple[int, int]) -> None:
 def test_an_earlier_letterbox_is_taken_over() -> None:
     frame = Frame(np.zeros((48, 64, 3), np.uint8))
     like = Letterbox.fit((48, 64), 320)
-    assert Scene(frame, MaskSet.none((48, 64)), like).grid_hw == (60, 80)
-    assert Scene(frame, MaskSet.none((48, 64))).grid_hw == (120, 160)
+    assert GridFrame(frame, MaskSet.none((48, 64)), like).grid_hw == (60, 80)
+    assert GridFrame(frame, MaskSet.none((48, 64))).grid_hw == (120, 160)

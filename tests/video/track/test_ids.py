@@ -10,7 +10,7 @@ from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid
 from fastsam.masks.stores.crops import CropStore
-from fastsam.video.track.grid_frame import Scene, flow_between
+from fastsam.video.track.grid_frame import GridFrame, flow_between
 from fastsam.video.track.ids import MaskTracker
 from tests.video.drawn import SIZE_HW, Drawn, DrawnSegmenter, Shape, names, still, stream_of, walk
 
@@ -114,7 +114,7 @@ def test_masks_that_cover_nothing() -> None:
     before = None
     for index in range(4):
         shown = masks[[1]] if index == 2 else masks
-        scene = Scene(Frame(np.zeros((*SIZE_HW, 3), np.uint8), index=index), shown)
+        scene = GridFrame(Frame(np.zeros((*SIZE_HW, 3), np.uint8), index=index), shown)
         ids = tracker.update(scene, flow_between(before, scene) if before else None)
         before = scene
         assert index == 2 or ids[0] == 1
@@ -138,7 +138,7 @@ def test_renamed_tracks_and_new_ones() -> None:
 
     def step(index: int) -> list[int]:
         frame = Frame(drawn.rgb(index), index=index)
-        scene = Scene(frame, segmenter.segment(frame, SegmentConfig()))
+        scene = GridFrame(frame, segmenter.segment(frame, SegmentConfig()))
         flow = flow_between(scene, scene) if index else None
         return tracker.update(scene, flow).tolist()
 
@@ -158,7 +158,7 @@ def test_an_hour_of_comings_and_goings_is_forgotten() -> None:
         mask = np.zeros((48, 64), bool)
         mask[y % 40 : y % 40 + 6, x % 56 : x % 56 + 6] = True
         rgb = np.full((48, 64, 3), (index * 7 % 256, index * 13 % 256, index * 29 % 256), np.uint8)
-        scene = Scene(Frame(rgb, index=index), MaskSet.from_dense(mask[None]), letterbox)
+        scene = GridFrame(Frame(rgb, index=index), MaskSet.from_dense(mask[None]), letterbox)
         tracker.update(scene, None)
         assert len(tracker.alive) <= 12
     kept = [t for t in tracker._tracker.removed_stracks if t.cells is not None]

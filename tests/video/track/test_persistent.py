@@ -14,8 +14,8 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Reference, Text, all_of, any_of, but_not
 from fastsam.video.track import persistent as module
-from fastsam.video.track.grid_frame import Scene
-from fastsam.video.track.persistent import Standing
+from fastsam.video.track.grid_frame import GridFrame
+from fastsam.video.track.persistent import PersistentPrompt
 from tests.drawing import rectangle
 
 SIZE = (48, 64)
@@ -39,21 +39,21 @@ class Asked:
     def select(self, prompt: Prompt) -> Selection:
         self.log.append(self._rows.tolist())
         rows = [k for k, row in enumerate(self._rows.tolist()) if row in self.wanted]
-        return Selection.of(self.masks, rows, [0.8] * len(rows), "asked")
+        return Selection.of(self.masks, rows, [0.8] * len(rows), "asked", labels=["dog"] * len(rows))
 
 
 def view_of(
     sizes: Sequence[int], wanted: Sequence[int] = (), index: int = 0
-) -> tuple[Asked, Scene, list[list[int]]]:
+) -> tuple[Asked, GridFrame, list[list[int]]]:
     """Return a frame with squares of these sides."""
     masks = [rectangle(SIZE, 2, 2, 2 + side, 2 + side) for side in sizes]
     found = MaskSet.from_dense(np.array(masks, bool).reshape(len(masks), *SIZE), np.full(len(masks), 0.9))
     frame, log = Frame(PHOTO, index=index), list[list[int]]()
-    return Asked(frame, found, wanted, log), Scene(frame, found), log
+    return Asked(frame, found, wanted, log), GridFrame(frame, found), log
 
 
 def look(
-    standing: Standing, sizes: Sequence[int], ids: Sequence[int], index: int, limit: int = 9
+    standing: PersistentPrompt, sizes: Sequence[int], ids: Sequence[int], index: int, limit: int = 9
 ) -> list[int]:
     """Return the rows that are looked at, largest first."""
     view, scene, log = view_of(sizes, index=index)
@@ -82,14 +82,14 @@ def test_what_is_persistent(prompt: Prompt, wanted: bool) -> None:
 
 
 def test_each_track_is_looked_at_once_the_largest_first() -> None:
-    standing = Standing(TEXT)
+    standing = PersistentPrompt(TEXT)
     assert look(standing, [10, 30, 20], [1, 2, 3], 0, limit=2) == [1, 2]
     assert look(standing, [10, 30, 20], [1, 2, 3], 1, limit=2) == [0]
     assert look(standing, [10, 30, 20], [1, 2, 3], 2) == []
 
 
 def test_a_track_is_looked_at_again_when_it_has_grown_or_after_a_while() -> None:
-    standing = Standing(TEXT)
+    standing = PersistentPrompt(TEXT)
     assert look(standing, [10], [1], 0) == [0]
     assert look(standing, [11], [1], 1) == []
     assert look(standing, [20], [1], 2) == [0]
@@ -100,16 +100,16 @@ def test_a_track_is_looked_at_again_when_it_has_grown_or_after_a_while() -> None
 
 
 def test_what_has_no_track_or_is_not_sure_is_not_looked_at() -> None:
-    standing = Standing(TEXT)
+    standing = PersistentPrompt(TEXT)
     view, _, log = view_of([10, 20, 30])
     masks = MaskSet.from_dense(np.asarray(view.masks), [0.9, 0.1, 0.9])
     view.masks = masks
-    assert standing.look(view, Scene(view.frame, masks), np.array([1, 2, 0]), 0.4, 9) == []
+    assert standing.look(view, GridFrame(view.frame, masks), np.array([1, 2, 0]), 0.4, 9) == []
     assert log == [[0]]
 
 
 def test_nothing_in_sight_asks_nothing() -> None:
-    standing = Standing(TEXT)
+    standing = PersistentPrompt(TEXT)
     assert look(standing, [], [], 0) == []
     assert look(standing, [10], [1], 1, limit=0) == []
     assert look(standing, [10], [1], 2) == [0]
@@ -117,14 +117,14 @@ def test_nothing_in_sight_asks_nothing() -> None:
 
 @pytest.mark.parametrize(("given_label", "wanted"), [("", "dog"), ("Rex", "Rex")])
 def test_rows_scores_and_labels_of_what_is_selected(given_label: str, wanted: str) -> None:
-    standing = Standing(TEXT, given_label)
+    standing = PersistentPrompt(TEXT, given_label)
     view, scene, _ = view_of([10, 30, 20], wanted=[2, 0])
     found = standing.look(view, scene, np.array([1, 2, 3]), 0.4, 9)
     assert sorted(found) == [(0, pytest.approx(0.8), wanted), (2, pytest.approx(0.8), wanted)]
 
 
 def test_what_was_removed_is_not_looked_at_again() -> None:
-    standing = Standing(TEXT)
+    standing = PersistentPrompt(TEXT)
     look(standing, [10], [1], 0)
     standing.objects.add(77)
     standing.leave(99, 1)
@@ -138,7 +138,7 @@ def test_what_was_removed_is_not_looked_at_again() -> None:
 def test_an_hour_of_tracks_is_bounded(tracks: list[int]) -> None:
     kept, module._REMEMBERED = module._REMEMBERED, 10
     try:
-        standing = Standing(TEXT)
+        standing = PersistentPrompt(TEXT)
         for index, track in enumerate(tracks):
             look(standing, [10], [track], index)
             assert len(standing._looked) <= 10

@@ -103,7 +103,7 @@ def test_without_a_video_no_frame_is_lost(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed(unbroken: dict[str, Any], tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from tests.video import test_resume as t\n"
+        "import os, sys; from pathlib import Path; from tests.video.write import test_resume as t\n"
         "sinks = t.opened(Path(sys.argv[1]))\n"
         "for frame in t.FRAMES[:14]: sinks.append(frame)\n"
         "os._exit(9)"
@@ -206,7 +206,7 @@ def test_a_source_that_has_changed_is_another_one(tmp_path: Path) -> None:
     sinks.abandon()
     opened(tmp_path / "run", ["mot"], source=source).abandon()
     write_source(source, 9)
-    with pytest.raises(ExportError, match=r"source\.size"):
+    with pytest.raises(ExportError, match=r"source\.state"):
         opened(tmp_path / "run", ["mot"], source=source)
 
 

@@ -1,0 +1,234 @@
+"""An answer in the making: logits on a window's cells, and the clicks that led to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fastsam.masks.crop import Crop, lookup
+from fastsam.prompts.solve.evidence import GridClick, Held, evidence
+from fastsam.prompts.solve.scene import Scene
+from fastsam.prompts.solve.weights import BIAS, WEIGHTS
+from fastsam.prompts.solve.window import Box, Window, around
+
+__all__ = ["Click", "State", "corrected", "kept"]
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float32]
+
+_SURE = 3.0  # logit of what a mask says
+_HELD_SHARE = 0.25  # of a click's reach around it that stays on its side,
+_HELD_PX = 3.0  # but not more than this
+_LEAST_REACH = 0.7  # cells
+_LEAST_CUT = -1.0  # logit; what is less likely than this is never in an answer
+
+
+@dataclass(frozen=True)
+class Click:
+    """A click on the image.
+
+    Attributes:
+        x, y: the pixel.
+        inside: whether it marks the object or what is not of it.
+        reach_px: distance to the edge of the answer that it corrected.
+    """
+
+    x: int
+    y: int
+    inside: bool
+    reach_px: float = 1.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class State:
+    """The answer after some clicks.
+
+    Attributes:
+        box: x0, y0, x1, y1 of the window; nothing outside it is in the answer.
+        logits: (rows, columns) float32, above 0 in the answer.
+        clicks: in the order in which they were made.
+        corrections: how many of them the answer was made anew for; 0 for what was there before.
+        score: the IoU with the object that is to be expected.
+        masks: how many masks spoke, the last time.
+        row: of these the one that is most like the answer; -1 for none.
+    """
+
+    box: Box
+    logits: FloatArray
+    clicks: tuple[Click, ...] = ()
+    corrections: int = 0
+    score: float = 1.0
+    masks: int = 0
+    row: int = -1
+
+    @classmethod
+    def of(cls, crop: Crop, clicks: Sequence[Click] = ()) -> State:
+        """Return the state that is a mask, pixel for pixel."""
+        x0, y0, patch = crop
+        box = (x0, y0, x0 + patch.shape[1], y0 + patch.shape[0])
+        return cls(box, np.where(patch, np.float32(_SURE), np.float32(-_SURE)), tuple(clicks))
+
+    @cached_property
+    def crop(self) -> Crop:
+        """The answer's pixels; every click lies on its side."""
+        x0, y0, x1, y1 = self.box
+        grown = _resized(self.logits, (y1 - y0, x1 - x0))
+        patch = grown > 0
+        for click in self.clicks:
+            _hold(patch, click, x0, y0)
+        for click in self.clicks:  # what is held around one may hide another
+            if x0 <= click.x < x1 and y0 <= click.y < y1:
+                patch[click.y - y0, click.x - x0] = click.inside
+        return Crop(x0, y0, patch)
+
+    def holds(self, click: Click) -> bool:
+        """Tell whether the answer has a pixel inside."""
+        return bool(lookup(self.crop, np.array([[click.x, click.y]]))[0])
+
+
+def _hold(patch: BoolArray, click: Click, x0: int, y0: int) -> None:
+    """Put the pixels around a click on its side."""
+    radius = int(min(_HELD_SHARE * click.reach_px, _HELD_PX))
+    x, y = click.x - x0, click.y - y0
+    patch[max(y - radius, 0) : max(y + radius + 1, 0), max(x - radius, 0) : max(x + radius + 1, 0)] = (
+        click.inside
+    )
+
+
+def _resized(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+    if values.shape == size_hw:
+        return values
+    way = cv2.INTER_AREA if size_hw[0] < values.shape[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, size_hw[::-1], interpolation=way), np.float32)
+
+
+def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> State:
+    """Return the state after one more click, which the answer so far is wrong about.
+
+    Args:
+        scene: the photo and its masks.
+        state: the answer so far.
+        click: the correction.
+        most_px: the farthest that it reaches.
+    """
+    clicks = (*state.clicks, click)
+    box = around(_known(state, clicks), scene.masks.size_hw)
+    window = Window(scene, box)
+    before = _moved(state, window)
+    reach = _reach(before > 0, click, window)
+    clicks = (
+        *state.clicks,
+        Click(click.x, click.y, click.inside, max(min(reach * window.cell_px, most_px), 1.0)),
+    )
+    on_grid = [
+        GridClick(window.cell(one.x, one.y), one.inside, max(one.reach_px / window.cell_px, _LEAST_REACH))
+        for one in clicks
+    ]
+    before[on_grid[-1].cell] = -1 if click.inside else 1
+    held = Held.under(window, on_grid)
+    terms = evidence(window, before, on_grid, held)
+    logits, score = best_cut(added_up(terms, state.corrections + 1))
+    return State(box, logits, clicks, state.corrections + 1, score, len(held.rows), _likest(held, logits > 0))
+
+
+def kept(state: State, click: Click) -> State:
+    """Return the state with one more click, which the answer suits already: it will stay so."""
+    return replace(state, clicks=(*state.clicks, replace(click, reach_px=_room(state, click))))
+
+
+def _room(state: State, click: Click) -> float:
+    """Return how far a click that is right lies from the answer's edge, at most the answer's radius."""
+    x0, y0, patch = state.crop
+    if not patch.any():
+        return 1.0
+    radius = float(np.sqrt(np.count_nonzero(patch) / np.pi))
+    margin = int(np.ceil(radius)) + 1
+    x, y = click.x - x0, click.y - y0
+    left, top = max(x - margin, 0), max(y - margin, 0)
+    found = patch[top : max(y + margin + 1, 0), left : max(x + margin + 1, 0)]
+    part = np.zeros((2 * margin + 1, 2 * margin + 1), bool)
+    into_y, into_x = top - (y - margin), left - (x - margin)
+    part[into_y : into_y + found.shape[0], into_x : into_x + found.shape[1]] = found
+    depth = cv2.distanceTransform((part == click.inside).astype(np.uint8), cv2.DIST_L2, 3)
+    return max(min(float(depth[margin, margin]), radius), 1.0)
+
+
+def added_up(terms: dict[str, FloatArray], corrections: int) -> FloatArray:
+    """Return the logits that the terms come to in the first correction, the second, and so on."""
+    first = np.float32(1 / max(corrections, 1))
+    total = np.full(next(iter(terms.values())).shape, BIAS[0] + BIAS[1] * first, np.float32)
+    for name, (weight, extra) in WEIGHTS.items():
+        total += (np.float32(weight) + np.float32(extra) * first) * terms[name]
+    return np.clip(total, -6, 6)
+
+
+def _likest(held: Held, inside: BoolArray) -> int:
+    """Return the row of the mask that overlaps a region best, -1 where none does."""
+    ious = held.ious(inside)
+    return int(held.rows[ious.argmax()]) if len(ious) and ious.max() > 0 else -1
+
+
+def best_cut(logits: FloatArray) -> tuple[FloatArray, float]:
+    """Return logits that are above 0 where the expected IoU with the object is best, and that IoU.
+
+    A logit tells how likely the cell is of the object. Where little is sure, the best answer also holds cells
+    that are less likely than not: of the cells by falling chance, as many as make the ratio of the expected
+    intersection and union largest.
+    """
+    chance = np.sort(1 / (1 + np.exp(-logits.ravel().astype(np.float64))))[::-1]
+    shared = np.cumsum(chance)
+    ious = shared / (np.arange(1, len(chance) + 1) + shared[-1] - shared)
+    best = int(ious.argmax())
+    least = np.log(chance[best] / (1 - chance[best]))
+    least = min(max(least, _LEAST_CUT), 0.0)
+    return logits - np.float32(least) + np.float32(1e-4), float(ious[best])
+
+
+def _known(state: State, clicks: Sequence[Click]) -> Box:
+    """Return x0, y0, x1, y1 of the answer and of all clicks."""
+    x0, y0, x1, y1 = state.box
+    inside = state.logits > 0
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    xs, ys = [click.x for click in clicks], [click.y for click in clicks]
+    if len(rows):
+        step_y, step_x = (y1 - y0) / inside.shape[0], (x1 - x0) / inside.shape[1]
+        xs += [int(x0 + columns[0] * step_x), int(np.ceil(x0 + (columns[-1] + 1) * step_x)) - 1]
+        ys += [int(y0 + rows[0] * step_y), int(np.ceil(y0 + (rows[-1] + 1) * step_y)) - 1]
+    return min(xs), min(ys), max(xs) + 1, max(ys) + 1
+
+
+def _moved(state: State, window: Window) -> FloatArray:
+    """Return a state's logits on another window's cells."""
+    x0, y0, x1, y1 = state.box
+    left, top, right, bottom = window.box
+    rows, columns = window.shape
+    step_y, step_x = (bottom - top) / rows, (right - left) / columns
+    from_y, from_x = (y1 - y0) / state.logits.shape[0], (x1 - x0) / state.logits.shape[1]
+    values = state.logits
+    if min(step_y / from_y, step_x / from_x) > 1.2:  # fewer cells: average, so that thin parts stay
+        size = (max(round((y1 - y0) / step_y), 1), max(round((x1 - x0) / step_x), 1))
+        values = _resized(values, size)
+        from_y, from_x = (y1 - y0) / values.shape[0], (x1 - x0) / values.shape[1]
+    y = (top + (np.arange(rows) + 0.5) * step_y - y0) / from_y - 0.5
+    x = (left + (np.arange(columns) + 0.5) * step_x - x0) / from_x - 0.5
+    # Cells of a mask reach half a cell beyond their middle.
+    near_y, near_x = (np.clip(v, 0, n - 1) for v, n in ((y, values.shape[0]), (x, values.shape[1])))
+    grid_x, grid_y = np.meshgrid(near_x.astype(np.float32), near_y.astype(np.float32))
+    found = cv2.remap(values, grid_x, grid_y, cv2.INTER_LINEAR)
+    out_y, out_x = (np.abs(v - near) > 0.5 for v, near in ((y, near_y), (x, near_x)))
+    found[out_y] = -_SURE
+    found[:, out_x] = -_SURE
+    return np.asarray(found, np.float32)
+
+
+def _reach(inside: BoolArray, click: Click, window: Window) -> float:
+    """Return how far a click lies from what is on its side already, in cells; the window's sides count."""
+    wrong = np.pad((inside != click.inside).astype(np.uint8), 1)
+    depth = cv2.distanceTransform(wrong, cv2.DIST_L2, 5)
+    row, column = window.cell(click.x, click.y)
+    return max(float(depth[row + 1, column + 1]), _LEAST_REACH)
