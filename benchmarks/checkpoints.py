@@ -57,7 +57,8 @@ if with_dill:
     import dill
     options = {"pickle_module": dill}
 half = copy.deepcopy(model).half()
-content = {"epoch": 1, "model": None, "ema": half, "train_args": {"imgsz": 64}, "version": ultralytics.__version__}
+content = {"epoch": 1, "model": None, "ema": half, "train_args": {"imgsz": 64}}
+content["version"] = ultralytics.__version__
 torch.save(content, f"{folder}/unfinished.pt", **options)
 torch.save({**content, "model": half, "ema": None}, f"{folder}/best.pt", **options)
 torch.save({"model": copy.deepcopy(model).fuse(verbose=False)}, f"{folder}/fused.pt", **options)
