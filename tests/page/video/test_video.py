@@ -213,7 +213,8 @@ def test_a_click_is_followed_at_the_level_that_is_seen(tab: Tab) -> None:
 
 
 def test_what_selects_nothing_is_refused(tab: Tab) -> None:
-    tab.mark("point", (2, 2))
+    row = tab.mark("point", (20, 50))["rows"][0]
+    tab.act("remove", row=row)
     with pytest.raises(PromptError, match="Nothing is selected in this frame"):
         tab.visitor.keep_marks()
 
