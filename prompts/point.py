@@ -1,4 +1,4 @@
-"""Point prompts: foreground points add the masks they hit, background points subtract.
+"""Point prompts answered by masks alone: foreground points add the masks they hit, background ones subtract.
 
 What an object's clicks mean, in order:
 
@@ -8,6 +8,8 @@ What an object's clicks mean, in order:
    points that lie in it;
 3. otherwise, foreground points on different masks: the union of what 1 and 2 give for each point;
 4. only background points: every mask that holds none of them.
+
+With the photo, further clicks correct the answer to the first: :mod:`fastsam.prompts.solve.clicks`.
 
 SAM (arXiv 2304.02643) answers an ambiguous click with three nested masks; here they are chosen from
 the masks that exist already. Clicks on an earlier answer: :mod:`fastsam.prompts.iterate`.

@@ -96,7 +96,10 @@ ClickLevel = Literal["auto", "whole", "part", "subpart"]
 
 @dataclass(frozen=True, init=False)
 class Points(Prompt):
-    """Clicks, grouped by object: foreground points add the masks they hit, background points subtract.
+    """Clicks, grouped by object: the first foreground point chooses a mask, further ones correct the answer.
+
+    Foreground points lie inside the answer, background points outside. Give them in the order in which they
+    were made (:mod:`fastsam.prompts.solve.clicks`).
 
     Args:
         points: ``(x, y)``, or (P, 2) for one object, or (objects, P, 2); objects may have different
@@ -107,9 +110,9 @@ class Points(Prompt):
             ``multimask_output``; otherwise only the best.
         level: which of those answers is wanted: ``"auto"`` (the best), ``"whole"`` (the largest),
             ``"part"`` or ``"subpart"``; where a click has fewer answers, the next larger one.
-        previous: an earlier answer about the same object, or any mask as :class:`MaskLike` takes it: points
-            outside add to it, background points inside cut from it, the rest of it stays. An answer
-            without masks counts as none.
+        previous: an earlier answer about the same object, or any mask as :class:`MaskLike` takes it, to
+            correct; the clicks of an earlier answer come before the points. An answer without masks counts
+            as none.
 
     Raises:
         PromptError: shapes do not match, a coordinate is not finite, a label is not 1, 0 or -1, or options

@@ -26,6 +26,13 @@ from tests.video.clips import panned_clip
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *(ROOT / "weights").glob("*.md")]
 REFERENCE = ROOT / "docs" / "cli.md"
+FIRST = [
+    "```sh",
+    "fastsam --help                  # all commands; fastsam COMMAND --help: its options",
+    "fastsam demo                    # segments a photo that ships with the installation",
+    "fastsam segment photo.jpg       # everything in your photo -> output/photo.png",
+    "```",
+]
 PICTURES = ROOT / "docs" / "pictures"
 
 
@@ -68,7 +75,7 @@ def test_python_in_the_readme_runs_on_a_small_wide_photo(
 
 def cli_reference() -> str:
     """Return the reference from the commands themselves, so that it does not hang on the layout of help."""
-    parts = ["# The `fastsam` command", "", "The same as `fastsam COMMAND --help` says."]
+    parts = ["# The `fastsam` command", "", *FIRST, "", "The same as `fastsam COMMAND --help` says."]
     for name, command in get_command(cli.app).commands.items():  # type: ignore[attr-defined]
         parts += ["", f"## fastsam {name}", "", command.help or ""]
         panels: dict[str, list[Any]] = {}

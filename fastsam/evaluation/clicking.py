@@ -83,9 +83,10 @@ def _grabcut(scene: Scene, clicks: Clicks) -> BoolArray:
         cv2.circle(marks, at, _GRABCUT_RADIUS, int(kind), -1)
     inside = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
     if inside.any() and not inside.all():
-        models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.setRNGSeed(0)
-        cv2.grabCut(photo, marks, None, *models, _GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+        back, front = np.zeros((1, 65)), np.zeros((1, 65))
+        whole = (0, 0, *size)  # not looked at where there are marks
+        cv2.grabCut(photo, marks, whole, back, front, _GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
         inside = np.isin(marks, (cv2.GC_FGD, cv2.GC_PR_FGD))
     soft = cv2.resize(inside.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(soft > 0.5)

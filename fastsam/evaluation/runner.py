@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "first_images", "read_listed"]
 
-_MEASURES = 4  # raise it when what is measured changes: stored measurements are then not used again
+_MEASURES = 5  # raise it when what is measured changes: stored measurements are then not used again
 _BOX_AREAS = ("all",)
 _TIMES = ("network", "decode", "pixels", "prompt")
 

@@ -85,7 +85,8 @@ class NetworkBackend(Segmenter):
         if window is not None:
             found = placed(found, window, letterbox.net_hw, None if part is None else part.before)
         passed = time.perf_counter()
-        pyramid = Pyramid(found.maps, letterbox, self.sha256, found.backbone)
+        # Exports of ultralytics give no maps.
+        pyramid = Pyramid(found.maps, letterbox, self.sha256, found.backbone) if found.maps else None
         grid_hw = (found.prototypes.shape[1], found.prototypes.shape[2])
         photo = photo_on_grid(image, grid_hw) if config.regions and window is None else None
         masks = decode(found.predictions, found.prototypes, letterbox, config, self.carried, pyramid, photo)

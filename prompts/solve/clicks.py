@@ -54,11 +54,13 @@ def answer(masks: MaskSet, prompt: Points, scene: Scene) -> Selection:
         foreground, background = point.checked(clicks, masks.size_hw)
         if len(foreground) == 0:
             continue
-        if len(clicks.clicks) == 1 or prompt.multimask or prompt.level != "auto":
+        if len(clicks.clicks) == 1 or prompt.level != "auto":
             answers, _ = point.answer_object(masks, foreground, background)
             if answers and answers[0].crop is None and _suits(scene, answers[0].row, clicks):
                 continue
-        made[number] = _made(scene, _clicks(clicks, masks))
+        state, row = _made(scene, _clicks(clicks, masks))
+        if state.corrections or not prompt.multimask:  # as long as a mask suits, it has its levels
+            made[number] = (state, row)
     chosen = point.answer(masks, prompt, skip=frozenset(made))
     if not made:
         return replace(chosen, clicks=prompt.objects[0].clicks if len(prompt.objects) == 1 else ())

@@ -243,7 +243,8 @@ def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth
     sides = np.where(inside, np.float32(1), np.float32(-1)).ravel()
     radius = max(float(np.sqrt(np.count_nonzero(inside) / np.pi)), 1.0)
     near = np.where(inside, 0, np.exp(-np.maximum(-depth, 0) / (2 * radius + 3))).ravel()
-    weights = np.where(sides > 0, 0.5 / max(np.count_nonzero(inside), 1), 0.5 * near / max(near.sum(), 1e-6))
+    taken, beside = max(int(np.count_nonzero(inside)), 1), max(float(near.sum()), 1e-6)
+    weights = np.where(sides > 0, 0.5 / taken, 0.5 * near / beside)
     weights = weights * np.tanh(np.abs(depth) / newest.reach).ravel()
     for click in clicks:
         here = (window.apart(click.cell) <= max(0.7 * click.reach, 0.7)).ravel()

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 __all__ = ["BIAS", "WEIGHTS"]
 
-BIAS = (-1.147, -1.938)
+BIAS = (-1.04, -1.873)
 WEIGHTS = {
-    "depth_by_3_reaches": (2.245, 0.599),
-    "depth_by_radius": (1.29, -0.483),
-    "sureness": (1.117, -0.255),
-    "new_far": (0.855, 0.323),
-    "new_walk": (0.864, 0.523),
-    "new_alike": (0.577, -0.225),
-    "clicks_close": (0.332, 0.161),
-    "clicks_wide": (0.206, 1.874),
-    "clicks_nearer": (-0.836, 0.025),
-    "clicks_walk": (1.15, 0.556),
-    "clicks_colour": (0.819, 0.154),
-    "new_masks": (0.439, -0.357),
-    "masks_suited": (-0.61, 1.197),
-    "masks_alike": (1.155, -0.578),
-    "looks": (1.367, -1.126),
+    "depth_by_3_reaches": (2.071, 0.774),
+    "depth_by_radius": (2.064, -0.657),
+    "sureness": (1.219, -0.65),
+    "new_far": (0.67, 1.101),
+    "new_walk": (0.662, 0.793),
+    "new_alike": (0.664, 0.419),
+    "clicks_close": (0.459, -0.523),
+    "clicks_wide": (0.152, 1.889),
+    "clicks_nearer": (-0.648, -0.499),
+    "clicks_walk": (1.268, 1.348),
+    "clicks_colour": (0.43, 0.302),
+    "new_masks": (0.325, -0.068),
+    "masks_suited": (-0.345, 1.104),
+    "masks_alike": (0.655, 0.096),
+    "looks": (1.327, -0.683),
 }

@@ -2,10 +2,12 @@
 
 python -m recipes.nano_seg.fit run --pack PACK --weights START.pt --out RUN
 python -m recipes.nano_seg.fit cool --out RUN --images 12000
+python -m recipes.nano_seg.fit average --out RUN
 
 ``run`` goes on from ``RUN/last.pt`` until it is stopped (warm-up, then constant: Hägele et al., arXiv
 2405.18392). ``cool`` lets the rate of a copy fall to zero and writes ``RUN/cooled-STEP.pt``, which
 ``fastsam calibrate`` makes ready for use; the long run may go on afterwards as if nothing had been.
+``average`` writes the moving average of the weights as it is now, ``RUN/average-STEP.pt``, to look at.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from ultralytics.utils.loss import v8SegmentationLoss
 
-from fastsam.training.mask_loss import grown_mask_loss
+from fastsam.everything.carried import Carried
+from fastsam.training.mask_loss import RING_WEIGHT, grown_mask_loss
 from fastsam.weights.checkpoint import save_checkpoint, segmentation_model
 from recipes.nano_seg.pack import read_filled, read_pack
 from recipes.nano_seg.views import CELL, Draw
@@ -40,12 +43,17 @@ SHAPES = (
     ((768, 1024), 0.05),
     ((1024, 768), 0.04),
 )
+DEFAULTS = {"imgsz": 640, "conf": 0.1, "iou": 0.7, "edge_radius": 0.75, "min_region_share": 0.1}
 _PIXELS = 480 * 640  # a step has ``batch`` views of this size, fewer of larger ones
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of a run; stored in its files."""
+    """The settings of a run; stored in its files.
+
+    ``growth`` is how far the loss looks beyond true boxes, ``box_growth`` how far masks may reach beyond
+    found ones, which are off by less.
+    """
 
     batch: int = 8
     lr: float = 4e-4
@@ -54,7 +62,8 @@ class Recipe:
     ema: float = 0.999
     freeze: int = 10
     growth: float = 0.4
-    ring_weight: float = 0.5
+    ring_weight: float = RING_WEIGHT
+    box_growth: float = 0.2
     masks_per_image: int = 48
     clip: float = 10.0
     seed: int = 0
@@ -170,19 +179,23 @@ class Network:
 
     def losses(self, batch: dict[str, Tensor]) -> Tensor:
         """Return the box, mask, objectness and DFL losses, each multiplied by the number of images."""
-        images = batch["img"].to(self.device).flip(-1).permute(0, 3, 1, 2).float() / 255
-        if self.device != "cpu":  # on one core it is a third slower
+        given = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        images = given["img"].flip(-1).permute(0, 3, 1, 2).float() / 255
+        on_cpu = self.device == "cpu"
+        if not on_cpu:  # on one core it is a third slower
             images = images.contiguous(memory_format=torch.channels_last)
-        background = batch["background"].to(self.device)
         at_anchors = [
-            background[
-                :, stride // CELL // 2 :: stride // CELL, stride // CELL // 2 :: stride // CELL
-            ].flatten(1)
-            for stride in self.strides
+            given["background"][:, step // 2 :: step, step // 2 :: step].flatten(1)
+            for step in (stride // CELL for stride in self.strides)
         ]
         self.loss.bce.weight_of_background = torch.cat(at_anchors, dim=1)
-        on_device = {name: value.to(self.device) for name, value in batch.items()}
-        found: Tensor = self.loss(self.forward(images), on_device)[0]
+        with torch.autocast("cpu" if on_cpu else "cuda", torch.bfloat16, enabled=not on_cpu):
+            outputs = self.forward(images)
+        full = {
+            name: [level.float() for level in value] if isinstance(value, list) else value.float()
+            for name, value in outputs.items()
+        }
+        found: Tensor = self.loss(full, given)[0]
         return found[:4]
 
 
@@ -256,7 +269,8 @@ class Run:
                     parameter.copy_(self.average[name])
                 parameter.requires_grad_(False)
         model.args = {"task": "segment", "imgsz": 640}
-        about = {"recipe": asdict(self.recipe), "step": self.step, "images": self.images}
+        carried = Carried(None, self.recipe.box_growth, max(max(size_hw) for size_hw, _ in SHAPES), DEFAULTS)
+        about = {"recipe": asdict(self.recipe), "step": self.step, "images": self.images, **carried.to_dict()}
         content = {"model": model.eval().half(), "epoch": -1, "train_args": {}, "fastsam": about}
         save_checkpoint(content, path)
 
@@ -299,6 +313,8 @@ def _open(args: argparse.Namespace) -> Run:
         stored = json.loads(settings.read_text(encoding="utf-8"))
         recipe, weights, pack = Recipe(**stored["recipe"]), Path(stored["weights"]), Path(stored["pack"])
     else:
+        if args.weights is None or args.pack is None:
+            raise SystemExit("run: expected --weights and --pack, as this folder holds no run yet")
         recipe = Recipe(batch=args.batch, lr=args.lr, freeze=args.freeze, growth=args.growth, seed=args.seed)
         weights, pack = args.weights.resolve(), args.pack.resolve()
         args.out.mkdir(parents=True, exist_ok=True)
@@ -331,14 +347,18 @@ def run_on(args: argparse.Namespace) -> None:
 
 def cool(args: argparse.Namespace) -> None:
     """Let the rate of a copy fall linearly to zero and write the checkpoint."""
+    if not (args.images or args.minutes):
+        raise SystemExit("cool: expected --images or --minutes, how long it takes")
     run = _open(args)
     first, step = run.images, run.step
-    log, saved = _Log(args.out / f"cool-{step}.csv"), time.monotonic()
+    log, saved, started = _Log(args.out / f"cool-{step}.csv"), time.monotonic(), time.monotonic()
     partly = args.out / f"cooling-{step}.pt"
     if partly.is_file():
         run.load(partly)
     for batch in _batches(args.pack, run, args.workers):
-        done = (run.images - first) / args.images
+        done = (run.images - first) / args.images if args.images else 0.0
+        if args.minutes:
+            done = max(done, (time.monotonic() - started) / (60 * args.minutes))
         if done >= 1:
             break
         rate = run.recipe.lr * (1 - done)
@@ -352,17 +372,25 @@ def cool(args: argparse.Namespace) -> None:
     partly.unlink(missing_ok=True)
 
 
+def average(args: argparse.Namespace) -> None:
+    """Write the averaged weights as they are now."""
+    run = _open(args)
+    run.write_checkpoint(args.out / f"average-{run.step}.pt")
+
+
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("run", "cool"))
+    parser.add_argument("what", choices=("run", "cool", "average"))
     parser.add_argument("--out", type=Path, required=True, help="the run's folder")
     parser.add_argument("--pack", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument(
         "--images", type=int, help="stop after so many (run), the length of the cool-down (cool)"
     )
-    parser.add_argument("--minutes", type=float, help="stop after so many")
+    parser.add_argument(
+        "--minutes", type=float, help="stop after so many (run); how many the cool-down takes (cool)"
+    )
     parser.add_argument("--batch", type=int, default=Recipe.batch)
     parser.add_argument("--lr", type=float, default=Recipe.lr)
     parser.add_argument("--freeze", type=int, default=Recipe.freeze)
@@ -373,7 +401,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    (run_on if args.what == "run" else cool)(args)
+    {"run": run_on, "cool": cool, "average": average}[args.what](args)
 
 
 if __name__ == "__main__":

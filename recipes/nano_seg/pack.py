@@ -21,10 +21,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from fastsam.datasets import annotation_rle, heldout_names, read_coco
-from fastsam.masks.rle import Rle
+from fastsam.masks.rle import Rle, decode_rle
 
 PART_BYTES = 28_000_000
 FILLED = "filled.jsonl"
@@ -197,8 +196,8 @@ class Photos:
 
 
 def decoded(rles: list[Rle]) -> NDArray[np.uint8]:
-    """Return (H, W, N) masks; N is at least 1."""
-    return np.asarray(coco_mask.decode(rles), np.uint8)
+    """Return (H, W, N) masks of 0 and 1; N is at least 1."""
+    return np.stack([decode_rle(rle) for rle in rles], axis=2).astype(np.uint8)
 
 
 def main() -> None:

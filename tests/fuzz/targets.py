@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes a generator of random numbers and a folder, and does one thing with bad input.
+"""What is fuzzed: each target takes random numbers and a folder, and does one thing with bad input.
 
 A target may raise errors of ``fastsam.errors`` and nothing else.
 """
@@ -101,9 +101,10 @@ def pictures() -> list[bytes]:
     colour = Image.fromarray(rng.integers(0, 256, (24, 31, 4), np.uint8))
     forms: list[tuple[Image.Image, str, dict[str, Any]]] = [
         (colour.convert("RGB"), "JPEG", {}), (colour.convert("RGB"), "JPEG", {"progressive": True}),
-        (colour, "PNG", {}), (colour.convert("P"), "PNG", {"transparency": 0}), (colour.convert("1"), "PNG", {}),
-        (colour, "TIFF", {}), (colour.convert("L"), "TIFF", {"compression": "tiff_lzw"}), (colour, "WEBP", {}),
-        (colour.convert("P"), "GIF", {}), (colour.convert("RGB"), "BMP", {}), (colour.convert("RGB"), "PPM", {}),
+        (colour, "PNG", {}), (colour.convert("P"), "PNG", {"transparency": 0}),
+        (colour.convert("1"), "PNG", {}), (colour, "TIFF", {}), (colour, "WEBP", {}),
+        (colour.convert("L"), "TIFF", {"compression": "tiff_lzw"}), (colour.convert("P"), "GIF", {}),
+        (colour.convert("RGB"), "BMP", {}), (colour.convert("RGB"), "PPM", {}),
         (Image.fromarray(rng.integers(0, 4096, (24, 31)).astype(np.uint16)), "PNG", {}), (colour, "ICO", {}),
         (colour.convert("RGB"), "JPEG2000", {}), (colour.convert("RGB"), "AVIF", {}),
     ]  # fmt: skip

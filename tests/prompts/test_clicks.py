@@ -146,6 +146,16 @@ def test_several_objects_answer_apart() -> None:
     assert not found.group(2).masks.mask(0)[84, 34]
 
 
+def test_levels_are_those_of_masks_as_long_as_one_suits() -> None:
+    scene = scene_of(HEAD, rect(45, 15, 65, 35), HEAD | BODY)
+    assert len(ask(scene, (55, 25), multimask=True)) == 3
+    assert len(ask(scene, [(55, 25), (57, 24)], multimask=True)) == 3
+    corrected = ask(scene, [(55, 25), (100, 40)], multimask=True)
+    assert (len(corrected), corrected.edited.tolist()) == (1, [True])
+    assert ask(scene, (55, 25), level="whole").indices.tolist() == [2]
+    assert obeyed(ask(scene, [(55, 25), (100, 40)], level="part"), [(55, 25), (100, 40)], [1, 1])
+
+
 def test_background_only_means_everything_else() -> None:
     assert ask(scene_of(HEAD, BODY, WALL), (55, 25), 0).indices.tolist() == [1, 2]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -124,7 +125,7 @@ def _box(box: Any, size_hw: tuple[int, int]) -> Box | NDArray[np.float64]:
     return prompt
 
 
-def _select(session: Session, points: Points | None, regions: list[Box | MaskLike]) -> Selection:
+def _select(session: Session, points: Points | None, regions: Sequence[Box | MaskLike]) -> Selection:
     """Return what fits all prompts; where no mask does, what the points make of those that fit the rest."""
     prompts: list[Prompt] = [*regions, *([points] if points is not None else [])]
     found: Selection = session.select(prompts[0] if len(prompts) == 1 else all_of(*prompts))
@@ -132,10 +133,13 @@ def _select(session: Session, points: Points | None, regions: list[Box | MaskLik
         return found
     if len(found) == 0 and regions:
         found = select(session.masks[_fitting(session.masks, regions)], points)
+    boxes = [region for region in regions if isinstance(region, Box)]
+    if len(found) == 0 and len(boxes) < len(regions) and points.objects[0].foreground:
+        return _select(session, points, boxes)  # an earlier mask is a hint: clicks elsewhere outweigh it
     return found if points.objects[0].foreground else _joined(found)
 
 
-def _fitting(masks: MaskSet, regions: list[Box | MaskLike]) -> BoolArray:
+def _fitting(masks: MaskSet, regions: Sequence[Box | MaskLike]) -> BoolArray:
     """Return (N,) which masks overlap every region enough to answer it."""
     fits = np.ones(len(masks), bool)
     for region in regions:

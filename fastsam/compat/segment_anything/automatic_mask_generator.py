@@ -140,8 +140,7 @@ class SamAutomaticMaskGenerator:
         core = core_of(self.predictor.model)
         scale = scale_of(core)
         least_iou, least_stability = self._thresholds(scale)
-        conf = None if self.pred_iou_thresh is None else self._conf(core, scale, least_iou)
-        session = core.open(image, conf=conf, **self._options)
+        session = core.open(image, **self._looked_for(core, scale, least_iou), **self._options)
         masks = session.everything().masks  # the same rows as the session's, with their edges refined
         found_in = _found_in(session.masks)
         offset = self.stability_score_offset
@@ -170,11 +169,14 @@ class SamAutomaticMaskGenerator:
         first, second = (u if g is None else g for u, g in zip(usual, given, strict=True))
         return first, second
 
-    def _conf(self, core: FastSAM, scale: SamScale, least_iou: float) -> float:
-        """Return the network's confidence to ask for: lower where the threshold is below SAM's own."""
+    def _looked_for(self, core: FastSAM, scale: SamScale, least_iou: float) -> dict[str, Any]:
+        """Return what to ask the network for: a lower confidence where the threshold is below SAM's own."""
+        own = core.defaults
         if scale is IDENTITY:
-            return min(least_iou, core.defaults.conf)
-        return max(core.defaults.conf * min(least_iou / self._SAM_THRESHOLDS[0], 1), _LEAST_CONF)
+            return {} if self.pred_iou_thresh is None else {"conf": min(least_iou, own.conf)}
+        conf = max(own.conf * min(least_iou / self._SAM_THRESHOLDS[0], 1), min(_LEAST_CONF, own.conf))
+        # What fills the gaps between the sure masks stays, whatever the confidence.
+        return {"conf": conf, "fill_conf": own.fill_conf, "regions": own.regions}
 
     def _cleaned(self, masks: MaskSet, i: int) -> tuple[Crop, bool]:
         """Return a mask without small holes and islands, and whether it had any."""

@@ -34,7 +34,7 @@ FloatArray = NDArray[np.float32]
 Knots = tuple[tuple[float, ...], tuple[float, ...]]
 
 _log = logging.getLogger(__name__)
-_VERSION = 1  # counts up when the fit changes
+_VERSION = 2  # counts up when the fit changes
 _PHOTOS = (
     ("ultralytics", "assets/bus.jpg"),
     ("ultralytics", "assets/zidane.jpg"),
@@ -84,7 +84,15 @@ def scale_of(model: FastSAM) -> SamScale:
     if not model.network:
         return IDENTITY
     defaults = model.defaults
-    key = f"{model.network[:16]}-{defaults.imgsz}-{defaults.conf:g}-{defaults.iou:g}-{int(defaults.quality)}"
+    options = (
+        defaults.imgsz,
+        defaults.conf,
+        defaults.iou,
+        defaults.quality,
+        defaults.fill_conf,
+        defaults.regions,
+    )
+    key = f"{model.network[:16]}-{'-'.join(f'{float(value):g}' for value in options)}"
     if key not in _known:
         _known[key] = _loaded(key) or _kept(key, fit(model))
     return _known[key]

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import CheckpointError
+from fastsam.everything.backends.published import Port, published_form
 from fastsam.everything.carried import Carried
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 from fastsam.untrusted import MALFORMED, read_json
+from fastsam.weights.download import file_sha256
 
 __all__ = ["METADATA_KEY", "ConvertedBackend", "NetworkCard", "output_names", "wanted_threads"]
 
@@ -124,19 +127,38 @@ class ConvertedBackend(NetworkBackend):
     """
 
     def __init__(
-        self, path: Path, device: str, metadata: str | None, inputs: Sequence[str], outputs: Sequence[str]
+        self,
+        path: Path,
+        device: str,
+        said: Mapping[str, str],
+        inputs: Sequence[Port],
+        outputs: Sequence[Port],
     ) -> None:
-        self.card = NetworkCard.from_json(metadata, path)
-        wanted = output_names(self.card.maps, self.card.backbone)
-        if list(inputs) != ["image"] or list(outputs) != wanted:
-            raise CheckpointError(
-                f"network {path}: expected the input image and the outputs {', '.join(wanted)}; got "
-                f"{', '.join(inputs)} and {', '.join(outputs)}; {_AGAIN}"
-            )
+        published = None if METADATA_KEY in said else published_form(said, inputs, outputs, path)
+        self._form = published
+        if published is not None:
+            side = {} if published.size_hw is None else {"imgsz": max(published.size_hw)}
+            carried = Carried(defaults=side)
+            self.card = NetworkCard(file_sha256(path), published.stride, published.classes, 0, 0, carried)
+        else:
+            self.card = NetworkCard.from_json(said.get(METADATA_KEY), path)
+            wanted = output_names(self.card.maps, self.card.backbone)
+            names = [[port.name for port in ports] for ports in (inputs, outputs)]
+            if names != [["image"], wanted]:
+                raise CheckpointError(
+                    f"network {path}: expected the input image and the outputs {', '.join(wanted)}; got "
+                    f"{', '.join(names[0])} and {', '.join(names[1])}; {_AGAIN}"
+                )
         super().__init__(path, device, self.card.stride, self.card.carried, self.card.checkpoint_sha256)
 
-    def _outputs(self, values: Sequence[NDArray[np.float32]]) -> Outputs:
+    def _fed(self, image: NDArray[np.float32]) -> NDArray[Any]:
+        """Return an input as the network takes it."""
+        return image if self._form is None else self._form.fed(image)
+
+    def _outputs(self, values: Sequence[NDArray[np.float32]], image: NDArray[np.float32]) -> Outputs:
         """Return copies of a pass's outputs, as all backends give them."""
+        if self._form is not None:
+            values = self._form.cut(values, (image.shape[2], image.shape[3]))
         predictions, prototypes, *levels = values
         maps = tuple(level[0].astype(np.float16) for level in levels)
         head = self.card.maps

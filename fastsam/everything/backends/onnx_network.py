@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import CheckpointError, ConfigError
-from fastsam.everything.backends.converted import METADATA_KEY, ConvertedBackend, wanted_threads
+from fastsam.everything.backends.converted import ConvertedBackend, wanted_threads
+from fastsam.everything.backends.published import Port
 from fastsam.everything.segmenter import Outputs
 from fastsam.needed import needed
 
@@ -73,11 +74,17 @@ class OnnxBackend(ConvertedBackend):
         super().__init__(
             path,
             device,
-            self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY),
-            [value.name for value in self._session.get_inputs()],
-            [value.name for value in self._session.get_outputs()],
+            self._session.get_modelmeta().custom_metadata_map,
+            [_port(value) for value in self._session.get_inputs()],
+            [_port(value) for value in self._session.get_outputs()],
         )
+        self._input = self._session.get_inputs()[0].name
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:
         """Run the bare network; see :meth:`fastsam.everything.segmenter.NetworkBackend.forward`."""
-        return self._outputs(self._session.run(None, {"image": image}))
+        return self._outputs(self._session.run(None, {self._input: self._fed(image)}), image)
+
+
+def _port(value: Any) -> Port:
+    sides = (side if isinstance(side, int) else None for side in value.shape)
+    return Port(value.name, tuple(sides), "float16" in value.type)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import CheckpointError, ConfigError
 from fastsam.everything.backends.converted import METADATA_KEY, ConvertedBackend, NetworkCard, wanted_threads
+from fastsam.everything.backends.published import Port, sidecar
 from fastsam.everything.segmenter import Outputs
 from fastsam.files import replacing_path
 from fastsam.needed import needed
@@ -55,8 +56,22 @@ def _metadata(model: Any) -> str | None:
     return None
 
 
-def _name(port: Any) -> str:
-    return str(min(port.get_names(), default="?"))
+def _said(model: Any, path: Path) -> dict[str, str]:
+    """Return all that a file says of itself: our metadata, or those that ultralytics writes."""
+    ours = _metadata(model)
+    if ours is not None:
+        return {METADATA_KEY: ours}
+    found = sidecar(path)
+    for name in ("stride", "task"):
+        if model.has_rt_info(["framework", name]):  # of an ONNX file
+            found[name] = str(model.get_rt_info(["framework", name]).value)
+    return found
+
+
+def _port(port: Any) -> Port:
+    """Return the name and the sides of an input or output."""
+    sides = (side.get_length() if side.is_static else None for side in port.get_partial_shape())
+    return Port(str(min(port.get_names(), default="?")), tuple(sides), "f16" in str(port.get_element_type()))
 
 
 def _device(core: Any, device: str) -> str:
@@ -99,9 +114,9 @@ class OpenVinoBackend(ConvertedBackend):
         super().__init__(
             path,
             name.lower(),
-            _metadata(model),
-            [_name(port) for port in model.inputs],
-            [_name(port) for port in model.outputs],
+            _said(model, path),
+            [_port(port) for port in model.inputs],
+            [_port(port) for port in model.outputs],
         )
         # Some processors would otherwise compute in bfloat16, which moves masks.
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -117,8 +132,8 @@ class OpenVinoBackend(ConvertedBackend):
     def forward(self, image: NDArray[np.float32]) -> Outputs:
         """Run the bare network; see :meth:`fastsam.everything.segmenter.NetworkBackend.forward`."""
         with self._lock:
-            found = self._request.infer([image], share_inputs=True, share_outputs=True)
-            return self._outputs([found[k] for k in range(len(found))])
+            found = self._request.infer([self._fed(image)], share_inputs=True, share_outputs=True)
+            return self._outputs([found[k] for k in range(len(found))], image)
 
 
 def write_ir(network: Path, target: Path) -> None:
