@@ -55,11 +55,19 @@ def hint(state: PhotoState, answer: Answer) -> str:
         return f"{kept} kept. Mark the next one, or download them."
     if count == 0:
         return _nothing_found(state, answer)
+    if _made_from_one_click(state, answer):
+        return "No mask was found here; this one is made from your click. Add clicks, or draw the object."
     if kinds_wanted(state) > 1:
         if state.combine == "any":
             return "Everything that any of the prompts selects."
         return "Only what all of the prompts select."
     return _sentence(answer.result.reason)
+
+
+def _made_from_one_click(state: PhotoState, answer: Answer) -> bool:
+    """Return whether the only click is where no mask lies."""
+    one = len(state.marks) == 1 and state.marks[0].kind == "point"
+    return one and len(answer.result) == 1 and int(answer.result.indices[0]) < 0
 
 
 def _nothing_found(state: PhotoState, answer: Answer) -> str:
@@ -90,8 +98,10 @@ def _best_score(state: PhotoState, mark: Mark) -> float | None:
 
 
 def ways_out(state: PhotoState, answer: Answer) -> list[Way]:
-    """Return what a visitor can do if the last prompt selects nothing."""
-    if not state.marks or len(answer.result) or answer.everything or state.previous is not None:
+    """Return what a visitor can do if the last prompt selects nothing, or a guess."""
+    if not state.marks or answer.everything or state.previous is not None:
+        return []
+    if len(answer.result) and not _made_from_one_click(state, answer):
         return []
     last = state.marks[-1]
     if last.kind == "point":

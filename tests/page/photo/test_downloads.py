@@ -87,7 +87,8 @@ def test_an_effect_is_saved_under_its_name(kind: Any, tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     page = Page()
-    page.mark("point", (75, 2))
+    for row in range(3):
+        page.act("remove", row=row)
     with pytest.raises(PromptError, match="no mask to download"):
         taken(page, "png", tmp_path)
     page.act("clear")

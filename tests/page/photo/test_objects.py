@@ -92,7 +92,8 @@ def test_there_must_be_something_to_keep() -> None:
     page = Page()
     with pytest.raises(PromptError, match="Select an object first"):
         page.act("keep")
-    page.mark("point", (75, 2))
+    for row in range(3):
+        page.act("remove", row=row)
     with pytest.raises(PromptError, match="Select an object first"):
         page.act("keep")
     assert "keep" not in page.last["answer"]["can"]
