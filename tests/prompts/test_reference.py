@@ -227,7 +227,7 @@ def test_bad_references(session: Session, tmp_path: Path) -> None:
         (lambda: Reference("a.jpg", RED, negatives=RED), "negative 0 is also a shot"),
         (lambda: Reference("a.jpg", RED, negatives="blue"), "negatives: expected regions"),
         (lambda: Reference.of(), "at least one Reference"),
-        (lambda: Reference.of(Reference("a.jpg", RED), negatives=BLUE), "tell their image"),
+        (lambda: Reference.of(Reference("a.jpg", RED), negatives=BLUE), "know their image"),
         (lambda: session.reference(RED, negatives=MaskLike(session.masks[0])), "negative 0 is also a shot"),
         (lambda: session.reference(Points((99, 0))), "selects nothing.*no mask under"),
         (lambda: session.reference(Points((300, 0))), "outside the 100x60 image"),
@@ -258,7 +258,7 @@ def test_other_models_vectors_are_not_compared(session: Session) -> None:
 
 def test_who_cannot_look_says_so(session: Session) -> None:
     literal = Reference(scene()[0], RED)
-    with pytest.raises(PromptError, match="has not: ask a Session"):
+    with pytest.raises(PromptError, match="is not: ask a Session"):
         select(session.masks, literal, session.features)
     with pytest.raises(PromptError, match="the photo of the masks is needed"):
         select(session.masks, session.reference(RED))
