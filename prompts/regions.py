@@ -85,8 +85,8 @@ class ObjectPoints:
 
     @classmethod
     def of(cls, clicks: Sequence[tuple[float, float, int]]) -> ObjectPoints:
-        """Return (x, y, label) clicks, sorted into foreground and background; a repeated one counts once."""
-        ordered = tuple(dict.fromkeys((float(x), float(y), int(mark)) for x, y, mark in clicks if mark >= 0))
+        """Return (x, y, label) clicks, sorted into foreground and background."""
+        ordered = tuple((float(x), float(y), int(mark)) for x, y, mark in clicks if mark >= 0)
         foreground, background = (sorted((x, y) for x, y, mark in ordered if mark == k) for k in (1, 0))
         return cls(tuple(foreground), tuple(background), ordered)
 
@@ -168,7 +168,8 @@ class Points(Prompt):
                 f"got {len(objects)} objects, multimask {bool(multimask)}, level {level!r}"
             )
         if isinstance(previous, Selection) and len(previous):  # earlier clicks are not forgotten
-            objects[0] = [*previous.clicks, *objects[0]]
+            before_them = [click for click in previous.clicks if click not in objects[0]]
+            objects[0] = [*before_them, *objects[0]]
         object.__setattr__(self, "objects", tuple(ObjectPoints.of(clicks) for clicks in objects))
         object.__setattr__(self, "multimask", bool(multimask))
         object.__setattr__(self, "level", level)

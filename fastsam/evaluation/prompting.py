@@ -65,7 +65,7 @@ class PromptFigures:
 
     Attributes:
         ious: (K, G): IoU of the answers with the object, a row for each kind of prompt.
-        answered: (G,): 1 where the first kind of prompt had an answer, 0 where not.
+        answered: (G,): 1 where a mask answered the first kind of prompt, 0 where none was there.
         prompt_ms: mean time of a box or point prompt, its answer's pixels included; NaN without objects.
     """
 
@@ -102,6 +102,7 @@ def prompt_objects(
             continue
         prompts = _prompts(target, config, (*seed, g))
         fits = []
+        masked = []
         for kind in kinds:
             start = time.perf_counter()
             answer = select(masks, prompts[kind], scene=scene)
@@ -110,8 +111,9 @@ def prompt_objects(
             if kind != "point_best3":  # three levels cost more than one answer: reported are single answers
                 spent_ms.append(1e3 * (time.perf_counter() - start))
             fits.append(_fits(answer, target, mask_ious[:, g]))
+            masked.append(bool((answer.indices >= 0).any()))
         ious[:, g] = [max(found, default=0.0) for found in fits]
-        answered[g] = len(fits[0]) > 0
+        answered[g] = masked[0]
     return PromptFigures(ious, answered, float(np.mean(spent_ms)) if spent_ms else float("nan"))
 
 

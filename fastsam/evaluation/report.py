@@ -39,7 +39,7 @@ LABELS: dict[str, str] = {
     "box_mIoU_jitter": "answer to a jittered box",
     "used_masks_per_image": "the weights' own defaults: masks an image",
     "used_coverage": "pixels under some mask",
-    "used_dead_clicks": "clicks on objects without an answer",
+    "used_dead_clicks": "clicks on objects where no mask lies",
     "used_straight": "masks with an eighth of the outline on a side of their box",
     "used_unsupported": "masks with such a side where the photo shows no edge",
     "used_point_mIoU": "answer to one click",

@@ -30,13 +30,12 @@ from fastsam.prompts.mask import rasterise
 from fastsam.prompts.ranking import best_row
 from fastsam.prompts.regions import ObjectPoints, Points
 from fastsam.prompts.solve.scene import Scene
-from fastsam.prompts.solve.state import Click, State, corrected, kept
+from fastsam.prompts.solve.state import Click, State, begun, corrected, kept
 from fastsam.prompts.wording import counted
 
 __all__ = ["answer"]
 
 _FIRST_SIDE = 6  # a region that is made around a click is looked for in this part of the image's longer side
-_FIRST_REACH = 40  # and reaches over about this part of it, where nothing else speaks
 
 
 def answer(masks: MaskSet, prompt: Points, scene: Scene) -> Selection:
@@ -127,12 +126,7 @@ def _first(scene: Scene, click: Click) -> tuple[State, int]:
     if answers:
         row = answers[0].row
         return _after(scene, State.of(scene.crop(row)), [click]), row
-    height, width = masks.size_hw
-    half = max(max(height, width) // (2 * _FIRST_SIDE), 2)
-    x0, y0 = max(click.x - half, 0), max(click.y - half, 0)
-    empty = np.zeros((min(click.y + half + 1, height) - y0, min(click.x + half + 1, width) - x0), bool)
-    nothing = State.of(Crop(x0, y0, empty))
-    return corrected(scene, nothing, click, most_px=max(height, width) / _FIRST_REACH), -1
+    return begun(scene, click, max(masks.size_hw) / (2 * _FIRST_SIDE)), -1
 
 
 def _after(scene: Scene, state: State, clicks: Sequence[Click]) -> State:

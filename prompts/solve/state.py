@@ -16,7 +16,7 @@ from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.weights import BIAS, WEIGHTS
 from fastsam.prompts.solve.window import Box, Window, around
 
-__all__ = ["Click", "Correction", "State", "best_cut", "considered", "corrected", "kept"]
+__all__ = ["Click", "Correction", "State", "begun", "best_cut", "considered", "corrected", "kept"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
@@ -25,6 +25,7 @@ _SURE = 3.0  # logit of what a mask says
 _HELD_SHARE = 0.25  # of a click's reach around it that stays on its side,
 _HELD_PX = 3.0  # but not more than this
 _LEAST_REACH = 0.7  # cells
+_MADE_SCORE = 0.3  # of a region that no mask speaks for
 _LEAST_CUT = -1.0  # logit; what is less likely than this is never in an answer
 
 
@@ -124,18 +125,17 @@ class Correction:
     terms: dict[str, FloatArray]
 
 
-def considered(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> Correction:
+def considered(scene: Scene, state: State, click: Click) -> Correction:
     """Return the evidence after one more click, which the answer so far is wrong about.
 
     Args:
         scene: the photo and its masks.
         state: the answer so far.
         click: the correction.
-        most_px: the farthest that it reaches.
     """
     window = Window(scene, around(_known(state, (*state.clicks, click)), scene.masks.size_hw))
     before = _moved(state, window)
-    reach_px = max(min(_reach(before > 0, click, window) * window.cell_px, most_px), 1.0)
+    reach_px = max(_reach(before > 0, click, window) * window.cell_px, 1.0)
     clicks = (*state.clicks, replace(click, reach_px=reach_px))
     on_grid = [
         GridClick(window.cell(one.x, one.y), one.inside, max(one.reach_px / window.cell_px, _LEAST_REACH))
@@ -146,13 +146,39 @@ def considered(scene: Scene, state: State, click: Click, most_px: float = np.inf
     return Correction(window.box, clicks, held, evidence(window, before, on_grid, held))
 
 
-def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> State:
+def corrected(scene: Scene, state: State, click: Click) -> State:
     """Return the state after one more click; the arguments are those of :func:`considered`."""
-    found = considered(scene, state, click, most_px)
+    found = considered(scene, state, click)
     corrections = state.corrections + 1
     logits, score = best_cut(added_up(found.terms, corrections))
     row = _likest(found.held, logits > 0)
     return State(found.box, logits, found.clicks, corrections, score, len(found.held.rows), row)
+
+
+def begun(scene: Scene, click: Click, most_px: float) -> State:
+    """Return the region around a click that strong edges enclose best, where no mask lies.
+
+    Of the cells that can be walked to at a given cost, for several costs: those with the highest relief
+    around them.
+
+    Args:
+        scene: the photo and its masks.
+        click: in the region.
+        most_px: the region lies in a window that reaches this far.
+    """
+    known = (int(click.x - most_px), int(click.y - most_px), int(click.x + most_px), int(click.y + most_px))
+    window = Window(scene, around(known, scene.masks.size_hw))
+    walk = window.walked([window.cell(click.x, click.y)])
+    best, reach = -1.0, float(walk.max()) / 2
+    for cost in np.quantile(walk, np.linspace(0.02, 0.7, 30)):
+        inside = (walk <= cost).astype(np.uint8)
+        rim = (cv2.dilate(inside, np.ones((3, 3), np.uint8)) > inside).astype(bool)
+        enclosed = float(window.relief[rim].mean()) if rim.any() else -1.0
+        if enclosed > best:
+            best, reach = enclosed, float(cost)
+    logits = np.clip((reach - walk) / max(reach, 1e-3) * _SURE, -_SURE, _SURE) + np.float32(1e-4)
+    made = State(window.box, logits.astype(np.float32), (), 1, _MADE_SCORE)
+    return kept(made, click)
 
 
 def kept(state: State, click: Click) -> State:
