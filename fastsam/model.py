@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,6 +68,10 @@ class _Recipe:
         """Return a model like the one that was sent."""
         options = {spec.name: getattr(self, spec.name) for spec in fields(self) if spec.name != "kind"}
         return self.kind(**options)
+
+
+_log = logging.getLogger(__name__)
+_LARGER = 1.25  # of the size that weights were trained at: views were enlarged by about this
 
 
 @lru_cache(maxsize=2)
@@ -155,10 +160,13 @@ class FastSAM:
             as_segmenter(segmenter)  # says what is missing
             self.segmenter: Any = segmenter
             self.defaults = SegmentConfig()
+            self._largest_px = 0
             self.identity = type(segmenter).__name__ + named
             return
         opened = open_network(weights, backend=backend, device=device, progress=progress)
         self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
+        trained = opened.segmenter.carried.trained_imgsz
+        self._largest_px = int(_LARGER * max(trained, self.defaults.imgsz)) if trained else 0
         self.identity = opened.identity + named
 
     def __repr__(self) -> str:
@@ -312,6 +320,7 @@ class FastSAM:
     def _session(
         self, frame: Frame, config: SegmentConfig, read_ms: float, part: Part | None = None
     ) -> Session:
+        self._check_scale(config)
         found = TiledSegmenter(self._stage_one, self.on_tile).segment(frame, config, part)
         masks = found.masks
         if config.duplicate_iou < 1:
@@ -321,6 +330,18 @@ class FastSAM:
         features = ImageFeatures(frame, masks, self._embedder)
         times = {"read": read_ms, **found.times_ms}
         return Session(frame, masks, config, times, features, describe=_Describer(self, config))
+
+    def _check_scale(self, config: SegmentConfig) -> None:
+        """Warn, once, where the network would see things larger than it has learnt to."""
+        if 0 < self._largest_px < config.imgsz:
+            _log.warning(
+                "imgsz=%d is beyond what these weights were trained for: large things fall into pieces above "
+                "%d px. For small things in large images use tile=%d",
+                config.imgsz,
+                self._largest_px,
+                self.defaults.imgsz,
+            )
+            self._largest_px = 0
 
     def reference(
         self,

@@ -21,6 +21,7 @@ __all__ = [
     "MALFORMED",
     "Limits",
     "at_most",
+    "length",
     "limits",
     "number",
     "read_json",
@@ -152,6 +153,14 @@ def at_most(count: int, limit: str, what: str, to: type[FastSAMError] = InputErr
             f"expected at most {most:,} {what}, got {count:,}",
             advice=f"{_PREFIX}{limit.upper()} in the environment raises the limit",
         )
+
+
+def length(value: Any) -> int:
+    """Return how many parts a value has; 0 for what has none, such as an array without axes."""
+    try:
+        return len(value)
+    except TypeError:
+        return 0
 
 
 def whole(value: Any, what: str, low: int, high: int) -> int:

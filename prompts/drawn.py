@@ -15,7 +15,7 @@ from fastsam.masks.coordinates import as_floats
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts.base import Prompt
-from fastsam.untrusted import at_most
+from fastsam.untrusted import at_most, length
 
 __all__ = ["Mask", "MaskKind", "MaskLike", "as_share", "is_number"]
 
@@ -138,7 +138,7 @@ def _is_picture(array: NDArray[Any]) -> bool:
 def _ring(points: Any) -> NDArray[np.float64]:
     """Return the (K, 2) points of a polygon, checked."""
     wanted = "a bitmap (H, W), COCO RLE, a polygon (K, 2) or a previous answer"
-    at_most(len(points) if hasattr(points, "__len__") else 0, "corners", "corners", PromptError)
+    at_most(length(points), "corners", "corners", PromptError)
     ring = as_floats(points, "mask", wanted)
     if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
         raise PromptError(
@@ -150,7 +150,7 @@ def _ring(points: Any) -> NDArray[np.float64]:
 
 def _line(points: Any) -> NDArray[np.float64]:
     """Return the (K, 2) points of a stroke, checked."""
-    at_most(len(points) if hasattr(points, "__len__") else 0, "corners", "points of a stroke", PromptError)
+    at_most(length(points), "corners", "points of a stroke", PromptError)
     line = as_floats(points, "scribble", "(x, y) points, shape (K, 2)")
     if line.ndim != 2 or line.shape[1] != 2 or len(line) < 1 or not np.isfinite(line).all():
         raise PromptError(

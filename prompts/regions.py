@@ -19,7 +19,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts.base import Marks, Prompt
 from fastsam.prompts.drawn import Mask, MaskLike, as_share, is_number
-from fastsam.untrusted import at_most, short
+from fastsam.untrusted import at_most, length, short
 
 __all__ = ["Box", "ClickLevel", "Mask", "MaskLike", "ObjectPoints", "Point", "Points", "as_share"]
 
@@ -55,7 +55,7 @@ class Box(Prompt):
             given, iou_threshold = edges
             edges = (given,)
         xyxy = _edges(edges, xyxy)
-        at_most(len(xyxy) if hasattr(xyxy, "__len__") else 0, "boxes", "boxes", PromptError)
+        at_most(length(xyxy), "boxes", "boxes", PromptError)
         array = as_floats(xyxy, "box", "(x1, y1, x2, y2) or shape (n, 4)")
         array = array[None] if array.shape == (4,) else array
         if array.ndim != 2 or array.shape[1] != 4 or len(array) == 0:
@@ -231,7 +231,7 @@ def _point_groups(points: Any) -> list[NDArray[np.float64]]:
     if depth not in (1, 2, 3):
         raise PromptError(f"points: expected {wanted} with at least one point, got {short(points)}")
     raw = [[points]] if depth == 1 else [points] if depth == 2 else list(points)
-    count = sum(len(group) if hasattr(group, "__len__") else 1 for group in raw)
+    count = sum(max(length(group), 1) for group in raw)
     at_most(max(count, len(raw)), "points", "points", PromptError)
     groups = [as_floats(group, "points", wanted) for group in raw]
     for group in groups:

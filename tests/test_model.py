@@ -224,6 +224,28 @@ def test_sessions_do_not_grow_memory(model: FastSAM) -> None:
     assert grown < 1_000_000
 
 
+def test_a_scale_beyond_the_weights_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    fresh, small = FastSAM(device="cpu"), np.full((32, 32, 3), 90, np.uint8)
+    fresh.open(small)
+    fresh.open(small, imgsz=800)
+    assert not caplog.records
+    fresh.open(small, imgsz=1024)
+    fresh.open(small, imgsz=1024)
+    (said,) = caplog.records
+    assert "imgsz=1024 is beyond" in said.getMessage()
+    assert "above 800 px" in said.getMessage()
+    assert "tile=640" in said.getMessage()
+
+
+def test_what_covers_a_photo_is_on_unless_a_confidence_is_asked_for(model: FastSAM) -> None:
+    photo = demo_photo()
+    covered, sure = model.open(photo), model.open(photo, conf=model.defaults.conf)
+    assert covered.masks.union().mean() > 0.95
+    assert sure.masks.union().mean() < covered.masks.union().mean()
+    here = covered.masks.boxes_xyxy.tolist()
+    assert all(box in here for box in sure.masks.boxes_xyxy.tolist())
+
+
 def test_any_segmenter_serves() -> None:
     masks = np.zeros((2, 8, 8), bool)
     masks[0, :4], masks[1, 4:] = True, True

@@ -212,16 +212,38 @@ class FastSAMPrompt:
     def point_prompt(self, points: Any, pointlabel: Any = None) -> BoolArray:
         """Return (1, H, W) bool: the mask that the points of one object mean.
 
-        Differences from CASIA's: foreground points (label 1) add what they hit and background points
-        (0) subtract, whatever their order (see :class:`fastsam.Points`); a click means the best mask
-        under it, not the union of all. Only background points: everything but what they hit.
+        Differences from CASIA's: foreground points (label 1) add what they mean and background points
+        (0) subtract it, whatever their order; a click means the best mask under it, not the union of all.
+        Where that contradicts a point, the points are answered together, as :class:`fastsam.Points`. Only
+        background points: everything but what they hit.
 
         Raises:
             PromptError: these are no points, or there is not one label for each.
         """
         inside = points_inside(points, self._session.frame.size_hw, 3)
-        answer = self._session.select(Points(inside, as_array(pointlabel)))
+        together = Points(inside, as_array(pointlabel))
+        drawn = self._added_up(together)
+        if drawn is not None:
+            return drawn[None]
+        answer = self._session.select(together)
         return answer.masks.union()[None][: len(answer)]
+
+    def _added_up(self, points: Points) -> BoolArray | None:
+        """Return what foreground points mean less what background ones mean; None where a point disagrees."""
+        [clicks] = points.objects
+        if len(clicks.foreground) + len(clicks.background) < 2 or not clicks.foreground:
+            return None
+        sides = []
+        for side in (clicks.foreground, clicks.background):
+            drawn = np.zeros(self._session.masks.size_hw, bool)
+            for point in side:
+                drawn |= self._session.select(Points(point)).masks.union()
+            sides.append(drawn)
+        answer: BoolArray = sides[0] & ~sides[1]
+        held = [
+            [bool(answer[int(y), int(x)]) for x, y in side] for side in (clicks.foreground, clicks.background)
+        ]
+        return answer if all(held[0]) and not any(held[1]) else None
 
     def text_prompt(self, text: str) -> BoolArray:
         """Return (1, H, W) bool: the mask that fits a text best.

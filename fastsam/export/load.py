@@ -75,7 +75,7 @@ def _reading(path: str | os.PathLike[str], wanted: str) -> Iterator[None]:
         raise InputError("no such file", subject=name, path=name) from error
     except FastSAMError as error:
         raise InputError(f"expected {wanted}; {error}", subject=name, path=name) from error
-    except (OSError, EOFError, NotImplementedError, *MALFORMED, *_ZIP_ERRORS) as error:
+    except (OSError, EOFError, RuntimeError, *MALFORMED, *_ZIP_ERRORS) as error:
         problem = f"expected {wanted}, got something else ({reason_of(error)})"
         raise InputError(problem, subject=name, path=name) from error
 

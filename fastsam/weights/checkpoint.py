@@ -84,7 +84,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
             head = file.read(64)
         if head.startswith(b"PK\x03\x04"):
             return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error):
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError, struct.error):
         pass  # a damaged list of contents; told below, as what its first bytes are
     except OSError as error:
         raise CheckpointError(
@@ -192,6 +192,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         EOFError,
         OSError,
         RuntimeError,
+        LookupError,
         zlib.error,
         to=CheckpointError,
         problem="cannot be read ({reason})",

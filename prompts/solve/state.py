@@ -16,7 +16,7 @@ from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.weights import BIAS, WEIGHTS
 from fastsam.prompts.solve.window import Box, Window, around
 
-__all__ = ["Click", "State", "corrected", "kept"]
+__all__ = ["Click", "Correction", "State", "best_cut", "considered", "corrected", "kept"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
@@ -107,8 +107,25 @@ def _resized(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
     return np.asarray(cv2.resize(values, size_hw[::-1], interpolation=way), np.float32)
 
 
-def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> State:
-    """Return the state after one more click, which the answer so far is wrong about.
+@dataclass(frozen=True, eq=False, repr=False)
+class Correction:
+    """What speaks for and against each cell after one more click.
+
+    Attributes:
+        box: of the window.
+        clicks: all of them, the newest last.
+        held: the masks that speak.
+        terms: the evidence by name, (rows, columns) each.
+    """
+
+    box: Box
+    clicks: tuple[Click, ...]
+    held: Held
+    terms: dict[str, FloatArray]
+
+
+def considered(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> Correction:
+    """Return the evidence after one more click, which the answer so far is wrong about.
 
     Args:
         scene: the photo and its masks.
@@ -116,24 +133,26 @@ def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf)
         click: the correction.
         most_px: the farthest that it reaches.
     """
-    clicks = (*state.clicks, click)
-    box = around(_known(state, clicks), scene.masks.size_hw)
-    window = Window(scene, box)
+    window = Window(scene, around(_known(state, (*state.clicks, click)), scene.masks.size_hw))
     before = _moved(state, window)
-    reach = _reach(before > 0, click, window)
-    clicks = (
-        *state.clicks,
-        Click(click.x, click.y, click.inside, max(min(reach * window.cell_px, most_px), 1.0)),
-    )
+    reach_px = max(min(_reach(before > 0, click, window) * window.cell_px, most_px), 1.0)
+    clicks = (*state.clicks, replace(click, reach_px=reach_px))
     on_grid = [
         GridClick(window.cell(one.x, one.y), one.inside, max(one.reach_px / window.cell_px, _LEAST_REACH))
         for one in clicks
     ]
     before[on_grid[-1].cell] = -1 if click.inside else 1
     held = Held.under(window, on_grid)
-    terms = evidence(window, before, on_grid, held)
-    logits, score = best_cut(added_up(terms, state.corrections + 1))
-    return State(box, logits, clicks, state.corrections + 1, score, len(held.rows), _likest(held, logits > 0))
+    return Correction(window.box, clicks, held, evidence(window, before, on_grid, held))
+
+
+def corrected(scene: Scene, state: State, click: Click, most_px: float = np.inf) -> State:
+    """Return the state after one more click; the arguments are those of :func:`considered`."""
+    found = considered(scene, state, click, most_px)
+    corrections = state.corrections + 1
+    logits, score = best_cut(added_up(found.terms, corrections))
+    row = _likest(found.held, logits > 0)
+    return State(found.box, logits, found.clicks, corrections, score, len(found.held.rows), row)
 
 
 def kept(state: State, click: Click) -> State:

@@ -173,7 +173,7 @@ def _batch(click: dict[str, Any]) -> dict[str, Any]:
 def test_logits_without_a_mask_ask_for_nothing() -> None:
     predictor = SamPredictor(core())
     predictor.set_image(PHOTO)
-    _, _, empty = predictor.predict(np.array([[2, 2]]), np.array([1]), multimask_output=False)
+    _, _, empty = predictor.predict(box=np.array([1, 52, 6, 58]), multimask_output=False)
     assert from_low_res(empty, (60, 80)) is None
     masks, scores, _ = predictor.predict(mask_input=empty, multimask_output=False)
     assert not masks.any()

@@ -212,8 +212,9 @@ def test_predict_without_masks_keeps_sams_shapes(multimask: bool) -> None:
         masks, scores, low_res = made.predict(**ask, multimask_output=multimask)
         count = 3 if multimask else 1
         assert (masks.shape, scores.shape, low_res.shape) == ((count, *SIZE), (count,), (count, 256, 256))
-        assert not masks.any()
-        assert not scores.any()
+        if "box" in ask:  # a click alone is answered from the photo
+            assert not masks.any()
+            assert not scores.any()
 
 
 # ---- SAM: everything -----------------------------------------------------------------------------------

