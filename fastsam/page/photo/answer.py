@@ -57,12 +57,28 @@ def _sides(state: PhotoState) -> tuple[list[Prompt], list[Prompt], Points | None
     first = alone and len(points) == 1 and points[0].sign == "add"
     xy, labels = [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points]
     if alone and state.previous is not None:
-        return [Points(xy, labels, previous=state.previous)], unwanted, None
+        return [_correction(xy, labels, state.previous)], unwanted, None
     level = state.level if state.level in LEVELS else "auto"
     clicks = Points(xy, labels, multimask=True) if first else Points(xy, labels, level=level)  # type: ignore[arg-type]
     if clicks.objects[0].foreground:
         return [clicks, *wanted], unwanted, None
     return wanted, unwanted, Points([mark.xy[0] for mark in points], [0] * len(points))
+
+
+def _correction(xy: list[tuple[float, float]], labels: list[int], previous: NDArray[np.bool_]) -> Points:
+    """Return clicks that change a mask. It was right but for what they say, so it is clicked itself, too."""
+    inside, depth = _deepest(previous)
+    removed = [point for point, label in zip(xy, labels, strict=True) if not label]
+    if all(np.hypot(x - inside[0], y - inside[1]) > depth / 2 for x, y in removed):
+        xy, labels = [inside, *xy], [1, *labels]
+    return Points(xy, labels, previous=previous)
+
+
+def _deepest(mask: NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
+    """Return the point of a mask that is farthest from its edge, and how far that is."""
+    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), mask.shape)
+    return (float(x), float(y)), float(depth[y, x])
 
 
 def _prompts(marks: Sequence[Mark], state: PhotoState) -> list[Prompt]:
@@ -159,9 +175,7 @@ def answer_of(state: PhotoState) -> Answer:
 
 def _unchanged(session: Session, mask: NDArray[np.bool_], about: str) -> Result:
     """Return a mask that clicks are about to change, as it is: what a click inside it leaves of it."""
-    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), mask.shape)
-    kept = session.select(Points([(float(x), float(y))], previous=mask))
+    kept = session.select(Points([_deepest(mask)[0]], previous=mask))
     return replace(kept, reason=f"{about}; click what to add, right-click what to remove")
 
 

@@ -351,7 +351,7 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
         with gr.Column(scale=3, min_width=320):
             canvas = canvas_of(limits.most_bytes, "video")
             player = gr.Video(
-                label="Result", interactive=False, visible=False, autoplay=True, loop=True, height="62vh",
+                label="Result", interactive=False, visible=False, autoplay=True, loop=True, height=600,
                 elem_id="video-result",
             )  # fmt: skip
             live = gr.HTML("", elem_id="video-live")

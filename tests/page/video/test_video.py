@@ -322,7 +322,9 @@ def test_a_correction_changes_what_comes_after_it_and_nothing_before(tab: Tab) -
     assert after[9:] != before[9:]
     corrected = result_at(tab.visitor.run, 9)
     assert corrected is not None
-    assert corrected.masks().mask(0)[80, 100]  # where the click was
+    mask = corrected.masks().mask(0)
+    assert mask[80, 100]  # where the click was
+    assert mask[40, box_at(9)[0] + 12]  # what was right before stays
     with pytest.raises(PromptError, match="Nothing has changed"):
         tab.run(again=True)
     assert run is not None
