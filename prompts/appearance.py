@@ -72,8 +72,11 @@ def appearances_among(regions: ImageFeatures, everything: ImageFeatures) -> Appe
     """
     seen, pictures = seen_of(regions.masks), pictures_of(regions)
     same = regions is everything
-    seen = apart(seen, middle(seen if same else seen_of(everything.masks), seen.shape[1]))
-    pictures = apart(pictures, middle(pictures if same else pictures_of(everything), pictures.shape[1]))
+    scores = everything.masks.scores
+    seen = apart(seen, middle(seen if same else seen_of(everything.masks), scores, seen.shape[1]))
+    pictures = apart(
+        pictures, middle(pictures if same else pictures_of(everything), scores, pictures.shape[1])
+    )
     pyramid = regions.masks.pyramid
     return Appearances(seen, pictures, "" if pyramid is None else pyramid.network, regions.embedder.content)
 
@@ -91,14 +94,18 @@ def pictures_of(features: ImageFeatures) -> FloatArray:
     return found
 
 
-def middle(vectors: FloatArray, width: int) -> FloatArray:
-    """Return (width,) the mean of the vectors of an image's masks; zeros where there are none.
+def middle(vectors: FloatArray, scores: FloatArray, width: int) -> FloatArray:
+    """Return (width,) the mean of the vectors of an image's masks, weighted by score; zeros if there are none.
 
-    >>> middle(np.array([[1, 0], [0, 0], [0, 1]], np.float32), 2).tolist()
+    Masks that only cover what better ones leave have low scores, and should not change what an image shows.
+
+    >>> vectors = np.array([[1, 0], [0, 0], [0, 1]], np.float32)
+    >>> middle(vectors, np.array([0.5, 0.9, 0.5], np.float32), 2).tolist()
     [0.5, 0.5]
     """
-    told = vectors[vectors.any(axis=1)]
-    return np.asarray(told.mean(axis=0), np.float32) if len(told) else np.zeros(width, np.float32)
+    told = vectors.any(axis=1)
+    weights = np.where(told, np.maximum(scores, 1e-6), 0)
+    return np.asarray(weights @ vectors / weights.sum() if told.any() else np.zeros(width), np.float32)
 
 
 def apart(vectors: FloatArray, common: FloatArray) -> FloatArray:

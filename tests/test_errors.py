@@ -157,5 +157,6 @@ def test_a_careful_message_of_a_checkpoint_is_not_wrapped_in_another(tmp_path: P
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
     assert str(caught.value) == (
-        f"checkpoint {path}: expected a PyTorch .pt archive, got 12 bytes that are something else"
+        f"checkpoint {path}: expected a PyTorch .pt archive, got 12 bytes that are something else "
+        "(they begin with b'\\xff\\xd8\\xff\\xe0 a photo'); name a file that ultralytics or fastsam saved"
     )

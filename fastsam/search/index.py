@@ -312,7 +312,7 @@ def _one(
     if store is None:
         header = Header(model.network, model.embedder.content, segment, seen.shape[1], pictures.shape[1])
         store = Store.create(folder, header)
-    shared = np.concatenate([middle(part, part.shape[1]) for part in (seen, pictures)])
+    shared = np.concatenate([middle(part, session.masks.scores, part.shape[1]) for part in (seen, pictures)])
     rows = np.concatenate([np.concatenate([seen, pictures], axis=1), shared[None]])
     crops = [found.masks.crop(i) for i in range(len(found))]
     size_hw = session.frame.size_hw

@@ -262,7 +262,7 @@ def test_who_cannot_look_says_so(session: Session) -> None:
         select(session.masks, literal, session.features)
     with pytest.raises(PromptError, match="the photo of the masks is needed"):
         select(session.masks, session.reference(RED))
-    with pytest.raises(PromptError, match="expected those of the 2 masks"):
+    with pytest.raises(PromptError, match="expected the features of these 2 masks"):
         select(session.masks[:2], session.reference(RED), session.features)
     with pytest.raises(PromptError, match="this session cannot open other images"):
         replace(session, describe=None).select(literal)
@@ -282,10 +282,14 @@ def test_a_reference_is_plain_numbers(session: Session) -> None:
 
 def test_half_of_what_masks_share_is_taken_off() -> None:
     vectors = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
-    common = middle(vectors, 2)
+    common = middle(vectors, np.array([0.5, 0.5, 0.9], np.float32), 2)
     np.testing.assert_allclose(common, [0.5, 0.5])
     np.testing.assert_allclose(
         apart(vectors, common), [vector(0.75, -0.25), vector(-0.25, 0.75), (0, 0)], atol=1e-6
+    )
+    # A mask of low score says little of what the photo shows.
+    np.testing.assert_allclose(
+        middle(vectors, np.array([0.9, 0.1, 0.5], np.float32), 2), [0.9, 0.1], atol=1e-6
     )
     assert apart(vectors[:0], common).shape == (0, 2)
     assert middle(vectors[:0], 2).tolist() == [0, 0]

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastsam import FastSAM, Session, Text, but_not, weights
+from fastsam import FastSAM, Session, Text, but_not
 from fastsam.errors import ChecksumError, WeightsError
 from fastsam.prompts.text.models import open_text_model
+from fastsam.weights import table as weights
 
 BUS = (3, 234, 797, 755)
 PERSONS = ((42, 402, 240, 903), (225, 412, 343, 859), (668, 381, 810, 881))
