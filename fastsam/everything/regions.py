@@ -32,7 +32,7 @@ _AREA_POWER = 0.25  # large nodes before small ones
 _AREAS = (0.003, 0.9)  # of the image
 _LEAST_NEW = 0.3  # of a node, where no mask is
 _LEAST_ADDED = 0.002  # of the image
-_DONE = 0.998  # of the image: nothing is missing
+_DONE = 0.99  # of the image: what is missing is not worth the time of a tree
 _SCORE = 0.1  # of the region that stands out most: below what a network has seen something in
 _LOGIT = 4.0  # of a cell inside a region
 
@@ -63,7 +63,7 @@ def region_cells(
     cells = store.cells(np.arange(len(store)))
     covered = np.asarray(cells.any(axis=0))[content]
     empty = np.zeros((0, *store.grid.grid_hw), bool), np.zeros(0, np.float32)
-    if limit == 0 or min(covered.shape) < 2 or covered.mean() >= _DONE:
+    if limit <= 0 or min(covered.shape) < 2 or covered.mean() >= _DONE:
         return empty
     voting = np.flatnonzero(confidences > _LEAST_CONF)[:_MOST_VOTES]
     votes = _votes(cells[voting], store.windows_on_grid[voting], confidences[voting])[content]
