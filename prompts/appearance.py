@@ -95,7 +95,7 @@ def pictures_of(features: ImageFeatures) -> FloatArray:
 
 
 def middle(vectors: FloatArray, scores: FloatArray, width: int) -> FloatArray:
-    """Return (width,) the mean of the vectors of an image's masks, weighted by score; zeros if there are none.
+    """Return (width,) the mean of the vectors of an image's masks, weighted by score; zeros if none.
 
     Masks that only cover what better ones leave have low scores, and should not change what an image shows.
 

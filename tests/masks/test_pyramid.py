@@ -11,7 +11,7 @@ from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.pyramid import Pyramid, coarser, coverage, pool
 
-SURE: dict[str, Any] = {"fill_conf": 1.0, "regions": 0}  # no masks that only cover what others leave
+SURE: dict[str, Any] = {"conf": 0.4, "fill_conf": 1.0, "regions": 0}
 
 
 @pytest.fixture(scope="module")

@@ -292,7 +292,7 @@ def test_half_of_what_masks_share_is_taken_off() -> None:
         middle(vectors, np.array([0.9, 0.1, 0.5], np.float32), 2), [0.9, 0.1], atol=1e-6
     )
     assert apart(vectors[:0], common).shape == (0, 2)
-    assert middle(vectors[:0], 2).tolist() == [0, 0]
+    assert middle(vectors[:0], np.zeros(0, np.float32), 2).tolist() == [0, 0]
 
 
 def test_looks_of_no_masks() -> None:
