@@ -107,9 +107,12 @@ def test_everything_as_a_partition(bus: Session, tmp_path: Path) -> None:
 
 def test_an_earlier_answer_is_handed_out_as_it_was(bus: Session) -> None:
     first = bus.select(Points(LEFT_PERSON))
-    kept = bus.select(Points((400, 1070), previous=first))  # the street is no mask
+    kept = bus.select(Points(LEFT_PERSON, previous=first))  # it holds the click already
     assert np.array_equal(kept.masks.mask(0), first.masks.mask(0))
     assert kept.indices.tolist() == first.indices.tolist()
+    wider = bus.select(Points((400, 1070), previous=first)).masks.mask(0)  # the street is another thing
+    assert wider[1070, 400]
+    assert (wider & first.masks.mask(0)).sum() > 0.75 * first.masks.areas_px[0]
     more = bus.select(Points((740, 640), previous=kept))
     assert (more.masks.mask(0) >= first.masks.mask(0)).all()
     assert more.masks.mask(0)[640, 740]
@@ -179,9 +182,12 @@ def test_tiny_and_empty_images_find_nothing_and_go_through_everything(model: Fas
     session = model.open(np.zeros((1, 1, 3), np.uint8), conf=1.0)
     everything = session.everything()
     assert len(everything) == 0
-    for prompt in (Points((0, 0)), Points((0, 0), 0), Box((0, 0, 1, 1)), MaskLike(np.ones((1, 1), bool))):
+    for prompt in (Points((0, 0), 0), Box((0, 0, 1, 1)), MaskLike(np.ones((1, 1), bool))):
         assert len(session.select(prompt)) == 0
         assert session.select(prompt).reason
+    made = session.select(Points((0, 0)))  # no click is dead
+    assert made.masks.mask(0).all()
+    assert made.reason == "made from 1 click where no mask lies"
     assert everything.plot().shape == (1, 1, 3)
     assert everything.save(tmp_path / "empty.png").is_file()
     assert everything.export(tmp_path / "masks", "coco")

@@ -3,9 +3,11 @@
 1. The first foreground click chooses among the masks (:mod:`fastsam.prompts.point`). Where no mask lies, a
    region around it is made.
 2. A click that the answer so far suits changes nothing; it will be kept to.
-3. A click that it does not suit is a correction. For the cells around the object, evidence is added up: the
-   answer so far, the clicks and their colours, the masks under them, what the network saw, the edges on the
-   way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer.
+3. A click on another thing beside the answer, which has a mask of its own, joins that mask
+   (:mod:`fastsam.prompts.solve.compose`).
+4. Any other click that the answer does not suit is a correction. For the cells around the object, evidence
+   is added up: the answer so far, the clicks and their colours, the masks under them, what the network saw,
+   the edges on the way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer.
 
 Foreground clicks lie inside the answer, background clicks outside, always. The order of masks does not
 matter. The order of clicks does: a correction speaks of the answer that it was made on, which tells how far
@@ -29,6 +31,7 @@ from fastsam.prompts.drawn import Mask
 from fastsam.prompts.mask import rasterise
 from fastsam.prompts.ranking import best_row
 from fastsam.prompts.regions import ObjectPoints, Points
+from fastsam.prompts.solve.compose import composed
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.state import Click, State, begun, corrected, kept
 from fastsam.prompts.wording import counted
@@ -132,7 +135,10 @@ def _first(scene: Scene, click: Click) -> tuple[State, int]:
 def _after(scene: Scene, state: State, clicks: Sequence[Click]) -> State:
     """Return the state after some more clicks."""
     for click in clicks:
-        state = kept(state, click) if state.holds(click) == click.inside else corrected(scene, state, click)
+        if state.holds(click) == click.inside:
+            state = kept(state, click)
+        else:
+            state = composed(scene, state, click) or corrected(scene, state, click)
     return state
 
 

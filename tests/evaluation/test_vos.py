@@ -318,11 +318,11 @@ def test_command(panned: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--protocol", "vos", "--split", "all"], "--split: not for --protocol vos"),
-        (["--protocol", "vos", "--noc"], "--noc: not for --protocol vos"),
-        (["--protocol", "vos", "--worst", "3"], "--worst: not for --protocol vos"),
-        (["--pictures", "somewhere"], "--pictures: not for --protocol everything"),
-        (["--method", "box"], "--method: not for --protocol everything"),
+        (["--protocol", "vos", "--split", "all"], "--split: has no effect with --protocol vos"),
+        (["--protocol", "vos", "--noc"], "--noc: has no effect with --protocol vos"),
+        (["--protocol", "vos", "--worst", "3"], "--worst: has no effect with --protocol vos"),
+        (["--pictures", "somewhere"], "--pictures: has no effect with --protocol everything"),
+        (["--method", "box"], "--method: has no effect with --protocol everything"),
     ],
 )
 def test_flags_of_the_other_protocol_are_refused(root: Path, flags: list[str], message: str) -> None:

@@ -56,7 +56,7 @@ def test_points_become_an_array(points: Any, wanted: list[Any]) -> None:
         (5, r"shape \(\)"),
         ([[[1, 2]]], r"shape \(1, 1, 2\)"),
         ([(1, 2), (1,)], r"got \[\(1, 2\), \(1,\)\]"),
-        ("ab", "got ab"),
+        ("ab", "got 'ab'"),
         ((10**400, 1), "expected"),
     ],
 )
@@ -83,7 +83,7 @@ def test_boxes_become_an_array(boxes: Any) -> None:
         ((0, 0, NAN, 3), "finite"),
         ([(0, 0, 1, 1), (5, 5, 4, 4)], r"\(5, 5, 4, 4\)"),
         ((1, 2, 3), r"shape \(3,\)"),
-        ("abcd", "got abcd"),
+        ("abcd", "got 'abcd'"),
         ([(1, 2, 3, 4), (1,)], "expected xyxy boxes"),
     ],
 )

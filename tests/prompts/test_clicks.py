@@ -60,6 +60,19 @@ def test_clicks_that_the_answer_suits_change_nothing() -> None:
     assert "suits all" in found.reason
 
 
+def test_a_click_on_another_thing_joins_its_mask_pixel_for_pixel() -> None:
+    found = ask(scene_of(HEAD, BODY), [(55, 25), (55, 60)])
+    assert np.array_equal(found.masks.mask(0), HEAD | BODY)
+    assert found.reason == "made from 2 masks and 2 clicks"
+
+
+def test_what_things_lie_on_is_not_joined() -> None:
+    ground = ~HEAD
+    found = ask(scene_of(HEAD, ground), [(55, 25), (75, 60)])
+    assert obeyed(found, [(55, 25), (75, 60)], [1, 1])
+    assert found.masks.mask(0).sum() < (HEAD | ground).sum() / 2
+
+
 def test_a_correction_says_what_it_was_made_from() -> None:
     found = ask(scene_of(HEAD, BODY), [(55, 25), (55, 60)])
     assert found.edited.tolist() == [True]

@@ -141,7 +141,6 @@ def test_prompts_from_the_start_of_a_part() -> None:
         (None, None, {}, "got NoneType None"),
         (None, Points((500, 1)), {}, "128 ?x ?96|outside|inside"),
         (None, Box([200, 200, 220, 220]), {}, "box"),
-        (None, Points((1, 1)), {}, "nothing to follow in frame 3"),
         (None, Points((36, 30)), {"object_id": 0}, "object_id: expected a whole number above 0, got 0"),
         (None, Text("red"), {"object_id": 3}, "leave object_id out"),
     ],

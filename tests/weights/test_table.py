@@ -177,5 +177,5 @@ def test_the_real_default_is_the_one_of_the_table() -> None:
     assert entry.sha256 == hashlib.sha256(data).hexdigest()
     assert entry.size_bytes == len(data)
     assert resolve().path == local_path(entry)
-    named = ("imgsz", "conf", "iou", "edge_radius", "min_region_share")
+    named = ("imgsz", "conf", "iou", "edge_radius", "min_region_share", "fill_conf", "regions")
     assert resolve().defaults == {name: getattr(entry, name) for name in named}

@@ -121,9 +121,15 @@ def test_code_in_a_checkpoint_does_not_run(folder: Path, tmp_path: Path) -> None
     ("files", "said"),
     [
         ({}, r"there is no open_clip_config\.json in it"),
-        ({"open_clip_config.json": "{}"}, "no weights in it; expected one of open_clip_model.safetensors"),
-        ({"open_clip_config.json": "{", "open_clip_model.safetensors": ""}, "cannot be loaded"),
-        ({"open_clip_config.json": "{}", "open_clip_model.safetensors": ""}, "missing 'model_cfg'"),
+        (
+            {"open_clip_config.json": json.dumps(TINY)},
+            "no weights in it; expected one of open_clip_model.safetensors",
+        ),
+        ({"open_clip_config.json": "{", "open_clip_model.safetensors": ""}, "expected JSON"),
+        (
+            {"open_clip_config.json": "{}", "open_clip_model.safetensors": ""},
+            "model_cfg: expected a mapping, got None",
+        ),
         ({"open_clip_config.json": json.dumps(TINY), "open_clip_model.safetensors": "x"}, "cannot be loaded"),
     ],
 )

@@ -268,8 +268,8 @@ def test_exactly_these_pixels() -> None:
 def test_nothing_there() -> None:
     clip = Clip(Drawn())
     assert len(clip.step()) == 0
-    with pytest.raises(PromptError, match="nothing to follow in frame 0: object 0: no mask under"):
-        clip.tracking.select(Points((30, 30)))
+    with pytest.raises(PromptError, match="nothing to follow in frame 0"):
+        clip.tracking.select(Box((30, 30, 60, 60)))
     assert clip.tracking.select(Text("red")) == ()
     assert len(clip.step()) == 0
     assert len(clip.move()) == 0

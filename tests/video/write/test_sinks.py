@@ -23,7 +23,7 @@ from fastsam.video.write.formats import FORMATS
 from fastsam.video.write.sinks import Sinks, open_sinks
 from fastsam.video.write.spool import SpooledFrame, read_frames
 from tests.drawing import mask_set, scenes
-from tests.oracles import GridFrame
+from tests.oracles import Scene
 from tests.video.runs import FPS, SIZE, decoded, run_of, tracked
 
 TEXT = ["mot", "mots", "ytvis"]
@@ -85,7 +85,7 @@ def test_lines_read_back_as_what_was_found(tmp_path: Path) -> None:
 
 
 @given(scenes(max_side=20))
-def test_any_masks_survive_a_line(scene: GridFrame) -> None:
+def test_any_masks_survive_a_line(scene: Scene) -> None:
     masks = mask_set(scene)
     ids = np.arange(1, len(masks) + 1) * 3
     frame = Frame(np.zeros((*masks.size_hw, 3), np.uint8))
