@@ -61,7 +61,7 @@ def test_clicks_that_the_answer_suits_change_nothing() -> None:
 
 
 def test_a_click_on_another_thing_joins_its_mask_pixel_for_pixel() -> None:
-    found = ask(scene_of(HEAD, BODY), [(55, 25), (55, 60)])
+    found = ask(scene_of(HEAD, BODY), [(55, 60), (55, 25)])
     assert np.array_equal(found.masks.mask(0), HEAD | BODY)
     assert found.reason == "made from 2 masks and 2 clicks"
 
