@@ -34,6 +34,7 @@ class RunFolder:
         last: the network after the last epoch that is there, with the optimiser.
         final: the finished checkpoint.
         trained: the last epoch is done.
+        epochs: how many are done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,6 +44,7 @@ class RunFolder:
         self._previous = self.last.with_name(PREVIOUS_NAME)
         self._notes = path / "run.json"
         self._state: dict[str, Any] = {}
+        self.epochs = 0
 
     @property
     def trained(self) -> bool:
@@ -69,14 +71,14 @@ class RunFolder:
         write_bytes(self._notes, json.dumps(state, indent=1).encode())
 
     def check_resumable(self, settings: dict[str, Any]) -> None:
-        """Read how far the run is, and make sure that ``last`` is whole.
+        """Read how far the run is, and make sure that ``last`` is whole if an epoch is done.
 
         Raises:
-            TrainingError: there is no epoch to go on from, the run has finished, or it was started with other
+            TrainingError: there is nothing to go on from, the run has finished, or it was started with other
                 settings.
         """
         self._state = self._read()
-        done, epochs = self._newest()
+        self.epochs, epochs = done, epochs = self._newest()
         if self._state.get("finished") and self.final.is_file():
             raise TrainingError(
                 f"resume: expected an interrupted run, got one that has finished ({done} of {epochs} epochs)",
@@ -105,10 +107,6 @@ class RunFolder:
 
     def _newest(self) -> tuple[int, int]:
         """Return how many epochs of how many are done, after putting the newest whole checkpoint in place."""
-        if not self.last.is_file() and not self._previous.is_file():
-            raise TrainingError(
-                f"resume: expected {self.last} from an earlier run, found nothing; start without resume"
-            )
         reasons = []
         for file in (self.last, self._previous):
             if not file.is_file():
@@ -122,9 +120,18 @@ class RunFolder:
                 with as_export_errors(self.last):
                     os.replace(file, self.last)
             return done, epochs
+        if self._begun():  # the run was ended before its first checkpoint was there
+            return 0, 1
+        found = f"nothing that is whole ({reasons[0]})" if reasons else "nothing"
         raise TrainingError(
-            f"resume: no checkpoint of the run is whole ({reasons[0]})", advice="start without resume"
+            f"resume: expected {self.last} from an earlier run, found {found}", advice="start without resume"
         )
+
+    def _begun(self) -> bool:
+        try:
+            return bool(self._state.get("settings")) and bool(load_checkpoint(self.start))
+        except CheckpointError:
+            return False
 
 
 def _progress_of(file: Path) -> tuple[int, int]:

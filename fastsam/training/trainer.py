@@ -95,7 +95,7 @@ def train(
             folder.begin(settings)
             _prepare(found.path, dataset, config, folder.start)
         if not resume or not folder.trained:
-            _run(folder, dataset, config, carried, resume, on_progress)
+            _run(folder, dataset, config, carried, on_progress)
         written = _write_final(folder, config, datasets, carried)
         folder.finish()
     return written
@@ -114,10 +114,10 @@ def _run(
     dataset: YoloDataset,
     config: TrainConfig,
     carried: Carried,
-    resume: bool,
     on_progress: OnEpoch | None,
 ) -> None:
     """Train, or train on, until the last epoch."""
+    resume = folder.epochs > 0
     start = folder.last if resume else folder.start
     overrides = {
         "model": str(start), "data": str(dataset.description), "epochs": config.epochs, "time": config.hours,

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_it_goes_on_from_the_last_epoch(folder: RunFolder) -> None:
     folder.check_resumable(SETTINGS)
-    assert not folder.trained
+    assert (folder.epochs, folder.trained) == (2, False)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, None])
@@ -58,8 +58,16 @@ def test_a_torn_checkpoint_is_replaced_by_the_one_before(folder: RunFolder, kept
 def test_nothing_whole_is_told(folder: RunFolder) -> None:
     for name in ("last.pt", "previous.pt"):
         folder.last.with_name(name).write_bytes(b"PK")
-    with pytest.raises(TrainingError, match=r"no checkpoint of the run is whole.*start without resume"):
+    with pytest.raises(TrainingError, match=r"found nothing that is whole.*start without resume"):
         folder.check_resumable(SETTINGS)
+
+
+def test_a_run_that_was_ended_in_its_first_epoch_starts_again(folder: RunFolder) -> None:
+    for name in ("last.pt", "previous.pt"):
+        folder.last.with_name(name).write_bytes(b"PK")
+    save_checkpoint({"model": None}, folder.start)
+    folder.check_resumable(SETTINGS)
+    assert (folder.epochs, folder.trained) == (0, False)
 
 
 def test_all_epochs_without_a_result_are_trained_but_not_finished(folder: RunFolder) -> None:
@@ -142,7 +150,7 @@ def killed_at(data: Path, out: Path, *, moment: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("where", ["while last.pt is written", "after the last epoch", "in the second epoch"])
+@pytest.mark.parametrize("where", ["while last.pt is written", "after the last epoch", "while the first one is written"])
 def test_kill_and_resume(small_dataset: Path, tmp_path: Path, where: str) -> None:
     out = tmp_path / "out"
     last, previous = out / "run/weights/last.pt", out / "run/weights/previous.pt"
@@ -154,7 +162,7 @@ def test_kill_and_resume(small_dataset: Path, tmp_path: Path, where: str) -> Non
     moments = {
         "while last.pt is written": previous.is_file,  # last.pt is moved there first
         "after the last epoch": trained,
-        "in the second epoch": last.is_file,
+        "while the first one is written": last.is_file,
     }
     killed_at(small_dataset, out, moment=moments[where])
     assert not (out / "fastsam.pt").exists()
