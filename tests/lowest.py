@@ -27,7 +27,8 @@ def lowest(pyproject: Path) -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items())] + tools
 
 
-_NEWEST = ("hypothesis", "import-linter", "mypy", "pytest", "ruff", "selenium")  # tools: their age is no matter
+# Tools, whose age does not matter.
+_NEWEST = ("hypothesis", "import-linter", "mypy", "pytest", "ruff", "selenium")
 
 
 if __name__ == "__main__":

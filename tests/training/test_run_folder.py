@@ -150,7 +150,7 @@ def killed_at(data: Path, out: Path, *, moment: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("where", ["while last.pt is written", "after the last epoch", "while the first one is written"])
+@pytest.mark.parametrize("where", ["while it is written", "after the last epoch", "at the first one"])
 def test_kill_and_resume(small_dataset: Path, tmp_path: Path, where: str) -> None:
     out = tmp_path / "out"
     last, previous = out / "run/weights/last.pt", out / "run/weights/previous.pt"
@@ -160,9 +160,9 @@ def test_kill_and_resume(small_dataset: Path, tmp_path: Path, where: str) -> Non
         return notes.is_file() and "trained" in notes.read_text()
 
     moments = {
-        "while last.pt is written": previous.is_file,  # last.pt is moved there first
+        "while it is written": previous.is_file,  # last.pt is moved there first
         "after the last epoch": trained,
-        "while the first one is written": last.is_file,
+        "at the first one": last.is_file,
     }
     killed_at(small_dataset, out, moment=moments[where])
     assert not (out / "fastsam.pt").exists()
