@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -13,12 +15,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
-    "as_export_errors", "file_state", "replacing", "replacing_folder", "replacing_path", "safe_name",
-    "trim_folder", "unique_names", "writable_folder", "write_bytes",
+    "as_export_errors", "file_sha256", "file_state", "fingerprint", "replacing", "replacing_folder",
+    "replacing_path", "safe_name", "trim_folder", "unique_names", "writable_folder", "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
@@ -68,6 +71,25 @@ def file_state(path: str | os.PathLike[str]) -> str:
     """
     state = os.stat(path)
     return f"{state.st_size}|{state.st_mtime_ns}"
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(content: Any) -> str:
+    """Return 16 hex digits that change when anything in a JSON value does; the order of keys is nothing.
+
+    >>> fingerprint({"a": 1, "b": [2, 3]}) == fingerprint({"b": [2, 3], "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def trim_folder(folder: Path, pattern: str, keep: int) -> None:

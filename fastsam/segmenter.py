@@ -55,14 +55,14 @@ class Segmenter(ABC):
 
     Attributes:
         device: where it runs.
-        sha256: names its network by content; equal for equal feature maps, empty where there is none.
+        fingerprint: names its network by content; equal for equal feature maps, empty without a network.
         checkpoint: the file that it was read from, if any.
         takes_parts: whether it can look at a part of a frame only.
         passes_at_once: on how many frames it is worth running it at the same time.
     """
 
     device: str = "cpu"
-    sha256: str = ""
+    fingerprint: str = ""
     checkpoint: Path | None = None
     takes_parts: bool = False
 
@@ -99,7 +99,7 @@ class _Foreign(Segmenter):
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        for name in ("device", "sha256", "checkpoint"):
+        for name in ("device", "fingerprint", "checkpoint"):
             if hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
 

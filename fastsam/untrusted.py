@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import ConfigError, FastSAMError, InputError
+from fastsam.errors import ConfigError, FastSAMError, InputError, check_one_of
 
 __all__ = [
     "MALFORMED",
@@ -117,8 +117,7 @@ def set_limits(**changes: int) -> Limits:
     before = limits()
     known = [spec.name for spec in fields(Limits)]
     for name in changes:
-        if name not in known:
-            raise ConfigError(f"limit {name!r}: expected one of {', '.join(known)}")
+        check_one_of(name, known, "limit", ConfigError)
     _in_force[:] = [replace(before, **changes)]
     return before
 

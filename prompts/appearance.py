@@ -78,7 +78,9 @@ def appearances_among(regions: ImageFeatures, everything: ImageFeatures) -> Appe
         pictures, middle(pictures if same else pictures_of(everything), scores, pictures.shape[1])
     )
     pyramid = regions.masks.pyramid
-    return Appearances(seen, pictures, "" if pyramid is None else pyramid.network, regions.embedder.content)
+    return Appearances(
+        seen, pictures, "" if pyramid is None else pyramid.fingerprint, regions.embedder.fingerprint
+    )
 
 
 def seen_of(masks: MaskSet) -> FloatArray:

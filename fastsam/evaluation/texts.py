@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,8 @@ from fastsam.evaluation.category_names import asked_texts
 from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.runner import first_images, read_listed
-from fastsam.evaluation.shards import Arrays, Shards, model_identity
+from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all, model_identity
+from fastsam.files import file_sha256
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
@@ -37,7 +38,6 @@ from fastsam.prompts.spec import CropStyle, Text
 from fastsam.prompts.text.matching import Embedder, ImageFeatures, probabilities, score
 from fastsam.prompts.text.models import open_text_model
 from fastsam.prompts.text.vocabulary import background, templates
-from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
     from fastsam.model import FastSAM
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate_texts"]
 
 FloatArray = NDArray[np.float32]
-Progress = Callable[[int, int, str], None]
 
 _MEASURES = 1  # raise it when what is measured changes: stored measurements are then not used again
 _IOU = 0.5  # from which on a mask is an object's
@@ -148,7 +147,7 @@ def _embedders(text_models: Mapping[str, Any] | Sequence[Any]) -> dict[str, Embe
     found: dict[str, Embedder] = {}
     for name, model in named:
         opened = model if isinstance(model, Embedder) else open_text_model(model)
-        found[name or (str(model) if isinstance(model, (str, Path)) else opened.identity)] = opened
+        found[name or (str(model) if isinstance(model, (str, Path)) else opened.location)] = opened
     if not found:
         raise ConfigError("text models: expected at least one, or [None] for the one that comes with fastsam")
     return found
@@ -176,7 +175,7 @@ def _columns(
     words = "\n".join([*templates(), "", *background()])
     about: dict[str, Any] = {
         "masks": config.masks,
-        "model": model_identity(model.segmenter, model.identity, required=out is not None),
+        "model": model_identity(model.segmenter, model.location, required=out is not None),
         "segment": asdict(SegmentConfig(**{**asdict(model.defaults), **options})),
         "annotations_sha256": file_sha256(dataset.root / "instances.json"),
         "texts": list(texts),
@@ -187,7 +186,7 @@ def _columns(
     }
     columns = []
     for name, embedder in embedders.items():
-        vectors = embedder.content
+        vectors = embedder.fingerprint
         for style in crops:
             identity = about | {"text_model_identity": vectors, "crops": style}
             shards = Shards(out, f"{dataset.root.resolve().name}-{dataset.split}-texts-{style}", identity)
@@ -207,19 +206,24 @@ def _measured(
     on_progress: Progress | None,
 ) -> list[list[Arrays]]:
     """Return what each column measures on each image; stage one runs once an image."""
-    measured: list[list[Arrays]] = [[] for _ in columns]
-    for number, image in enumerate(images):
+    by_name = {f"{column.model} {column.style}": column for column in columns}
+
+    def measure(image: CocoImage, missing: list[str]) -> Iterator[tuple[str, Arrays]]:
         scene = _Scene(image, model, options, index, config.masks)
-        for column, kept in zip(columns, measured, strict=True):
-            shard = column.shards.path([image.path])
-            arrays = column.shards.load(shard)
-            if arrays is None:
-                arrays = scene.measure(column.embedder, column.style, texts, config.templates)
-                column.shards.save(shard, arrays)
-            kept.append(arrays)
-        if on_progress is not None:
-            on_progress(number + 1, len(images), image.path.name)
-    return measured
+        for name in missing:
+            column = by_name[name]
+            yield name, scene.measure(column.embedder, column.style, texts, config.templates)
+
+    measured = list(
+        measure_all(
+            images,
+            lambda image: {name: column.shards.path([image.path]) for name, column in by_name.items()},
+            measure,
+            label=lambda image: image.path.name,
+            on_progress=on_progress,
+        )
+    )
+    return [[arrays[name] for arrays in measured] for name in by_name]
 
 
 @dataclass(frozen=True)

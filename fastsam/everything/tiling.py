@@ -104,7 +104,7 @@ class TiledSegmenter(Segmenter):
     Args:
         inner: finds the masks of each part, and of the whole image: a segmenter, or an object with
             ``segment(frame, config)``.
-        on_tile: is told (done, total) after each part.
+        on_tile: called with (done, total) after each part.
     """
 
     def __init__(self, inner: Any, on_tile: OnTile | None = None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.arrays import read_only
-from fastsam.errors import InputError, PromptError
+from fastsam.errors import InputError, PromptError, not_one_of
 from fastsam.masks.maskset import MaskSet
 
 __all__ = [
@@ -116,7 +116,7 @@ def check_level(level: str) -> Level:
     for known in LEVELS:
         if level == known:
             return known
-    raise PromptError(f"level: expected one of {', '.join(LEVELS)}, got {level!r}")
+    raise PromptError(not_one_of(level, LEVELS, "level"))
 
 
 @dataclass(frozen=True, eq=False)

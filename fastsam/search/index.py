@@ -140,7 +140,7 @@ class MaskIndex:
             if on_image is not None:
                 on_image(done, len(files))
         if store is None:
-            store = Store.create(folder, Header(model.network, model.embedder.content, segment, 0, 0))
+            store = Store.create(folder, Header(model.fingerprint, model.embedder.fingerprint, segment, 0, 0))
         for gone in set(store.entries) - set(files):
             store.drop(gone)
         store.tidy()
@@ -278,8 +278,8 @@ class _Chunk:
 def _check(header: Header, model: FastSAM, segment: dict[str, Any] | None) -> None:
     """Raise ConfigError where an index is not of this model, or of other options."""
     for what, theirs, ours in (
-        ("segmenter", header.network, model.network),
-        ("text-image model", header.text_model, model.embedder.content),
+        ("segmenter", header.network, model.fingerprint),
+        ("text-image model", header.text_model, model.embedder.fingerprint),
     ):
         if theirs != ours:
             raise ConfigError(
@@ -310,7 +310,9 @@ def _one(
     except (FastSAMError, OSError) as error:
         return store, Indexed(file, error=str(error))
     if store is None:
-        header = Header(model.network, model.embedder.content, segment, seen.shape[1], pictures.shape[1])
+        header = Header(
+            model.fingerprint, model.embedder.fingerprint, segment, seen.shape[1], pictures.shape[1]
+        )
         store = Store.create(folder, header)
     shared = np.concatenate([middle(part, session.masks.scores, part.shape[1]) for part in (seen, pictures)])
     rows = np.concatenate([np.concatenate([seen, pictures], axis=1), shared[None]])

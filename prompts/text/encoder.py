@@ -68,7 +68,7 @@ class Encoder(Protocol):
     """
 
     @property
-    def identity(self) -> str:
+    def location(self) -> str:
         """Names the model and its state; equal for equal vectors."""
 
     @property
@@ -211,7 +211,7 @@ class OpenClipEncoder:
                 f"{what}: its tokenizer cannot be had ({_first_line(error)}); with a network once, or from a "
                 "folder in open_clip's format that holds the tokenizer's files too"
             ) from error
-        self.identity = f"open_clip|{name}|{file.resolve()}|{file_state(file)}"
+        self.location = f"open_clip|{name}|{file.resolve()}|{file_state(file)}"
         self.logit_scale = float(self._model.logit_scale.exp())
 
     def _load(

@@ -92,18 +92,18 @@ class Embedder:
         vars(self).update(state, _lock=threading.Lock())
 
     @property
-    def identity(self) -> str:
-        """Names the encoder and its state."""
-        return str(getattr(self.encoder, "identity", type(self.encoder).__name__))
+    def location(self) -> str:
+        """Names the encoder by its file's path and state; nothing is loaded for it."""
+        return str(getattr(self.encoder, "location", type(self.encoder).__name__))
 
     @property
-    def content(self) -> str:
+    def fingerprint(self) -> str:
         """Names the encoder by the content of its files, where it has files; equal for equal vectors.
 
         Raises:
             WeightsError: its files cannot be had.
         """
-        return str(getattr(self.encoder, "content", self.identity))
+        return str(getattr(self.encoder, "fingerprint", self.location))
 
     @property
     def logit_scale(self) -> float:

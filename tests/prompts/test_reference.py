@@ -222,7 +222,7 @@ def test_bad_references(session: Session, tmp_path: Path) -> None:
         (lambda: Reference(None, RED), "expected an image"),
         (lambda: Reference("a.jpg", Text("a dog")), "expected a region as Box.*got Text"),
         (lambda: Reference("a.jpg", Points((5, 5), 0)), "expected a foreground point"),
-        (lambda: Reference("a.jpg", RED, mode="some"), "mode: expected one of all, best"),
+        (lambda: Reference("a.jpg", RED, mode="some"), "mode 'some': expected one of all, best"),
         (lambda: Reference("a.jpg", RED, threshold=2), "threshold"),
         (lambda: Reference("a.jpg", RED, negatives=RED), "negative 0 is also a shot"),
         (lambda: Reference("a.jpg", RED, negatives="blue"), "negatives: expected regions"),

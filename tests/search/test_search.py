@@ -196,7 +196,7 @@ def test_other_models_and_options_are_refused(photos: Path, tmp_path: Path) -> N
         MaskIndex.build(model, photos, out, conf=0.5)
 
     class Other(ColourWordEncoder):
-        identity = "other colours"
+        location = "other colours"
 
     other = FastSAM(segmenter=model.segmenter, text_model=Other())
     for call in (

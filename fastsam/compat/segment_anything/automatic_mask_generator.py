@@ -16,7 +16,7 @@ from fastsam.compat.segment_anything.modeling.sam import Sam
 from fastsam.compat.segment_anything.predictor import SamPredictor
 from fastsam.compat.segment_anything.scale import IDENTITY, SamScale, scale_of
 from fastsam.compat.segment_anything.utils.amg import uncompressed_rle
-from fastsam.errors import ConfigError
+from fastsam.errors import ConfigError, check_one_of
 from fastsam.everything.decode import nms
 from fastsam.images.reading import FrameSource
 from fastsam.masks.crop import Crop
@@ -94,8 +94,7 @@ class SamAutomaticMaskGenerator:
         usual = dict(zip(grid, self._SAM_GRID, strict=True))
         given = [name for name, value in grid.items() if value is not None and value is not usual[name]]
         warn_ignored(type(self).__name__, given, "masks come from whole views, not from points")
-        if output_mode not in _OUTPUT_MODES:
-            raise ConfigError(f"output_mode: expected one of {', '.join(_OUTPUT_MODES)}, got {output_mode!r}")
+        check_one_of(output_mode, _OUTPUT_MODES, "output_mode", ConfigError)
         if not stability_score_offset > 0 or min_mask_region_area < 0:
             raise ConfigError(
                 "expected stability_score_offset above 0 and min_mask_region_area of at least 0, got "

@@ -7,9 +7,7 @@ that there is no torch in the process until a text is asked for.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -20,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam.config import SegmentConfig
-from fastsam.errors import CheckpointError, ConfigError, ExportError
-from fastsam.files import file_state, trim_folder
+from fastsam.errors import CheckpointError, ConfigError, ExportError, check_one_of
+from fastsam.files import file_sha256, file_state, fingerprint, trim_folder
 from fastsam.needed import needed
-from fastsam.weights.download import Progress, exclusive, file_sha256
+from fastsam.weights.download import Progress, exclusive
 from fastsam.weights.resolve import ResolvedWeights, resolve
 from fastsam.weights.table import cache_folder
 
@@ -46,12 +44,12 @@ class OpenedNetwork:
 
     Attributes:
         segmenter: turns frames into masks.
-        identity: names the weights, their state and what runs them; equal for equal results.
+        location: names the weights, their state and what runs them; equal for equal results.
         defaults: fields of :class:`fastsam.config.SegmentConfig` that the weights want.
     """
 
     segmenter: NetworkBackend
-    identity: str
+    location: str
     defaults: Mapping[str, Any]
 
 
@@ -78,8 +76,7 @@ def open_network(
         ConfigError: no such backend or device, or the backend cannot run such files.
         ExportError: the checkpoint had to be converted, and there is no place for that.
     """
-    if backend not in BACKENDS:
-        raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    check_one_of(backend, BACKENDS, "backend", ConfigError)
     path = _converted_file(weights)
     if path is not None:
         own = "openvino" if path.suffix == ".xml" else "onnx"
@@ -90,7 +87,7 @@ def open_network(
                 f"{' or openvino' if own == 'onnx' else ''}, or a checkpoint"
             )
         network = _load(path, chosen, device)
-        return OpenedNetwork(network, _identity(path, chosen), network.carried.defaults)
+        return OpenedNetwork(network, _location(path, chosen), network.carried.defaults)
     found = resolve(weights, progress=progress)
     if backend in ("auto", "torch"):
         from fastsam.everything.backends.torch_network import (
@@ -98,9 +95,9 @@ def open_network(
         )
 
         segmenter: NetworkBackend = TorchBackend(found.path, device)
-        return OpenedNetwork(segmenter, _identity(found.path), _defaults(found, segmenter))
+        return OpenedNetwork(segmenter, _location(found.path), _defaults(found, segmenter))
     segmenter = _load_cached(found, backend, device)
-    return OpenedNetwork(segmenter, _identity(found.path, backend), _defaults(found, segmenter))
+    return OpenedNetwork(segmenter, _location(found.path, backend), _defaults(found, segmenter))
 
 
 def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, Any]:
@@ -108,8 +105,8 @@ def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, A
     return {**network.carried.defaults, **found.defaults}
 
 
-def _identity(path: Path, runtime: str = "") -> str:
-    """Return what names a file, its state, and the runtime if it is not torch."""
+def _location(path: Path, runtime: str = "") -> str:
+    """Return a file's path and state, and the runtime if it is not torch."""
     parts = [str(path.resolve()), file_state(path)]
     return "|".join([*parts, f"{runtime} {_version(_PACKAGES[runtime])}"] if runtime else parts)
 
@@ -174,8 +171,7 @@ def _load_cached(found: ResolvedWeights, runtime: str, device: str) -> Converted
 def _cached_file(checkpoint: Path) -> Path:
     """Return where a checkpoint's converted network is kept."""
     parts = [file_sha256(checkpoint), _CONVERSION, _version("torch"), _version("ultralytics")]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return cache_folder().parent / "networks" / f"{key}.onnx"
+    return cache_folder().parent / "networks" / f"{fingerprint(parts)}.onnx"
 
 
 def _convert_into_cache(checkpoint: Path, target: Path) -> None:

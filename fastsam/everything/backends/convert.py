@@ -23,9 +23,8 @@ import fastsam.errors
 from fastsam.errors import CheckpointError, FastSAMError
 from fastsam.everything.backends.converted import METADATA_KEY, NetworkCard, output_names
 from fastsam.everything.backends.torch_network import Watch, load_network
-from fastsam.files import write_bytes
+from fastsam.files import file_sha256, write_bytes
 from fastsam.needed import needed
-from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn

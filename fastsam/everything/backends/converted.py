@@ -21,8 +21,8 @@ from fastsam.errors import CheckpointError
 from fastsam.everything.backends.published import Port, published_form
 from fastsam.everything.carried import Carried
 from fastsam.everything.segmenter import NetworkBackend, Outputs
+from fastsam.files import file_sha256
 from fastsam.untrusted import MALFORMED, read_json
-from fastsam.weights.download import file_sha256
 
 __all__ = ["METADATA_KEY", "ConvertedBackend", "NetworkCard", "output_names", "wanted_threads"]
 

@@ -16,9 +16,9 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, MissingPackageError, reason_of
 from fastsam.everything.carried import Carried, carried_by
 from fastsam.everything.segmenter import NetworkBackend, Outputs
+from fastsam.files import file_sha256
 from fastsam.needed import needed
 from fastsam.weights.checkpoint import load_checkpoint, network_of
-from fastsam.weights.download import file_sha256
 
 __all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
 

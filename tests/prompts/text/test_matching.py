@@ -146,7 +146,7 @@ def test_pictures_are_cut_to_what_the_encoder_takes(features: ImageFeatures) -> 
 class Counting:
     """An encoder whose texts all differ: what the ensemble averages can be told."""
 
-    identity, logit_scale = "counting", 1.0
+    location, logit_scale = "counting", 1.0
 
     def __init__(self, width: int = 3) -> None:
         self.width = width
