@@ -31,7 +31,7 @@ from fastsam.evaluation.vos_methods import lapjv, with_shared_stage_one
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.model import FastSAM
-from tests import oracles
+from tests.evaluation import oracles
 
 SIZE = (60, 96)
 COUNT = 6
