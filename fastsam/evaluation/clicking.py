@@ -62,8 +62,7 @@ def _union(scene: Scene, clicks: Clicks) -> BoolArray:
     for wanted in (1, 0):
         marked = np.array([label == wanted for *_, label in clicks])
         for i in np.flatnonzero(under[:, marked].any(axis=1)):
-            x0, y0, patch = scene.masks.crop(int(i))
-            answer[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]][patch] = wanted
+            scene.masks.crop(int(i)).paste(answer, wanted)
     return answer
 
 

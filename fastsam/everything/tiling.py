@@ -187,10 +187,8 @@ def _placed(masks: MaskSet, view: View, size_hw: tuple[int, int]) -> _Seen:
 def _moved(masks: MaskSet, view: View, inside: Region) -> Iterator[Crop]:
     """Yield the pixels of a view's masks in the frame of the image, cut to the image."""
     for i in range(len(masks)):
-        x0, y0, patch = masks.crop(i)
-        left, top = max(inside.x0 - x0, 0), max(inside.y0 - y0, 0)
-        cut = patch[top : max(inside.y1 - y0, 0), left : max(inside.x1 - x0, 0)]
-        yield Crop(x0 + left + view.x0, y0 + top + view.y0, cut)
+        part = masks.crop(i).within(inside.x0, inside.y0, inside.x1, inside.y1)
+        yield Crop(part.x0 + view.x0, part.y0 + view.y0, part.patch)
 
 
 # --- one set of all ---------------------------------------------------------------------------------
