@@ -135,8 +135,8 @@ class SAM2ImagePredictor:
             _objects(mask_input, 3, None),
         ]
         rows = [
-            self._one.predict(*prompts, multimask_output=multimask_output, return_logits=return_logits)
-            for prompts in objects_of("predict", *columns)
+            self._one.predict(coords, labels, one_box, drawn, multimask_output, return_logits)
+            for coords, labels, one_box, drawn in objects_of("predict", *columns)
         ]
         found = [np.stack([row[part] for row in rows]).astype(np.float32) for part in range(3)]
         first, second, third = found if len(rows) > 1 else [stack[0] for stack in found]

@@ -269,8 +269,8 @@ class SamPredictor:
             None if mask_input is None else np.asarray(as_array(mask_input)),
         ]
         rows = [
-            self.predict(*prompts, multimask_output=multimask_output, return_logits=return_logits)
-            for prompts in objects_of("predict_torch", *columns, empty=True)
+            self.predict(coords, labels, box, drawn, multimask_output, return_logits)
+            for coords, labels, box, drawn in objects_of("predict_torch", *columns, empty=True)
         ]
         count, device = 3 if multimask_output else 1, self.device
         masks = np.array([row[0] for row in rows], np.float32 if return_logits else bool)
