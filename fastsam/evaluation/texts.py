@@ -35,7 +35,7 @@ from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.prompts.spec import CropStyle, Text
-from fastsam.prompts.text.matching import Embedder, ImageFeatures, probabilities, score
+from fastsam.prompts.text.matching import Embedder, ImageFeatures, mask_text_probabilities, score
 from fastsam.prompts.text.models import open_text_model
 from fastsam.prompts.text.vocabulary import background, templates
 
@@ -265,8 +265,10 @@ class _Scene:
         seen = ImageFeatures(self.frame, self.true_masks, embedder)
         arrays: Arrays = {
             "truth": np.array(self.objects[1], np.int64),
-            "object_likely": probabilities(seen, texts, ensemble=ensemble, crops=style),
-            "object_names": probabilities(seen, texts, ensemble=ensemble, crops=style, together=True),
+            "object_likely": mask_text_probabilities(seen, texts, ensemble=ensemble, crops=style),
+            "object_names": mask_text_probabilities(
+                seen, texts, ensemble=ensemble, crops=style, together=True
+            ),
         }
         if not self.with_masks:
             return arrays

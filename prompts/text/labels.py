@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError, RecordError
 from fastsam.prompts.spec import as_share
-from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, probabilities
+from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, mask_text_probabilities
 from fastsam.prompts.text.vocabulary import read_vocabulary
 
 __all__ = ["UNKNOWN", "Labels", "label"]
@@ -72,7 +72,7 @@ def label(
     threshold = as_share(threshold, "threshold")
     if features is None:
         raise PromptError(f"labels: {NO_FEATURES}")
-    likely = probabilities(features, names, ensemble=templates, together=True)
+    likely = mask_text_probabilities(features, names, ensemble=templates, together=True)
     best = likely.argmax(axis=0) if likely.size else np.zeros(len(features), np.int64)
     scores = likely[best, np.arange(len(features))]
     chosen = [

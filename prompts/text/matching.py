@@ -34,9 +34,9 @@ __all__ = [
     "TextCache",
     "answer",
     "asks_text",
-    "probabilities",
+    "mask_text_probabilities",
     "score",
-    "shown",
+    "text_probabilities",
 ]
 
 FloatArray = NDArray[np.float32]
@@ -240,7 +240,7 @@ class ImageFeatures:
         return joined, np.array(of, np.int64)
 
 
-def probabilities(
+def mask_text_probabilities(
     features: ImageFeatures,
     texts: Sequence[str],
     *,
@@ -265,13 +265,13 @@ def probabilities(
     vectors, of = features.embeddings(crops)
     found = np.zeros((len(texts), len(features)), np.float32)
     if len(of) and texts:
-        found[:, of] = shown(
+        found[:, of] = text_probabilities(
             vectors, features.embedder, texts, negatives=negatives, ensemble=ensemble, together=together
         )
     return found
 
 
-def shown(
+def text_probabilities(
     vectors: FloatArray,
     embedder: Embedder,
     texts: Sequence[str],
@@ -340,7 +340,7 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
             f"features: expected the features of these {len(masks)} masks, "
             f"got those of {len(features)} other masks"
         )
-    likely = probabilities(
+    likely = mask_text_probabilities(
         features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
     )
     return likely * masks.scores
