@@ -19,12 +19,12 @@ from fastsam.prompts.text.matching import ImageFeatures
 
 __all__ = [
     "Appearances",
-    "apart",
     "appearances_among",
     "appearances_of",
     "crop_vectors",
-    "middle",
+    "mean_vector",
     "network_vectors",
+    "without_common_part",
 ]
 
 FloatArray = NDArray[np.float32]

@@ -29,7 +29,7 @@ __all__ = [
     "answer",
     "asks_reference",
     "describe_region",
-    "probabilities",
+    "reference_probabilities",
     "resolve",
     "resolve_reference",
     "score",

@@ -47,8 +47,8 @@ def hit_record(hit: Hit) -> dict[str, Any]:
 def write_hits(hits: Sequence[Hit], out: str | Path, config: RenderConfig | None = None) -> list[Path]:
     """Write hits into a folder and return the files, ``found.csv`` and ``found.jsonl`` first.
 
-    ``overlays/`` has each photo with its hits and their scores drawn on it, ``crops/`` each hit cut out as RGBA
-    with a transparent background. Files of an earlier search with the same names are replaced.
+    ``overlays/`` has each photo with its hits and their scores drawn on it, ``crops/`` each hit cut out as
+    RGBA with a transparent background. Files of an earlier search with the same names are replaced.
 
     Args:
         hits: best first.
