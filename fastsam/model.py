@@ -326,14 +326,14 @@ class FastSAM:
         on_tile: OnTile | None = None,
     ) -> Session:
         self._check_scale(config)
-        found = TiledSegmenter(self._stage_one, on_tile).segment(frame, config, part)
-        masks = found.masks
+        segmentation = TiledSegmenter(self._stage_one, on_tile).segment(frame, config, part)
+        masks = segmentation.masks
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        times = {"read": read_ms, **found.times_ms}
+        times = {"read": read_ms, **segmentation.times_ms}
         return Session(frame, masks, config, times, features, describe=_Describer(self, config))
 
     def _check_scale(self, config: SegmentConfig) -> None:

@@ -79,9 +79,9 @@ def find(
         )
     model = models.load()
     # A mistake in the reference shows before the photos are read.
-    looked = model.resolve(wanted, **(segment if known is None else known.segment))
+    resolved = model.resolve(wanted, **(segment if known is None else known.segment))
     built, failed = (known, 0) if known is not None else _index(model, images, out / _INDEX, segment)
-    hits = built.query(looked, model, limit=limit)
+    hits = built.query(resolved, model, limit=limit)
     written = write_hits(hits, out, RenderConfig(**collect(RenderConfig, options)))
     if json_lines:
         for hit in hits:

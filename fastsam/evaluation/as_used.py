@@ -31,10 +31,10 @@ KINDS = ("point", "box")
 
 def covered(crops: Sequence[Crop], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     """Return (H, W) whether a pixel lies under some mask."""
-    found = np.zeros(size_hw, bool)
+    union = np.zeros(size_hw, bool)
     for crop in crops:
-        crop.paste(found)
-    return found
+        crop.paste(union)
+    return union
 
 
 def measure_as_used(

@@ -72,18 +72,18 @@ def read_clips(root: str | Path, limit: int | None = None) -> list[Clip]:
         raise DatasetError(f"clips {root}: expected a folder ({_LAYOUTS}), found none")
     images, annotations = root / "JPEGImages" / "480p", root / "Annotations" / "480p"
     if (root / "frames").is_dir():
-        found = [(root.resolve().name, root / "frames", root / "masks")]
+        folders = [(root.resolve().name, root / "frames", root / "masks")]
     elif images.is_dir():
-        found = [(path.name, path, annotations / path.name) for path in _folders(images)]
+        folders = [(path.name, path, annotations / path.name) for path in _folders(images)]
     else:
-        found = [
+        folders = [
             (path.name, path / "frames", path / "masks")
             for path in _folders(root)
             if (path / "frames").is_dir()
         ]
-    if not found:
+    if not folders:
         raise DatasetError(f"clips {root}: expected {_LAYOUTS}; found no clip in it")
-    return [_clip(*one) for one in found[:limit]]
+    return [_clip(*one) for one in folders[:limit]]
 
 
 def _folders(root: Path) -> list[Path]:

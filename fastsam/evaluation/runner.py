@@ -185,9 +185,9 @@ def _measure(
     pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
     rles, objects, crowds = [pixels.rle(i) for i in range(len(pixels))], image.rles(), image.crowd_rles()
-    found = (rles, masks.boxes_xyxy, masks.scores, objects)
-    by_mask, ious = match_image(*found, crowds=crowds)
-    by_box, _ = match_image(*found, kind="box", areas=_BOX_AREAS, crowds=crowds)
+    detected = (rles, masks.boxes_xyxy, masks.scores, objects)
+    by_mask, ious = match_image(*detected, crowds=crowds)
+    by_box, _ = match_image(*detected, kind="box", areas=_BOX_AREAS, crowds=crowds)
     arrays = {f"mask_{name}": value for name, value in by_mask.arrays().items()}
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)

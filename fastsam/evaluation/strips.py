@@ -44,9 +44,9 @@ def save_strip(clip: Clip, answers: Mapping[str, BoolArray], path: Path) -> Path
         frame, truth = clip.frame(number), np.stack(list(clip.truth(number).values()))
         tiles = [_tile(frame, truth, f"truth {number}")]
         for name, masks in answers.items():
-            shown = truth if number == 0 else masks[number - 1]
-            j = np.mean([region_similarity(m, t) for m, t in zip(shown, truth, strict=True)])
-            tiles.append(_tile(frame, shown, f"{name} {'given' if number == 0 else f'{j:.2f}'}"))
+            drawn_masks = truth if number == 0 else masks[number - 1]
+            j = np.mean([region_similarity(m, t) for m, t in zip(drawn_masks, truth, strict=True)])
+            tiles.append(_tile(frame, drawn_masks, f"{name} {'given' if number == 0 else f'{j:.2f}'}"))
         columns.append(np.vstack(tiles))
     return save_image(np.hstack(columns), path)
 

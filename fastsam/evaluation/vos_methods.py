@@ -100,9 +100,9 @@ class SharedSegmenter:
         if frame is not self._frame:
             self._frame, self._found = frame, {}
         if config not in self._found:
-            found = segmented(as_segmenter(self._inner), frame, config)
+            segmentation = segmented(as_segmenter(self._inner), frame, config)
             whole_ms = 1e3 * (time.perf_counter() - start)
-            self._found[config] = found.masks, dict(found.times_ms) or {"network": whole_ms}
+            self._found[config] = segmentation.masks, dict(segmentation.times_ms) or {"network": whole_ms}
         masks, self.times_ms = self._found[config]
         for name, value in self.times_ms.items():
             self.cost_ms[name] = self.cost_ms.get(name, 0.0) + value
@@ -142,13 +142,13 @@ class BoxFollower:
         ids = list(self._boxes)
         session = self._model.open(frame)
         answer = session.select(Box([self._boxes[i] for i in ids], iou_threshold=0.0))
-        found: Masks = {}
+        masks: Masks = {}
         for row, group in enumerate(answer.groups.tolist()):
             mask = answer.masks.mask(row)
             if mask.any():
-                found[ids[group]] = mask
+                masks[ids[group]] = mask
                 self._boxes[ids[group]] = tuple(box_from_mask(mask).tolist())
-        return found
+        return masks
 
 
 class OracleFollower:
@@ -171,12 +171,12 @@ class OracleFollower:
     def step(self, frame: Frame) -> Masks:
         """Return the best mask of each object; none for one that is not seen."""
         session = self._model.open(frame)
-        found: Masks = {}
+        answer: Masks = {}
         for object_id, truth in self._clip.truth(frame.index).items():
             if truth.any():
                 best = session.select(MaskLike(truth, threshold=0.0))
-                found |= {object_id: best.masks.mask(0)} if len(best) else {}
-        return found
+                answer |= {object_id: best.masks.mask(0)} if len(best) else {}
+        return answer
 
 
 class TrackFollower:

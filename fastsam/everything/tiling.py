@@ -73,18 +73,18 @@ def crop_views(size_hw: tuple[int, int], layers: int, overlap: float) -> list[Vi
     [(0, 0, 85, 60), (0, 40, 85, 100), (65, 0, 150, 60), (65, 40, 150, 100)]
     """
     height, width = size_hw
-    found = []
+    views = []
     for layer in range(1, layers + 1):
         count = 2**layer
         shared = int(overlap * min(size_hw) * 2 / count)
         w, h = (math.ceil((shared * (count - 1) + side) / count) for side in (width, height))
-        found += [
+        views += [
             View(x, y, min(x + w, width), min(y + h, height), 1 + layer)
             for x in (k * (w - shared) for k in range(count))
             for y in (k * (h - shared) for k in range(count))
             if x < width and y < height
         ]
-    return found
+    return views
 
 
 def views_of(frame: Frame, config: SegmentConfig) -> list[View]:
@@ -123,23 +123,23 @@ class TiledSegmenter(Segmenter):
         views = views_of(frame, config)
         if len(views) == 1 or part is not None:
             return segmented(self.inner, frame, config, part)
-        found: list[_Seen] = []
+        seen: list[_Seen] = []
         times_ms: dict[str, float] = {}
         for number, view in enumerate(views):
             whole = view.layer == 0
             # What covers the gaps of one part would end at its edges.
-            asked = config if whole else replace(config, fill_conf=1.0, regions=0)
-            masks = segmented(self.inner, frame if whole else _shown(frame, view), asked)
+            wanted = config if whole else replace(config, fill_conf=1.0, regions=0)
+            masks = segmented(self.inner, frame if whole else _shown(frame, view), wanted)
             for name, value in masks.times_ms.items():
                 times_ms[name] = times_ms.get(name, 0.0) + value
             if whole:
-                found.append(_Seen(masks.store, masks.boxes_xyxy, masks.scores, masks.masks))
+                seen.append(_Seen(masks.store, masks.boxes_xyxy, masks.scores, masks.masks))
             else:
-                found.append(_placed(masks, view, frame.size_hw))
+                seen.append(_placed(masks, view, frame.size_hw))
             if self.on_tile is not None:
                 self.on_tile(number + 1, len(views))
         start = time.perf_counter()
-        joined = _joined(frame, views, found, config)
+        joined = _joined(frame, views, seen, config)
         times_ms["join"] = 1e3 * (time.perf_counter() - start)
         return Segmentation.of(joined, times_ms)
 

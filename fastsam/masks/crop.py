@@ -127,6 +127,6 @@ def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
     x, y = pixels_xy[:, 0] - crop.x0, pixels_xy[:, 1] - crop.y0
     height, width = crop.patch.shape
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    found = np.zeros(len(pixels_xy), bool)
-    found[inside] = crop.patch[y[inside], x[inside]]
-    return found
+    hits = np.zeros(len(pixels_xy), bool)
+    hits[inside] = crop.patch[y[inside], x[inside]]
+    return hits

@@ -177,8 +177,8 @@ class RefinedStore(MaskStore):
 
     def hits(self, pixels_xy: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Look up each pixel in each mask."""
-        found = [lookup(self.crop(i), pixels_xy) for i in range(len(self))]
-        return np.stack(found) if found else np.zeros((0, len(pixels_xy)), bool)
+        inside = [lookup(self.crop(i), pixels_xy) for i in range(len(self))]
+        return np.stack(inside) if inside else np.zeros((0, len(pixels_xy)), bool)
 
     def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
         """Return exact counts: nothing cheaper knows the refined pixels."""

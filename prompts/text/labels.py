@@ -72,9 +72,9 @@ def label(
     threshold = as_share(threshold, "threshold")
     if features is None:
         raise PromptError(f"labels: {NO_FEATURES}")
-    likely = mask_text_probabilities(features, names, ensemble=templates, together=True)
-    best = likely.argmax(axis=0) if likely.size else np.zeros(len(features), np.int64)
-    scores = likely[best, np.arange(len(features))]
+    probabilities = mask_text_probabilities(features, names, ensemble=templates, together=True)
+    best = probabilities.argmax(axis=0) if probabilities.size else np.zeros(len(features), np.int64)
+    scores = probabilities[best, np.arange(len(features))]
     chosen = [
         names[k] if score >= threshold and score > 0 else UNKNOWN
         for k, score in zip(best, scores, strict=True)

@@ -83,8 +83,8 @@ def _traceable(network: Any, watch: Watch) -> nn.Module:
             return predictions, prototypes, *watch.maps, *watch.backbone
 
     network.model[-1].dynamic = True  # anchors are laid for the input's size in every pass
-    made: nn.Module = Traceable().eval()
-    return made
+    module: nn.Module = Traceable().eval()
+    return module
 
 
 def _exported(network: nn.Module, watch: Watch, card: NetworkCard, path: Path) -> bytes:
@@ -145,8 +145,8 @@ def convert_apart(checkpoint: Path, target: Path, defaults: Mapping[str, Any] | 
     if done.returncode == 0:
         return
     if done.returncode == _REFUSED:
-        told = json.loads(done.stdout.strip().split("\n")[-1])
-        raise getattr(fastsam.errors, told["error"])(told["message"])
+        report = json.loads(done.stdout.strip().split("\n")[-1])
+        raise getattr(fastsam.errors, report["error"])(report["message"])
     last = [line for line in done.stderr.strip().split("\n") if line][-1:] or ["no word of why"]
     raise CheckpointError(
         f"checkpoint {checkpoint}: converting it failed (exit code {done.returncode}: {last[0][:300]}); "

@@ -148,9 +148,10 @@ def _try(network: Any) -> None:
     if not 1 <= stride <= _MAX_STRIDE:
         raise ValueError(f"expected a stride of 1 to {_MAX_STRIDE}, got {stride}")
     with torch.inference_mode():
-        found = _outputs(network(torch.zeros(1, 3, 2 * stride, stride)))
-    if any(part.ndim != rank or len(part) != 1 for part, rank in zip(found, (3, 4), strict=True)):
-        raise ValueError(f"expected predictions and prototypes, got {[tuple(part.shape) for part in found]}")
+        outputs = _outputs(network(torch.zeros(1, 3, 2 * stride, stride)))
+    if any(part.ndim != rank or len(part) != 1 for part, rank in zip(outputs, (3, 4), strict=True)):
+        shapes = [tuple(part.shape) for part in outputs]
+        raise ValueError(f"expected predictions and prototypes, got {shapes}")
 
 
 def _outputs(given: Any) -> tuple[Any, Any]:
