@@ -1,4 +1,4 @@
-"""How files appear: whole or not at all, under names that every file system takes."""
+"""Writing files completely or not at all, under names that every file system accepts."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def trim_folder(folder: Path, pattern: str, keep: int) -> None:
 
 
 def writable_folder(path: Path) -> Path:
-    """Make a folder where there is none, and make sure that files can be written into it."""
+    """Create a folder if needed, and check that files can be written into it."""
     with as_export_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{uuid.uuid4().hex[:12]}.part"

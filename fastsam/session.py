@@ -205,7 +205,7 @@ class Session:
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
     def _refined(self, selection: Selection) -> MaskSet:
-        """Return the masks of a selection, refined; what was made for clicks keeps to them as it is."""
+        """Return the masks of a selection, refined; masks made for clicks stay unchanged."""
         as_found, edited = np.flatnonzero(~selection.edited), np.flatnonzero(selection.edited)
         refined = refine(selection.masks[as_found], self.frame.rgb, self.config)
         if len(edited) == 0:

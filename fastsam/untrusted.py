@@ -166,7 +166,7 @@ def whole(value: Any, what: str, low: int, high: int) -> int:
     """Return a whole number of JSON, checked.
 
     Raises:
-        InputError: it is none, or outside its range.
+        InputError: it is not a number, or outside its range.
 
     >>> whole(3.0, "height", 1, 10)
     3
@@ -182,7 +182,7 @@ def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf
     """Return a finite number of JSON, checked.
 
     Raises:
-        InputError: it is none, or outside its range.
+        InputError: it is not a number, or outside its range.
     """
     if type(value) in (int, float):
         try:
@@ -210,7 +210,7 @@ def read_text(path: Path, what: str, to: type[FastSAMError] = InputError) -> str
         raise to(f"cannot be read ({reason})", subject=f"{what} {path}", path=path) from error
     except UnicodeDecodeError as error:
         raise to(
-            f"expected text in UTF-8, byte {error.start} is none",
+            f"expected text in UTF-8, byte {error.start} is not",
             subject=f"{what} {path}",
             advice="save it as UTF-8",
             path=path,

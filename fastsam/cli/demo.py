@@ -1,4 +1,4 @@
-"""``fastsam demo``: segment a photo that an installed package carries, and say what was found where."""
+"""``fastsam demo``: segment a photo that an installed package contains, and say where the results are."""
 
 from __future__ import annotations
 

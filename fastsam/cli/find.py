@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["find", "index"]
 
 _SHOWN = 20  # lines of the table on a terminal; the files have all
-_INDEX = "index"  # where an index is kept beside what was found
+_INDEX = "index"  # the folder of the index, beside the results
 
 
 @with_options(SegmentConfig, optional=True)

@@ -39,12 +39,12 @@ def caption_figures(
         root: folder with ``captions.json``, ``images/`` and ``heldout.txt``.
         split: ``"heldout"``, ``"train"`` or ``"all"``.
         embedder: the text-image model.
-        out: folder for one file an image.
-        limit: only the first so many images.
+        out: folder for one file per image.
+        limit: maximum number of images.
         on_progress: called with (done, total, name) after each image.
 
     Raises:
-        DatasetError: the captions or an image cannot be read, or there are none.
+        DatasetError: the captions or an image cannot be read, or the split has no captions.
         ConfigError: ``limit`` is below 1.
     """
     if limit is not None and limit < 1:

@@ -35,7 +35,7 @@ Rule = Callable[[Scene, Clicks], BoolArray]
 
 NOC_IOUS = (0.85, 0.90)
 CLICKS = (1, 2, 3, 5, 10)
-"""Counts of clicks after which the IoU is told."""
+"""Numbers of clicks after which the IoU is reported."""
 
 _GRABCUT_SIDE = 320
 _GRABCUT_RADIUS = 3

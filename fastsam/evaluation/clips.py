@@ -62,7 +62,7 @@ def read_clips(root: str | Path, limit: int | None = None) -> list[Clip]:
             as DAVIS (``JPEGImages/480p/CLIP/*.jpg``, ``Annotations/480p/CLIP/*.png``). Masks are
             palette or grey PNGs whose pixels are object numbers; 255 is an object where it is the only one
             (DAVIS 2016), else no one's pixels.
-        limit: only the first so many.
+        limit: maximum number.
 
     Raises:
         DatasetError: there is no clip, frames and masks do not match, or a first mask is empty.

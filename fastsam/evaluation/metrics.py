@@ -133,7 +133,7 @@ def match_image(
         objects: G true masks; their boxes are the tight ones.
         kind: overlap of masks or of boxes.
         areas: names of :data:`AREAS`.
-        crowds: regions of objects that are not told apart.
+        crowds: regions of several objects that are not separated (``iscrowd``).
 
     Returns:
         the matches, and the (N, G) IoU of each detection with each object.
@@ -226,7 +226,7 @@ def recall_and_precision(
 
     Returns:
         ``AR@10``, ``AR@100``, ``AR@1000`` (mean over IoU .50:.05:.95), the same by size as
-        ``AR@1000_small`` and so on, and ``AP`` over the first 1000; None where there is no object.
+        ``AR@1000_small`` and so on, and ``AP`` over the first 1000; None without objects.
     """
     evaluation = COCOeval(iouType="segm")
     _set_params(evaluation, areas, len(matches))
@@ -263,7 +263,7 @@ def _known_mean(values: NDArray[Any]) -> float | None:
 
 
 def mean(values: NDArray[Any]) -> float | None:
-    """Return the mean of the finite values, None where there is none.
+    """Return the mean of the finite values, None if there are none.
 
     >>> mean(np.array([1.0, np.nan, 3.0])), mean(np.array([]))
     (2.0, None)

@@ -84,10 +84,10 @@ def evaluate(
         model: a ``FastSAM`` or its stage one.
         split: ``"heldout"``, ``"train"`` or ``"all"``.
         config: the protocol; thresholds of the model itself are not used.
-        out: folder for one file an image and ``results.json``; a run that was interrupted goes on from
+        out: folder for one file per image and ``results.json``; an interrupted run continues from
             there. Other settings, weights or annotations get a folder of their own beside it.
-        limit: only the first so many images, in the order of their names.
-        worst: draw so many images, those whose objects fare worst, into ``worst/`` in the run's folder.
+        limit: maximum number of images, in the order of their names.
+        worst: number of images to draw, those with the lowest figures, into ``worst/`` in the run's folder.
         model_id: names a model that has no checkpoint file; needed only with ``out``.
         on_progress: called after each image with (done, total, name).
 

@@ -1,4 +1,4 @@
-"""What an evaluation measured on each image, one file an image, so that an interrupted run goes on.
+"""What an evaluation measured on each image, one file per image, so that an interrupted run can continue.
 
 The name of a run's folder depends on all that its figures depend on, and that of an image's file on the
 bytes of its inputs: results of other settings, weights or annotations are never mixed in.

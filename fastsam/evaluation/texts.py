@@ -88,8 +88,8 @@ def evaluate_texts(
         names: what to ask for a category by; of itself it is asked for by its name.
         segment: options of stage one, fields of :class:`fastsam.config.SegmentConfig`; the rest are the
             weights' own defaults.
-        out: folder for one file an image and ``results.json``; a run that was interrupted goes on from there.
-        limit: only the first so many images, in the order of their names.
+        out: folder for one file per image and ``results.json``; an interrupted run continues from there.
+        limit: maximum number of images, in the order of their names.
         on_progress: called with (done, total, name) after each image.
 
     Returns:
@@ -380,7 +380,7 @@ class _Pool:
         objects: NDArray[np.bool_],
         absent: bool,
     ) -> None:
-        """Take the answers of a pair in; masks too small to tell (0) are none."""
+        """Take the answers of a pair in; masks too small to describe (0) do not count."""
         self.pairs += 1
         self.objects[text] += np.count_nonzero(objects)
         described = likely > 0

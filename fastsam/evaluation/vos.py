@@ -70,10 +70,10 @@ def evaluate_vos(
         root: clips (:func:`fastsam.evaluation.clips.read_clips`).
         model: its stage one finds the masks, with its own defaults.
         methods: names of :data:`fastsam.evaluation.vos_methods.METHODS`, or methods of your own by name.
-        out: folder for one file a clip and method, and ``results.json``; a run that was interrupted goes on
+        out: folder for one file per clip and method, and ``results.json``; an interrupted run continues
             from there.
         pictures: folder for a strip of frames a clip with the answers of each method.
-        limit: only the first so many clips, in the order of their names.
+        limit: maximum number of clips, in the order of their names.
         model_id: names a model that has no checkpoint file, or a state of the methods; needed only
             with ``out``.
         on_progress: called after each clip with (done, total, name).

@@ -52,7 +52,7 @@ def region_cells(
         store: N masks.
         confidences: (N,) falling.
         photo: (grid height, grid width, 3) in 0..1; see :func:`photo_on_grid`.
-        limit: at most so many.
+        limit: maximum number.
 
     Returns:
         (K, grid height, grid width) their cells, those that stand out most first; and (K,) how much they

@@ -36,7 +36,7 @@ __all__ = ["TiledSegmenter", "crop_views", "tile_views", "views_of"]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 OnTile = Callable[[int, int], None]
-_NEAR_TILES = 4  # up to so many tiles long, the network sees an image as a whole not much smaller
+_NEAR_TILES = 4  # up to this length in tiles, the whole image is not scaled down much more than a tile
 
 
 def tile_views(

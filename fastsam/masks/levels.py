@@ -35,7 +35,7 @@ SAME_IOU = 0.8
 
 _SAMPLES = 192  # along the longer side of the image; the network's grid has 160 to 256
 _FEW_SAMPLES = 16  # a mask with fewer is looked at pixel by pixel,
-_PIXELS = 64  # of which so many are enough
+_PIXELS = 64  # a sample of this many is enough
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -111,7 +111,7 @@ def check_level(level: str) -> Level:
     """Return a level, checked.
 
     Raises:
-        PromptError: it is none.
+        PromptError: there is no such level.
     """
     for known in LEVELS:
         if level == known:

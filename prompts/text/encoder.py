@@ -328,7 +328,7 @@ def check_folder(folder: Path) -> Path:
     """Return the weights' file of a folder in open_clip's format.
 
     Raises:
-        WeightsError: the configuration or the weights are missing, or the configuration is none.
+        WeightsError: the configuration or the weights are missing, or the configuration is invalid.
     """
     if not (folder / CONFIG_NAME).is_file():
         raise WeightsError(

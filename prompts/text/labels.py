@@ -66,7 +66,7 @@ def label(
         templates: average each name over sentences such as ``"a photo of {}."``.
 
     Raises:
-        PromptError: no such vocabulary, the threshold is none, or there are no features.
+        PromptError: no such vocabulary, a bad threshold, or no features.
     """
     names = read_vocabulary(vocabulary)
     threshold = as_share(threshold, "threshold")

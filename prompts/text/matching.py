@@ -84,11 +84,11 @@ class Embedder:
         self._lock = threading.Lock()  # of ``_known``, which all threads share
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the lock, which another process cannot use."""
+        """Leave out the lock, which cannot be pickled."""
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the rest, with a lock of its own."""
+        """Restore the rest, with a new lock."""
         vars(self).update(state, _lock=threading.Lock())
 
     @property
@@ -173,7 +173,7 @@ class ImageFeatures:
 
     Raises:
         PromptError: masks and photo are of different sizes.
-        ConfigError: the encoder is none.
+        ConfigError: it is not an encoder.
     """
 
     frame: Frame
@@ -314,7 +314,7 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def asks_text(prompt: Prompt | None) -> bool:
-    """Tell whether a prompt is a text or is made of one, so that it needs features.
+    """Return whether a prompt is a text or is made of one, so that it needs features.
 
     >>> from fastsam.prompts.spec import Position
     >>> asks_text(Position("leftmost", of=Text("a dog")))

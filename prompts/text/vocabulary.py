@@ -58,7 +58,7 @@ def background() -> tuple[str, ...]:
 
 
 def share_a_word(first: str, second: str) -> bool:
-    """Tell whether two phrases name the same thing in part; plurals count as their singular.
+    """Return whether two phrases name the same thing in part; plurals count as their singular.
 
     Where the second is one of :func:`background`, the words that presets/background.txt gives it count too.
 

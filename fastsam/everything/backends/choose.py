@@ -68,7 +68,7 @@ def open_network(
         backend: ``"torch"``, ``"onnx"`` (ONNX Runtime) or ``"openvino"``; ``"auto"`` is torch for checkpoints
             and the format's own runtime for converted networks. OpenVINO runs ``.onnx`` files too.
         device: where the network runs; each backend has its own.
-        progress: is told of a download's bytes.
+        progress: called with (done, total) bytes during a download.
 
     Raises:
         WeightsError: the weights cannot be had or used.

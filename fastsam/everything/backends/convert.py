@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["convert", "convert_apart"]
 
 _OPSET = 17
-_REFUSED = 3  # exit code: the error is told on stdout
+_REFUSED = 3  # exit code: the error is reported on stdout
 _STRIDES = (2, 3)  # of the traced input, in rows and columns of the coarsest map: unlike each other
 
 
@@ -126,7 +126,7 @@ def _exported(network: nn.Module, watch: Watch, card: NetworkCard, path: Path) -
 
 
 def convert_apart(checkpoint: Path, target: Path, defaults: Mapping[str, Any] | None = None) -> None:
-    """Do :func:`convert` in a process of its own, so that torch stays out of this one.
+    """Run :func:`convert` in a separate process, so that this one does not load torch.
 
     Raises:
         FastSAMError: as :func:`convert`.

@@ -102,7 +102,7 @@ class OpenVinoBackend(ConvertedBackend):
 
     Raises:
         MissingPackageError: openvino is not installed.
-        CheckpointError: the file is no network, or none of ours.
+        CheckpointError: the file is not a network, or has an unknown form.
         ConfigError: the device is not there.
     """
 
@@ -145,7 +145,7 @@ def write_ir(network: Path, target: Path) -> None:
 
     Raises:
         MissingPackageError: openvino is not installed.
-        CheckpointError: the file is no network, or none of ours.
+        CheckpointError: the file is not a network, or has an unknown form.
         ExportError: the pair cannot be written.
     """
     openvino = _openvino()

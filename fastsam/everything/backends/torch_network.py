@@ -51,7 +51,7 @@ def pick_device(device: str = "auto") -> str:
 
 
 def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
-    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and what it carries.
+    """Return a checkpoint's network ready to run (float32, on the CPU, fused), and what the file carries.
 
     The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
 
@@ -161,7 +161,7 @@ def _outputs(given: Any) -> tuple[Any, Any]:
 
 
 class _OfThread:
-    """An attribute of which each thread has a value of its own, and which starts as the class has it."""
+    """An attribute with a separate value for each thread, starting with the class's value."""
 
     def __init__(self, name: str, start: Any) -> None:
         self._name, self._start = name, start
@@ -256,7 +256,7 @@ class TorchBackend(NetworkBackend):
         return 2 if self.device == "cpu" and self._cores > 1 else 1
 
     def share_cores(self, passes: int) -> None:
-        """Let this thread's passes take their share of the cores, where so many run at once; 1 takes all."""
+        """Use a share of the cores for this thread's passes, because ``passes`` run at once; 1 uses all."""
         self._torch.set_num_threads(max(self._cores // passes, 1))
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:
