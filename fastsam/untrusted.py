@@ -210,7 +210,7 @@ def read_text(path: Path, what: str, to: type[FastSAMError] = InputError) -> str
         raise to(f"cannot be read ({reason})", subject=f"{what} {path}", path=path) from error
     except UnicodeDecodeError as error:
         raise to(
-            f"expected text in UTF-8, byte {error.start} is not",
+            f"expected text in UTF-8, byte {error.start} is not valid",
             subject=f"{what} {path}",
             advice="save it as UTF-8",
             path=path,

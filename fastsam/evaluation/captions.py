@@ -13,7 +13,7 @@ from fastsam.datasets import CAPTIONS_NAME, CaptionedImage, Split, read_captions
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.answers import hit_rate
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all
 from fastsam.files import file_sha256
 from fastsam.images.reading import read_frame
 from fastsam.prompts.text.matching import Embedder
@@ -29,7 +29,7 @@ def caption_figures(
     embedder: Embedder,
     out: str | Path | None = None,
     limit: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Return R@1 and R@5 in both directions, among all captions and photos of a folder.
 

@@ -13,7 +13,7 @@ from fastsam.errors import DatasetError, ImageError
 from fastsam.images.frame import Frame
 from fastsam.images.reading import opened_image, read_frame
 
-__all__ = ["Clip", "read_clips"]
+__all__ = ["AnnotatedClip", "read_clips"]
 
 _PHOTOS = (".jpg", ".jpeg", ".png")
 _VOID = 255
@@ -21,7 +21,7 @@ _LAYOUTS = "CLIP/frames/*.jpg with CLIP/masks/*.png, or DAVIS's JPEGImages/480p 
 
 
 @dataclass(frozen=True)
-class Clip:
+class AnnotatedClip:
     """A video as one image a frame, and the objects to follow in it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Clip:
         return {object_id: np.asarray(indexed == object_id) for object_id in self.ids}
 
 
-def read_clips(root: str | Path, limit: int | None = None) -> list[Clip]:
+def read_clips(root: str | Path, limit: int | None = None) -> list[AnnotatedClip]:
     """Return the clips of a folder, in the order of their names.
 
     Args:
@@ -90,7 +90,7 @@ def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir())
 
 
-def _clip(name: str, frames_in: Path, masks_in: Path) -> Clip:
+def _clip(name: str, frames_in: Path, masks_in: Path) -> AnnotatedClip:
     """Return a clip whose files match, checked."""
     frames = _files(frames_in, _PHOTOS)
     masks = _files(masks_in, (".png",))
@@ -119,7 +119,7 @@ def _clip(name: str, frames_in: Path, masks_in: Path) -> Clip:
             f"clip {name}: its first mask {masks[0]} marks no object; it says what to follow: "
             "start the clip where the object is seen"
         )
-    return Clip(name, tuple(frames), tuple(masks), tuple(int(i) for i in ids))
+    return AnnotatedClip(name, tuple(frames), tuple(masks), tuple(int(i) for i in ids))
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

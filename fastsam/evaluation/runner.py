@@ -44,7 +44,7 @@ from fastsam.evaluation.metrics import (
 )
 from fastsam.evaluation.prompting import FIGURES, prompt_objects
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.evaluation.worst import save_worst
 from fastsam.files import file_sha256
 from fastsam.images.frame import Frame
@@ -75,7 +75,7 @@ def evaluate(
     limit: int | None = None,
     model_id: str | None = None,
     worst: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a COCO-format dataset.
 

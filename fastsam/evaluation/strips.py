@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import RenderConfig
-from fastsam.evaluation.clips import Clip
+from fastsam.evaluation.clips import AnnotatedClip
 from fastsam.evaluation.vos_metrics import region_similarity
 from fastsam.images.drawing import overlay, save_image
 from fastsam.images.frame import Frame
@@ -26,7 +26,7 @@ _TILE_WIDTH = 320
 _LOOK = RenderConfig(alpha=0.5)
 
 
-def save_strip(clip: Clip, answers: Mapping[str, BoolArray], path: Path) -> Path:
+def save_strip(clip: AnnotatedClip, answers: Mapping[str, BoolArray], path: Path) -> Path:
     """Draw a clip's frames, evenly spaced, with the truth and each method's masks; return the file.
 
     On each answer stand the method's name and its J, the mean over the objects.

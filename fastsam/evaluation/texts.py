@@ -29,7 +29,7 @@ from fastsam.evaluation.category_names import asked_texts
 from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.runner import first_images, read_listed
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.files import file_sha256
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
@@ -73,7 +73,7 @@ def evaluate_texts(
     segment: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     limit: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
     """Measure text-image models on a COCO-format folder, on one with captions, or on both in one.
 
@@ -203,7 +203,7 @@ def _measured(
     texts: Sequence[str],
     index: Mapping[int, int],
     config: TextEvalConfig,
-    on_progress: Progress | None,
+    on_progress: OnProgress | None,
 ) -> list[list[Arrays]]:
     """Return what each column measures on each image; stage one runs once an image."""
     by_name = {f"{column.model} {column.style}": column for column in columns}

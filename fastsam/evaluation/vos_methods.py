@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError
-from fastsam.evaluation.clips import Clip
+from fastsam.evaluation.clips import AnnotatedClip
 from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
@@ -40,7 +40,7 @@ __all__ = [
     "DEFAULT_METHODS",
     "METHODS",
     "BoxFollower",
-    "Follower",
+    "ClipFollower",
     "OracleFollower",
     "OurFollower",
     "SharedSegmenter",
@@ -52,7 +52,7 @@ BoolArray = NDArray[np.bool_]
 Masks = dict[int, BoolArray]
 
 
-class Follower(Protocol):
+class ClipFollower(Protocol):
     """Follows the objects of one clip.
 
     Attributes:
@@ -161,7 +161,7 @@ class OracleFollower:
 
     name = "oracle"
 
-    def __init__(self, model: FastSAM, clip: Clip) -> None:
+    def __init__(self, model: FastSAM, clip: AnnotatedClip) -> None:
         self._model, self._clip = model, clip
         self.times_ms: dict[str, float] = {}
 
@@ -331,8 +331,8 @@ class OurFollower:
         return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.follow_conf))
 
 
-def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
-    def made(model: FastSAM, clip: Clip) -> Follower:
+def _tracker(name: str, tracker: str) -> Callable[[FastSAM, AnnotatedClip], ClipFollower]:
+    def made(model: FastSAM, clip: AnnotatedClip) -> ClipFollower:
         checkpoint = getattr(model.segmenter, "checkpoint", None)
         if checkpoint is None or not Path(checkpoint).is_file():
             raise ConfigError(
@@ -347,7 +347,7 @@ def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
 
 
 # Name -> how it is made for a clip, from a model whose stage one is shared.
-METHODS: Mapping[str, Callable[[FastSAM, Clip], Follower]] = {
+METHODS: Mapping[str, Callable[[FastSAM, AnnotatedClip], ClipFollower]] = {
     "ours": lambda model, _: OurFollower(model),
     "box": lambda model, _: BoxFollower(model),
     "track": _tracker("track", "bytetrack"),
