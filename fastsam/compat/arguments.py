@@ -144,8 +144,8 @@ def objects_of(who: str, *columns: Any, empty: bool = False) -> list[tuple[Any, 
     Raises:
         PromptError: no prompt is given, or they are about different numbers of objects.
 
-    >>> objects_of("predict", np.zeros((2, 4)), None)[1]
-    (array([0., 0., 0., 0.]), None)
+    >>> objects_of("predict", [[1, 2], [3, 4]], None)
+    [([1, 2], None), ([3, 4], None)]
     """
     counts = {len(column) for column in columns if column is not None}
     if len(counts) != 1 or (0 in counts and not empty):
