@@ -27,7 +27,7 @@ from fastsam.datasets import CocoDataset
 from fastsam.errors import FastSAMError, TrainingError, reason_of
 from fastsam.everything.backends.torch_network import one_to_many, pick_device
 from fastsam.everything.carried import Carried, carried_by
-from fastsam.files import as_export_errors, sole_writer
+from fastsam.files import as_export_errors, file_sha256, sole_writer
 from fastsam.needed import needed
 from fastsam.training.dataset import YoloDataset, class_names, network_sample, write_yolo_dataset
 from fastsam.training.folders import read_folder
@@ -35,7 +35,6 @@ from fastsam.training.loop import OnEpoch, alone_and_quiet, trainer_class
 from fastsam.training.run_folder import RunFolder
 from fastsam.training.surgery import settle_batch_norm, with_classes
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
-from fastsam.weights.download import file_sha256
 from fastsam.weights.resolve import resolve
 
 __all__ = ["train"]
