@@ -43,7 +43,15 @@ SHAPES = (
     ((768, 1024), 0.05),
     ((1024, 768), 0.04),
 )
-DEFAULTS: dict[str, Any] = {"imgsz": 640, "conf": 0.1, "iou": 0.7, "edge_radius": 0.75, "min_region_share": 0.1}
+DEFAULTS: dict[str, Any] = {
+    "imgsz": 640,
+    "conf": 0.1,
+    "iou": 0.7,
+    "edge_radius": 0.75,
+    "min_region_share": 0.1,
+    "fill_conf": 0.003,
+    "regions": 20,
+}
 _PIXELS = 480 * 640  # a step has ``batch`` views of this size, fewer of larger ones
 
 
