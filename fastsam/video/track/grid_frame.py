@@ -205,7 +205,8 @@ def flow_between(before: GridFrame, after: GridFrame) -> FloatArray | None:
     if before.grid_hw != after.grid_hw:
         return None
     rows, columns = after.grid_hw
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(1)  # the preset's own is too coarse for two pixels a cell
     # its stub asks for the array to fill, which it makes itself
     flow = search.calc(_at_least(after.grey), _at_least(before.grey), None)  # type: ignore[call-overload]
     flow = flow[: _GREY_PER_CELL * rows, : _GREY_PER_CELL * columns]
