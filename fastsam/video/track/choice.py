@@ -18,7 +18,8 @@ _MOTION_SHARE = 0.3  # of the overlap with the moved mask in a candidate's score
 _OTHER_FACTOR = 0.2  # for a candidate that was seen beside the object
 _SAME_ID = 0.1  # added to the candidate that continues the object's id
 _PART = 0.55  # a mask joins a union when so much of it is probable
-_GAIN = 0.08  # and the union fits so much better
+_GAIN = 0.04  # and the union fits so much better
+_OLD_PART, _OLD_GAIN = 0.4, 0.0  # the same of one that was a part of it before
 _UNIONS = 40  # candidates tried for a union
 
 
@@ -43,13 +44,16 @@ class Guess:
     score: float = 0.0
 
 
-def best_masks(guess: Guess, scene: GridFrame, same: BoolArray) -> tuple[NDArray[np.int64] | None, float]:
+def best_masks(
+    guess: Guess, scene: GridFrame, same: BoolArray, parts: BoolArray
+) -> tuple[NDArray[np.int64] | None, float]:
     """Return the rows of the masks that together fit a guess best, and how well; None for no mask.
 
     Args:
         guess: where the object may be.
         scene: the frame.
         same: (N,) the mask that continues the object's track.
+        parts: (N,) those that were parts of it.
     """
     if len(scene.masks) == 0:
         return None, 0.0
@@ -66,13 +70,13 @@ def best_masks(guess: Guess, scene: GridFrame, same: BoolArray) -> tuple[NDArray
     fit, rank = float(fits[best, 0]), float(ranks[best])
     share = shared[:, 0] / np.maximum(scene.areas, 1e-6)
     for row in np.argsort(-fits[:, 0])[:_UNIONS].tolist():
-        if share[row] < _PART or row == best or guess.beside[row]:
+        if share[row] < (_OLD_PART if parts[row] else _PART) or row == best or guess.beside[row]:
             continue
         joined = union | scene.cells[row].reshape(-1)
         both = np.array([probable[joined].sum(), before[joined].sum()])
         together = both / np.maximum(joined.sum() + totals - both, 1e-6)
         joined_rank = float((1 - _MOTION_SHARE) * together[0] + _MOTION_SHARE * together[1])
-        if together[0] > fit + _GAIN and joined_rank > rank:
+        if together[0] > fit + (_OLD_GAIN if parts[row] else _GAIN) and joined_rank > rank:
             rows.append(row)
             union, fit, rank = joined, float(together[0]), joined_rank
     return np.array(rows, np.int64), rank

@@ -23,6 +23,7 @@ from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.video.track.appearance import Projector, TargetModel
 from fastsam.video.track.choice import Guess, best_masks
+from fastsam.video.track.gallery import Gallery
 from fastsam.video.track.grid_frame import FloatArray, GridFrame, follow_flow, shared_cells, to_size
 
 __all__ = ["Followed", "Follower", "Sight", "pixels"]
@@ -33,6 +34,7 @@ _BLUR = 4.0  # cells by which the moved mask is uncertain
 _LEAST, _LEAST_LOST, _MOST = 0.02, 0.15, 0.98  # prior probability anywhere; of a lost object; at most
 _LOOKS = 5.0  # log odds of a sure look
 _OTHER_FRAMES = 3  # a mask that was seen beside the object in so many frames is something else
+_PART_FRAMES, _INSIDE = 2, 0.8  # a mask that lay within it, by so much of itself, in so many frames is a part
 _OTHER_ODDS = 1.5  # log odds that its cells are not the object
 _ACCEPT = 0.4  # least score of a candidate
 _TRUST = 0.5  # from which on a candidate is believed whatever it looks like, and learnt from
@@ -41,6 +43,11 @@ _MASK_ODDS, _SURE_ODDS = (
     10.0,
 )  # log odds of a cell inside the chosen mask, and more by its score above .5
 _ALIKE, _ALIKE_AGAIN = 0.0, 0.3  # least mean look where no mask is believed; of an object that was lost
+# Likeness to what an object has looked like (fastsam.video.track.gallery).
+_STAY = 0.5  # by the features of cells: least of one that is seen
+_AGAIN_SOON, _AGAIN = 0.6, 0.74  # by both features: least of one that was lost just now, and before
+_MAY_BE = 0.5  # by the features of cells: least of a mask that is looked at closer
+_SOON = 5  # frames
 _LEAST_CELLS = 8
 _SAME_SHARE = 0.5  # two masks that share more than this of the smaller one are of one object
 _LIKE = 0.1  # least mean look of a mask that may be a lost object
@@ -67,6 +74,8 @@ class Followed:
     Attributes:
         object_id: its number.
         soft: (rows, columns) where it was, in 0..1.
+        model: tells its cells from those around it.
+        gallery: what it has looked like.
         missing: frames since it was seen.
         score: how sure its last sight was.
         nested: objects that it lies in, or that lie in it, or that are the same.
@@ -77,13 +86,22 @@ class Followed:
     object_id: int
     soft: FloatArray
     model: TargetModel
+    gallery: Gallery = field(default_factory=Gallery)
     missing: int = 0
     score: float = 1.0
     crop: Crop | None = None
     track_id: int = 0
     nested: set[int] = field(default_factory=set)
     others: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    parts: OrderedDict[int, int] = field(default_factory=OrderedDict)
     area: int = _LEAST_CELLS
+
+    def leave(self) -> None:
+        """Lose it for good reason: where it was, and what was beside it, says nothing any more."""
+        self.missing, self.crop, self.track_id = max(self.missing, _SOON) + 1, None, 0
+        self.soft = np.zeros_like(self.soft)
+        self.others.clear()
+        self.parts.clear()
 
     def note(self, cells: BoolArray, scene: GridFrame, ids: NDArray[np.int64]) -> None:
         """Remember which track the object is, and which are others: those that lie beside it."""
@@ -93,12 +111,21 @@ class Followed:
         inside = shared / np.maximum(np.minimum(scene.areas, own), 1)
         if len(overlap) and overlap.max() > 0.6 and ids[int(overlap.argmax())]:
             self.track_id = int(ids[int(overlap.argmax())])
+        for part in ids[(ids > 0) & (shared > _INSIDE * scene.areas) & (scene.areas < own)].tolist():
+            self.parts[part] = self.parts.get(part, 0) + 1
+            self.parts.move_to_end(part)
+        while len(self.parts) > _OTHERS_KEPT:
+            self.parts.popitem(last=False)
         for other in ids[(ids > 0) & (inside < 0.1)].tolist():
             self.others[other] = self.others.get(other, 0) + 1
             self.others.move_to_end(other)
         self.others.pop(self.track_id, None)
         while len(self.others) > _OTHERS_KEPT:
             self.others.popitem(last=False)
+
+    def are_parts(self, ids: NDArray[np.int64]) -> BoolArray:
+        """Return (N,) which tracks have been seen inside the object again and again."""
+        return np.array([self.parts.get(int(i), 0) >= _PART_FRAMES for i in ids], bool)
 
     def no_others(self, moved: BoolArray, scene: GridFrame, ids: NDArray[np.int64]) -> None:
         """Forget that masks are others where the object has moved over most of them: they are its parts."""
@@ -150,20 +177,28 @@ class Follower:
         known.area = int(np.count_nonzero(soft > 0.5))
         known.crop = mask.crop(0)
         known.model.learn(self._project(scene), soft, scene.coarse_hw, shown=True)
+        self._remember(known, soft > 0.5, scene, shown=True)
         known.note(soft > 0.5, scene, np.zeros(len(scene.masks), np.int64) if ids is None else ids)
 
     def stop(self, object_id: int) -> None:
         """Follow an object no longer."""
         self.objects.pop(object_id, None)
 
-    def step(self, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64]) -> dict[int, Sight]:
+    def step(
+        self, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64], cut: bool = False
+    ) -> dict[int, Sight]:
         """Return where the objects are in the next frame; those that are lost are left out.
 
         Args:
             scene: the frame.
             flow: from it to the frame before.
             ids: (N,) the id of each mask of the frame, 0 for none.
+            cut: another scene begins (:func:`fastsam.video.track.cuts.is_cut`): an object is lost, unless
+                something looks like it.
         """
+        if cut:
+            for known in self.objects.values():
+                known.leave()
         found: dict[int, Sight] = {}
         guesses: dict[int, Guess] = {}
         for object_id, known in self.objects.items():
@@ -224,6 +259,9 @@ class Follower:
     ) -> Guess:
         """Return where motion and looks say that an object is."""
         moved = follow_flow(known.soft, flow, scene.grid_hw)
+        if known.missing:
+            again = self._likest_mask(known, scene)
+            moved = moved if again is None else scene.cells[again].astype(np.float32)
         # What is small would be blurred away.
         blur = float(np.clip(0.5 * np.sqrt(np.count_nonzero(moved > 0.5)), 1, _BLUR))
         blurred = np.asarray(cv2.GaussianBlur(moved, (0, 0), blur), np.float32)
@@ -256,7 +294,8 @@ class Follower:
         # too few cells to learn looks from
         unsure = known.area < _LEAST_CELLS and guess.score < _ACCEPT
         alike = _ALIKE if known.missing == 0 else _ALIKE_AGAIN
-        if area < least_cells or unsure or (guess.score <= _TRUST and guess.looks[cells].mean() < alike):
+        unlike = area > 0 and guess.score <= _TRUST and guess.looks[cells].mean() < alike
+        if area < least_cells or unsure or unlike or not self._is_it(known, cells, scene):
             known.missing += 1
             known.crop = None
             known.soft = np.asarray(0.9 * guess.blurred, np.float32)
@@ -266,6 +305,7 @@ class Follower:
         if guess.score > _TRUST:
             known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=False)
             known.note(cells, scene, ids)
+            self._remember(known, cells, scene)
         likeness = float(np.clip(guess.looks[cells].mean(), 0, 1)) * _ACCEPT
         known.score = float(np.clip(guess.score if guess.score >= _ACCEPT else likeness, 0, 1))
         return Sight(pixels(guess.odds, scene), known.score)
@@ -281,12 +321,42 @@ class Follower:
         known.soft, known.area = cells.astype(np.float32), int(np.count_nonzero(cells))
         grown = known.area >= _LEAST_CELLS  # it came nearer
         known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=grown)
+        if grown:
+            self._remember(known, cells, scene, shown=True)
         known.note(cells, scene, ids)
         return Sight(known.crop, known.score)
 
+    def _remember(self, known: Followed, cells: BoolArray, scene: GridFrame, shown: bool = False) -> None:
+        """Add a look to an object's gallery, if it is new."""
+        near = self._project.look(scene, cells)
+        if shown or known.gallery.is_new(near):
+            known.gallery.add(near, scene.deep(cells[None])[0], shown)
+
+    def _likest_mask(self, known: Followed, scene: GridFrame) -> int | None:
+        """Return the mask that may be a lost object, by its looks alone; None where nothing is like it."""
+        near = self._project.appearance(scene)
+        rows = np.flatnonzero((known.gallery.near(near) > _MAY_BE) & near.any(axis=1))
+        if len(rows) == 0:
+            return None
+        likeness = known.gallery.likeness(near[rows], scene.deep(scene.cells[rows]))
+        best = int(likeness.argmax())
+        return int(rows[best]) if likeness[best] > _AGAIN else None
+
+    def _is_it(self, known: Followed, cells: BoolArray, scene: GridFrame) -> bool:
+        """Tell whether a region looks enough like an object: more is asked of one that was lost."""
+        near = self._project.look(scene, cells)[None]
+        if not near.any():  # less than a coarse cell
+            return True
+        if known.missing == 0:
+            return bool(known.gallery.near(near)[0] > _STAY)
+        least = _AGAIN_SOON if known.missing <= _SOON else _AGAIN
+        return bool(known.gallery.likeness(near, scene.deep(cells[None]))[0] > least)
+
     def _choose(self, known: Followed, guess: Guess, scene: GridFrame, ids: NDArray[np.int64]) -> None:
         """Find the masks that together are the object, and how well they fit; that moves the guess."""
-        rows, guess.score = best_masks(guess, scene, (ids == known.track_id) & (ids > 0))
+        rows, guess.score = best_masks(
+            guess, scene, (ids == known.track_id) & (ids > 0), known.are_parts(ids)
+        )
         if rows is not None and guess.score >= _ACCEPT:
             # A part that was taken for the whole would make itself true: what the network is sure of weighs
             # more than what motion and looks say of cells that the object has newly got.
