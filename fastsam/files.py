@@ -7,23 +7,27 @@ import io
 import os
 import re
 import shutil
+import sys
 import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
     "as_export_errors", "file_state", "replacing", "replacing_folder", "replacing_path", "safe_name",
-    "trim_folder", "unique_names", "writable_folder", "write_bytes",
+    "sole_writer", "trim_folder", "unique_names", "writable_folder", "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 _FULL = "free some space and run again; files written so far are whole"
+_PARTS = ".????????????.*"
+_IS_PART = re.compile(r"\.[0-9a-f]{12}\.(part|old)(\..*)?")
 _ELSEWHERE = "choose another folder"
 _REASONS = {
     errno.ENOSPC: ("the disk is full", _FULL),
@@ -85,6 +89,86 @@ def writable_folder(path: Path) -> Path:
         probe.touch()
         probe.unlink()
     return path
+
+
+_written_here: set[Path] = set()  # folders that this process writes to
+
+
+@contextmanager
+def sole_writer(folder: Path, what: str) -> Iterator[None]:
+    """Write to a folder as the only one; a second run in it is refused at once, it does not wait.
+
+    The lock ends with its process, however that ends.
+
+    Args:
+        folder: is made where there is none.
+        what: what it is, for the message, such as ``"run folder"``.
+
+    Raises:
+        ExportError: another run writes to it, or it cannot be written to.
+    """
+    taken = ExportError(
+        "another run is writing to it",
+        subject=f"{what} {folder}",
+        advice="wait until it has ended, or choose another folder",
+        path=folder,
+    )
+    writable_folder(folder)
+    here = folder.resolve()
+    if here in _written_here:
+        raise taken
+    path = folder / ".lock"
+    with as_export_errors(folder):
+        lock = path.open("a+b")
+    with lock:
+        with as_export_errors(folder):
+            if not _locked(lock) or not _is_still(lock, path):
+                raise taken
+        _written_here.add(here)
+        try:
+            _remove_parts(folder)
+            yield
+        finally:
+            _written_here.discard(here)
+            with suppress(OSError):
+                path.unlink()  # before it is let go: who opened it meanwhile sees that it has gone
+    with suppress(OSError):
+        path.unlink(missing_ok=True)  # Windows removes no open file
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    """Tell whether a locked file is the one of that name: the one before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what a killed run was writing: in the folder, and in those that lie in it."""
+    for pattern in (_PARTS, f"*/{_PARTS}"):
+        for path in folder.glob(pattern):
+            if _IS_PART.fullmatch(path.name):
+                with suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock a file against other processes; tells whether nobody else has."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # children do not inherit it, as flock's
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
+    return True
 
 
 @contextmanager

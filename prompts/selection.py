@@ -102,7 +102,7 @@ def _score_mask(masks: MaskSet, prompt: Mask) -> _Scored:
 def _score_text(masks: MaskSet, prompt: Text, seen: Seen) -> _Scored:
     values = text.score(masks, prompt, seen.features)
     kept = np.where(values >= prompt.threshold, values, 0)
-    words = np.broadcast_to(np.array(prompt.texts, object)[:, None], kept.shape)
+    words = np.broadcast_to(np.array(prompt.names, object)[:, None], kept.shape)
     return _Scored(kept, best_only=False, ranked=True, labels=words)
 
 

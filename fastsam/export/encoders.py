@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations, Row
-from fastsam.masks.polygons import edge_polygons, join_rings, polygon_parts
+from fastsam.masks.polygons import edge_polygons, outlines
 
 __all__ = [
     "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelmap", "encode_labelme", "encode_npz",
@@ -26,7 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST_LABELS = 2**16 - 1  # 0 is "no mask"
-_TOLERANCE_PX = 0.7  # under a pixel: takes the stairs out of outlines without moving them
 _PIXELS = "pixels: x to the right, y down, (0, 0) is the top left corner of the image"
 _CSV_COLUMNS = [
     "image", "id", "label", "level", "score", "stability_score", "area_px", "x1", "y1", "x2", "y2",
@@ -115,21 +113,16 @@ def encode_sam(item: Annotations, _folder: Path) -> bytes:
     return to_json({"image": image, "annotations": annotations})
 
 
-def _centred(ring: NDArray[Any], row: Row) -> list[list[float]]:
-    """Return a ring through pixel centres in image coordinates."""
-    return [[float(x) + row.x0 + 0.5, float(y) + row.y0 + 0.5] for x, y in ring]
-
-
 def encode_labelme(item: Annotations, folder: Path) -> bytes:
     """Return a LabelMe annotation; the islands of a mask share a ``group_id``, holes are bridged."""
     shapes: list[dict[str, Any]] = []
     for row in item.rows():
-        rings = [join_rings(part) for part in polygon_parts(row.patch, _TOLERANCE_PX)]
+        rings = [ring + np.float32([row.x0, row.y0]) for ring in outlines(row.patch)]
         for ring in rings:
             shapes.append(
                 {
                     "label": row.label,
-                    "points": _centred(ring, row),
+                    "points": ring.tolist(),
                     "group_id": row.number if len(rings) > 1 else None,
                     "description": f"score {row.score:.3f}",
                     "shape_type": "polygon",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsam.errors import PromptError, RecordError
 from fastsam.prompts.spec import as_share
 from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, probabilities
-from fastsam.prompts.text.vocabulary import read_vocabulary
+from fastsam.prompts.text.vocabulary import read_classes
 
 __all__ = ["UNKNOWN", "Labels", "label"]
 
@@ -26,7 +26,7 @@ class Labels:
     Attributes:
         names: N names of the vocabulary, or ``"unknown"``.
         scores: (N,) float32 in 0..1, the probability of the best name, of unknown masks too.
-        vocabulary: the names to choose from.
+        vocabulary: the names to choose from, each once, in their order.
     """
 
     names: tuple[str, ...]
@@ -68,11 +68,15 @@ def label(
     Raises:
         PromptError: no such vocabulary, the threshold is none, or there are no features.
     """
-    names = read_vocabulary(vocabulary)
+    classes = read_classes(vocabulary)
+    called = [name for name, _ in classes]
+    names = tuple(dict.fromkeys(called))
     threshold = as_share(threshold, "threshold")
     if features is None:
         raise PromptError(f"labels: {NO_FEATURES}")
-    likely = probabilities(features, names, ensemble=templates, together=True)
+    likely = probabilities(features, [words for _, words in classes], ensemble=templates, together=True)
+    if len(names) < len(classes):  # words of one name add up
+        likely = np.stack([likely[[own == name for own in called]].sum(axis=0) for name in names])
     best = likely.argmax(axis=0) if likely.size else np.zeros(len(features), np.int64)
     scores = likely[best, np.arange(len(features))]
     chosen = [

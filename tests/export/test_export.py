@@ -16,9 +16,9 @@ from PIL import Image
 from fastsam.export import FORMATS, Exporter, load_npz, load_sam_json, write
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.polygons import edge_polygons, fill_polygons, join_rings, polygon_parts, yolo_polygon
+from fastsam.masks.polygons import edge_polygons, yolo_polygon
 from fastsam.masks.rle import encode_crop, encode_rle
-from tests.export.drawn import SIZE, drawn, iou
+from tests.export.drawn import SIZE, drawn
 
 # --- geometry that the formats stand on -------------------------------------------------------------
 
@@ -49,20 +49,9 @@ def test_edge_polygons_are_exact_and_simple(mask: NDArray[np.bool_]) -> None:
     assert total == mask.sum()
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 0.7])
-def test_polygon_parts_keep_islands_and_holes(tolerance: float) -> None:
-    mask = drawn()[1]
-    parts = polygon_parts(mask, tolerance)
-    assert sorted(len(part) for part in parts) == [1, 1, 2]
-    filled = fill_polygons([join_rings(part) for part in parts], SIZE)
-    assert iou(filled, mask) == 1 if tolerance == 0 else iou(filled, mask) > 0.95
-    assert polygon_parts(np.zeros((3, 3), bool)) == []
-
-
 def test_yolo_polygon_of_a_patch_is_that_of_the_image() -> None:
     mask = drawn()[2]
     assert yolo_polygon(mask[:25, 81:], (81, 0), SIZE) == yolo_polygon(mask)
-    assert yolo_polygon(drawn()[3]) is None
     assert yolo_polygon(np.zeros(SIZE, bool)) is None
 
 
