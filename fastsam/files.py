@@ -19,8 +19,9 @@ from typing import BinaryIO
 from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
-    "as_export_errors", "file_state", "replacing", "replacing_folder", "replacing_path", "safe_name",
-    "sole_writer", "trim_folder", "unique_names", "writable_folder", "write_bytes",
+    "LOCK_NAME", "as_export_errors", "exclusive", "file_state", "is_for_all", "replacing", "replacing_folder",
+    "replacing_path", "safe_name", "sole_writer", "trim_folder", "unique_names", "writable_folder",
+    "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
@@ -64,6 +65,13 @@ def as_export_errors(path: Path, *kinds: type[Exception], what: str = "") -> Ite
         ) from error
 
 
+def is_for_all(error: FastSAMError) -> bool:
+    """Tell whether nothing else can be written either: the disk is full, or read-only."""
+    cause = error.__cause__
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+    return isinstance(cause, OSError) and cause.errno in full
+
+
 def file_state(path: str | os.PathLike[str]) -> str:
     """Return what changes when a file does, without reading it: its size and the time of its last change.
 
@@ -91,6 +99,43 @@ def writable_folder(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Hold a lock file against other threads and processes; waits for it.
+
+    Raises:
+        OSError: the lock file cannot be made.
+    """
+    held = False
+    while not held:
+        with lock.open("a+b") as file:
+            _wait_for(file)
+            held = _is_still(file, lock)
+            if held:
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):
+                        lock.unlink()  # before it is let go: who waits for it sees that it has gone
+
+
+def _wait_for(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        held = False
+        while not held:
+            with suppress(OSError):  # LK_LOCK gives up after ten seconds
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                held = True
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)  # closing the file lets it go
+
+
+LOCK_NAME = ".lock"
 _written_here: set[Path] = set()  # folders that this process writes to
 
 
@@ -117,7 +162,7 @@ def sole_writer(folder: Path, what: str) -> Iterator[None]:
     here = folder.resolve()
     if here in _written_here:
         raise taken
-    path = folder / ".lock"
+    path = folder / LOCK_NAME
     with as_export_errors(folder):
         lock = path.open("a+b")
     with lock:
@@ -130,10 +175,9 @@ def sole_writer(folder: Path, what: str) -> Iterator[None]:
             yield
         finally:
             _written_here.discard(here)
-            with suppress(OSError):
-                path.unlink()  # before it is let go: who opened it meanwhile sees that it has gone
-    with suppress(OSError):
-        path.unlink(missing_ok=True)  # Windows removes no open file
+            if _is_still(lock, path):
+                with suppress(OSError):
+                    path.unlink()  # before it is let go: who opened it meanwhile sees that it has gone
 
 
 def _is_still(file: BinaryIO, path: Path) -> bool:

@@ -45,6 +45,7 @@ __all__ = [
     "as_share",
     "asks",
     "but_not",
+    "class_names",
 ]
 
 
@@ -184,6 +185,20 @@ class Position(Prompt):
     def with_children(self, children: Sequence[Prompt]) -> Position:
         """Return the same position among what another prompt selects."""
         return replace(self, of=children[0]) if children else self
+
+
+def class_names(prompt: Prompt | None) -> tuple[str, ...]:
+    """Return the names of the texts in a prompt, each once, in their order; not of what is unwanted.
+
+    >>> class_names(Text("person=a person", "car") - Text("a bus"))
+    ('person', 'car')
+    """
+    if isinstance(prompt, Text):
+        return tuple(dict.fromkeys(prompt.names))
+    if prompt is None:
+        return ()
+    parts = (prompt.prompt,) if isinstance(prompt, ButNot) else prompt.children()
+    return tuple(dict.fromkeys(name for part in parts for name in class_names(part)))
 
 
 def _wanted(phrases: tuple[Any, ...], texts: Any) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from fastsam import __version__
 from fastsam.cli.console import close_bars, talk, told_warnings
+from fastsam.cli.convert import convert
 from fastsam.cli.evaluate import evaluate, evaluate_texts
 from fastsam.cli.find import find, index
 from fastsam.cli.flags import Device, NetworkFlags, Out, TextModel, Weights, with_flags
@@ -116,6 +117,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Weights": {"weights": weights_table, "export-model": export_model},
     "Train and measure": {
         "annotate": annotate,
+        "convert": convert,
         "train": train,
         "calibrate": calibrate,
         "mix": mix,

@@ -252,6 +252,9 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
     for frame in run.unasked:
         told = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
         talk.print(escape(told), soft_wrap=True)
+    for name in run.absent:
+        told = f"warning: {name!r} was not found in {job.source}"
+        talk.print(escape(told), soft_wrap=True)
     _tell(run, as_json)
 
 

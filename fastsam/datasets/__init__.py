@@ -9,7 +9,15 @@ from __future__ import annotations
 from fastsam.datasets.boundaries import boundary_file, read_boundaries
 from fastsam.datasets.captions import CAPTIONS_NAME, CaptionedImage, read_captions
 from fastsam.datasets.checks import check_all, check_listed, check_partial, read_listed
-from fastsam.datasets.coco import CocoDataset, CocoImage, Split, check_heldout, heldout_names, read_coco
+from fastsam.datasets.coco import (
+    CocoDataset,
+    CocoImage,
+    Split,
+    check_heldout,
+    heldout_names,
+    read_coco,
+    read_instances,
+)
 from fastsam.datasets.masks import annotation_mask, annotation_rle, known_ious
 
 __all__ = [
@@ -30,5 +38,6 @@ __all__ = [
     "read_boundaries",
     "read_captions",
     "read_coco",
+    "read_instances",
     "read_listed",
 ]

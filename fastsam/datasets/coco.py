@@ -18,7 +18,16 @@ from fastsam.errors import DatasetError, InputError, reason_of
 from fastsam.masks.rle import Rle
 from fastsam.untrusted import MALFORMED, limits, read_json, read_text, short, whole
 
-__all__ = ["CocoDataset", "CocoImage", "Split", "check_heldout", "heldout_names", "name_inside", "read_coco"]
+__all__ = [
+    "CocoDataset",
+    "CocoImage",
+    "Split",
+    "check_heldout",
+    "heldout_names",
+    "name_inside",
+    "read_coco",
+    "read_instances",
+]
 
 Split = Literal["train", "heldout", "all"]
 HELDOUT_NAME = "heldout.txt"
@@ -59,13 +68,16 @@ class CocoImage:
 
     def rles(self) -> list[Rle]:
         """Return the annotations as RLE, rasterised by COCO's rules; those without a pixel are left out."""
-        found = [annotation_rle(annotation, (self.height, self.width)) for annotation in self.annotations]
-        return [rle for rle in found if coco_mask.area(rle) > 0]
+        return [rle for rle in self.all_rles() if coco_mask.area(rle) > 0]
+
+    def all_rles(self, *, crowds: bool = False) -> list[Rle]:
+        """Return one RLE for each annotation (or crowd), those without a pixel too."""
+        size = (self.height, self.width)
+        return [annotation_rle(one, size) for one in (self.crowds if crowds else self.annotations)]
 
     def crowd_rles(self) -> list[Rle]:
         """Return the regions of objects that are not told apart (``iscrowd``) as RLE."""
-        found = [annotation_rle(annotation, (self.height, self.width)) for annotation in self.crowds]
-        return [rle for rle in found if coco_mask.area(rle) > 0]
+        return [rle for rle in self.all_rles(crowds=True) if coco_mask.area(rle) > 0]
 
 
 @dataclass(frozen=True)
@@ -112,9 +124,32 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
     source = root / "instances.json"
     if not source.is_file():
         raise DatasetError(f"dataset {root}: expected a file instances.json (COCO format) in it, found none")
+    named, categories, notes = read_instances(source, root / "images")
+    heldout = heldout_names(root, split)
+    notes += check_heldout(root, heldout, [name for name, _ in named])
+    for note in notes:
+        _log.warning("dataset %s: %s", root, note)
+    chosen = tuple(
+        image for name, image in named if split == "all" or (name in heldout) == (split == "heldout")
+    )
+    return CocoDataset(root=root, split=split, images=chosen, categories=categories, notes=notes)
+
+
+def read_instances(
+    source: Path, folder: Path
+) -> tuple[list[tuple[str, CocoImage]], dict[int, str], tuple[str, ...]]:
+    """Read a file of COCO's: its images by name, its categories, and notes on what refers to nothing.
+
+    Args:
+        source: the file.
+        folder: where the images are.
+
+    Raises:
+        DatasetError: it is unreadable, or something else.
+    """
     coco = read_json(source, "dataset", DatasetError)
     try:
-        named = _images(coco["images"], coco["annotations"], root / "images")
+        named = _images(coco["images"], coco["annotations"], folder)
         categories = {int(c["id"]): str(c["name"]) for c in coco.get("categories", [])}
         notes = _notes(coco["images"], coco["annotations"], categories)
     except DatasetError as error:
@@ -125,14 +160,7 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
             subject=str(source),
             path=source,
         ) from error
-    heldout = heldout_names(root, split)
-    notes += check_heldout(root, heldout, [name for name, _ in named])
-    for note in notes:
-        _log.warning("dataset %s: %s", root, note)
-    chosen = tuple(
-        image for name, image in named if split == "all" or (name in heldout) == (split == "heldout")
-    )
-    return CocoDataset(root=root, split=split, images=chosen, categories=categories, notes=notes)
+    return named, categories, notes
 
 
 def _images(records: list[Any], annotations: list[Any], folder: Path) -> list[tuple[str, CocoImage]]:

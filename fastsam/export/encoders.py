@@ -17,7 +17,7 @@ from PIL import Image
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations, Row
-from fastsam.masks.polygons import edge_polygons, outlines
+from fastsam.masks.polygons import edge_polygons
 
 __all__ = [
     "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelmap", "encode_labelme", "encode_npz",
@@ -37,8 +37,12 @@ AMG_COLUMNS = [
 
 
 def to_json(content: Any) -> bytes:
-    """Return compact JSON, UTF-8."""
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return compact JSON, UTF-8; bytes of file names that are no UTF-8 are escaped."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], item: Annotations) -> bytes:
@@ -59,7 +63,7 @@ def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], item: Annotat
     writer = csv.DictWriter(text, header, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def encode_npz(item: Annotations, _folder: Path) -> bytes:
@@ -116,8 +120,8 @@ def encode_sam(item: Annotations, _folder: Path) -> bytes:
 def encode_labelme(item: Annotations, folder: Path) -> bytes:
     """Return a LabelMe annotation; the islands of a mask share a ``group_id``, holes are bridged."""
     shapes: list[dict[str, Any]] = []
-    for row in item.rows():
-        rings = [ring + np.float32([row.x0, row.y0]) for ring in outlines(row.patch)]
+    for row in item.objects():
+        rings = row.outlines(most_corners=0)
         for ring in rings:
             shapes.append(
                 {

@@ -20,12 +20,12 @@ from fastsam.errors import ImageError, ImageTooLargeError, translated
 from fastsam.images.frame import Frame
 from fastsam.images.pixels import rgb_of
 from fastsam.images.reading import (
-    DEFAULT_MAX_PIXELS,
     _check_not_url,
     _missing,
     _shown,
     full_pages,
     opened_image,
+    pixel_limit,
     read_frame,
 )
 from fastsam.images.video_file import video_frames
@@ -57,9 +57,7 @@ VIDEO_EXTENSIONS = frozenset({
 })  # fmt: skip
 
 
-def open_frames(
-    source: FrameSource | Iterable[Any], *, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Iterator[Frame]:
+def open_frames(source: FrameSource | Iterable[Any], *, max_pixels: int | None = None) -> Iterator[Frame]:
     """Yield the frames of a file, a folder, a pattern, a video file, or of several of these in order.
 
     Missing paths are reported by this call; files are opened one by one while iterating. The frames of
@@ -74,6 +72,7 @@ def open_frames(
     Raises:
         ImageError: nothing matches, or (while iterating) an image or video cannot be read.
     """
+    max_pixels = pixel_limit(max_pixels)
     if isinstance(source, (list, tuple)):
         return _numbered([item for part in source for item in _parts(part)], max_pixels)
     if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image, Frame)):

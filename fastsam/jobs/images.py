@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +14,15 @@ from typing import Any
 
 from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError, not_one_of
 from fastsam.export import FORMATS, Exporter, unique_names
-from fastsam.files import file_state
-from fastsam.images.listing import list_images
+from fastsam.files import file_state, is_for_all, sole_writer
+from fastsam.images.listing import list_images, names_below
 from fastsam.images.reading import read_frame
 from fastsam.masks.levels import Level, check_level
 from fastsam.model import FastSAM
 from fastsam.prompts import Points, Prompt, prompt_to_json
-from fastsam.prompts.text.vocabulary import read_vocabulary
+from fastsam.prompts.spec import class_names
+from fastsam.prompts.text.labels import UNKNOWN
+from fastsam.prompts.text.vocabulary import read_classes
 from fastsam.result import Result
 from fastsam.resume import ResumeLog
 
@@ -45,6 +46,8 @@ class BatchJob:
         level: of everything, only the masks of this level; None for all.
         disjoint: cut everything so that each pixel has one mask at most.
         label: name the masks with these options of :meth:`fastsam.Session.label`; None leaves them unnamed.
+        unknown: export masks that have no label, too, as ``"unknown"``.
+        max_pixels: refuse images with more pixels than this; None is the limit in force.
         resume: skip images that an earlier run with the same settings has finished.
     """
 
@@ -58,6 +61,21 @@ class BatchJob:
     label: dict[str, Any] | None = None
     level: Level | None = None
     disjoint: bool = False
+    unknown: bool = False
+    max_pixels: int | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that masks may have, in the order of their ids; empty if nothing is named.
+
+        Raises:
+            PromptError: no such vocabulary.
+        """
+        if self.label is None:
+            return class_names(self.prompt)
+        named = read_classes(self.label.get("vocabulary", "everyday"))
+        names = tuple(dict.fromkeys(name for name, _ in named))
+        return (*names, UNKNOWN) if self.unknown and UNKNOWN not in names else names
 
     @cached_property
     def images(self) -> list[Path | None]:
@@ -87,7 +105,7 @@ class BatchJob:
             if name not in known:
                 raise ExportError(not_one_of(name, known, "format"))
         if self.label is not None:
-            read_vocabulary(self.label.get("vocabulary", "everyday"))
+            read_classes(self.label.get("vocabulary", "everyday"))
         images = self.images
         if self.out is None:
             return
@@ -175,10 +193,19 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     images = job.images
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
+    with sole_writer(job.out, "output folder") if job.out is not None else nullcontext():
+        yield from _run(model, job, stdin)
+
+
+def _run(model: FastSAM, job: BatchJob, stdin: bytes | None) -> Iterator[BatchDone]:
+    """Yield one :class:`BatchDone` an image, while nobody else writes to the folder."""
+    images = job.images
     names = unique_names([path or Path("stdin") for path in images])
+    files = [path for path in images if path is not None]
+    shown = dict(zip(files, names_below([one for one in job.sources if one != STDIN], files), strict=True))
     log = _Log(job, model.identity)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
-    exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
+    exporters = [Exporter(name, job.out, job.classes) for name in formats if job.out is not None]
     for path, name in zip(images, names, strict=True):
         source = STDIN if path is None else str(path)
         key = log.key(path, stdin)
@@ -187,11 +214,12 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
             continue
         try:
             log.check_name(name, source)
-            done = _one(model, job, exporters, stdin if path is None else path, source, name)
+            image = stdin if path is None else path
+            done = _one(model, job, exporters, image, source, name, "" if path is None else shown[path])
         except WeightsError:
             raise  # the text-image model cannot be had: no other image would fare better
         except FastSAMError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
+            if isinstance(error, ExportError) and is_for_all(error):
                 raise
             yield BatchDone(source, error=str(error))
             continue
@@ -202,10 +230,16 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
 
 
 def _one(
-    model: FastSAM, job: BatchJob, exporters: list[Exporter], image: Any, source: str, name: str
+    model: FastSAM,
+    job: BatchJob,
+    exporters: list[Exporter],
+    image: Any,
+    source: str,
+    name: str,
+    file_name: str,
 ) -> BatchDone:
-    """Segment and write one image."""
-    session = model.open(read_frame(image, name), **job.segment)
+    """Segment and write one image; ``file_name`` is what datasets call it."""
+    session = model.open(read_frame(image, name, max_pixels=job.max_pixels), **job.segment)
     if job.label is not None:
         session = session.label(**job.label)
     if job.prompt is None:
@@ -215,8 +249,11 @@ def _one(
     files: list[Path] = []
     if job.out is not None and "overlay" in job.formats:
         files.append(result.save(job.out / f"{name}.png", **job.render))
+    kept = result if job.unknown else result.named()
     for exporter in exporters:
-        files += exporter.add(result.frame, result.masks, levels=result.level_names, labels=result.labels)
+        files += exporter.add(
+            kept.frame, kept.masks, levels=kept.level_names, labels=kept.labels, file_name=file_name
+        )
     return BatchDone(source, result, tuple(files), times_ms=session.times_ms)
 
 
@@ -231,7 +268,8 @@ class _Log:
         asked = "" if job.prompt is None else prompt_to_json(job.prompt)
         settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
-            settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
+            named = read_classes(job.label.get("vocabulary", "everyday"))
+            settings.append([job.label, named, job.unknown])
         if job.level is not None or job.disjoint:
             settings.append({"level": job.level, "disjoint": job.disjoint})
         self._settings = json.dumps(settings, sort_keys=True)
@@ -255,7 +293,7 @@ class _Log:
         if path is None:
             digest.update(stdin or b"")
         elif path.is_file():
-            digest.update(f"{os.path.abspath(path)}|{file_state(path)}".encode())
+            digest.update(os.fsencode(f"{os.path.abspath(path)}|{file_state(path)}"))
         return digest.hexdigest()
 
     def holds(self, key: str) -> bool:

@@ -18,6 +18,7 @@ BoolArray = NDArray[np.bool_]
 FAR_PX = 1_000_000
 _TOLERANCE_PX = 1.0  # takes the stairs out of outlines
 _AREA_SHARE = 0.01  # of its area that an outline may lose or gain with its stairs
+_MOST_CORNERS = 512  # of an exact YOLO polygon
 _YOLO_STEPS = 1e6
 
 
@@ -117,7 +118,7 @@ def yolo_polygon(
     """Return a mask as the coordinates of a YOLO segmentation label, ``"x1 y1 x2 y2 ..."`` in 0..1.
 
     The outline runs along pixel edges; islands and holes are kept by zero-width bridges
-    (:func:`join_rings`).
+    (:func:`join_rings`). One of many corners is simplified.
 
     Args:
         mask: (H, W), or a patch of it.
@@ -127,7 +128,8 @@ def yolo_polygon(
     Returns:
         None for an empty mask.
     """
-    ring = join_rings(outlines(mask))
+    exact = join_rings(outlines(mask, 0))
+    ring = exact if len(exact) <= _MOST_CORNERS else join_rings(outlines(mask))
     if not len(ring):
         return None
     height, width = mask.shape if size_hw is None else size_hw

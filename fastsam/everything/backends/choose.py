@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError
-from fastsam.files import file_state, trim_folder
+from fastsam.files import exclusive, file_state, trim_folder
 from fastsam.needed import needed
-from fastsam.weights.download import Progress, exclusive, file_sha256
+from fastsam.weights.download import Progress, file_sha256
 from fastsam.weights.resolve import ResolvedWeights, resolve
 from fastsam.weights.table import cache_folder
 
