@@ -131,14 +131,15 @@ class Row:
         height, width = self.patch.shape
         return [self.x0, self.y0, width, height] if self.area_px else [0, 0, 0, 0]
 
-    def outlines(self, most_corners: int = 512) -> list[NDArray[np.float32]]:
+    def outlines(self, most_corners: int = 512, inset_px: float = 0.0) -> list[NDArray[np.float64]]:
         """Return a ring along pixel edges for each island, in image coordinates; holes are bridged.
 
         Rings of more corners are simplified (:func:`fastsam.masks.polygons.outlines`).
         """
-        corner = np.array([self.x0, self.y0], np.float32)
-        exact = outlines(self.patch, 0)
-        rings = exact if max(map(len, exact), default=0) <= most_corners else outlines(self.patch)
+        corner = np.array([self.x0, self.y0])
+        exact = outlines(self.patch, 0, inset_px=inset_px)
+        few = max(map(len, exact), default=0) <= most_corners
+        rings = exact if few else outlines(self.patch, inset_px=inset_px)
         return [ring + corner for ring in rings]
 
     def rle(self) -> Rle:

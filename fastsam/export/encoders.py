@@ -17,7 +17,7 @@ from PIL import Image
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations, Row
-from fastsam.masks.polygons import edge_polygons
+from fastsam.masks.polygons import INSET_PX, edge_polygons
 
 __all__ = [
     "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelmap", "encode_labelme", "encode_npz",
@@ -121,7 +121,7 @@ def encode_labelme(item: Annotations, folder: Path) -> bytes:
     """Return a LabelMe annotation; the islands of a mask share a ``group_id``, holes are bridged."""
     shapes: list[dict[str, Any]] = []
     for row in item.objects():
-        rings = row.outlines(most_corners=0)
+        rings = row.outlines(0, INSET_PX)
         for ring in rings:
             shapes.append(
                 {

@@ -37,8 +37,8 @@ def mask_record(rows: MaskRows, i: int) -> dict[str, Any]:
     }
 
 
-def _rings(row: Row, corners: int) -> list[list[float]]:
-    return [ring.ravel().tolist() for ring in row.outlines(corners)]
+def _rings(row: Row, corners: int, inset_px: float) -> list[list[float]]:
+    return [ring.ravel().round(3).tolist() for ring in row.outlines(corners, inset_px)]
 
 
 def mask_facts(
@@ -85,13 +85,16 @@ def _decimal(value: Any, digits: int | None) -> float:
     return float(str(np.float32(value))) if digits is None else round(float(value), digits)
 
 
-def coco_record(item: Annotations, *, corners: int | None = None, crowds: bool = True) -> dict[str, Any]:
+def coco_record(
+    item: Annotations, *, corners: int | None = None, crowds: bool = True, inset_px: float = 0.0
+) -> dict[str, Any]:
     """Return a COCO dataset of one image: ``images``, ``annotations`` and ``categories``, ids from 1 on.
 
     Args:
         item: the image and its masks; those without a pixel are left out.
         corners: write outlines along pixel edges, holes bridged, instead of RLE; those of more corners are
             simplified.
+        inset_px: move outlines inwards, see :func:`fastsam.masks.polygons.outlines`.
         crowds: write regions of objects that are not told apart, too.
     """
     height, width = item.masks.size_hw
@@ -103,7 +106,7 @@ def coco_record(item: Annotations, *, corners: int | None = None, crowds: bool =
             "id": i,
             "image_id": 1,
             "category_id": categories[row.label],
-            "segmentation": row.rle() if corners is None else _rings(row, corners),
+            "segmentation": row.rle() if corners is None else _rings(row, corners, inset_px),
             "area": row.area_px,
             "bbox": row.box_xywh,
             "iscrowd": int(row.crowd),

@@ -23,7 +23,7 @@ from fastsam.export.tools import (
     label_studio_task,
 )
 from fastsam.files import exclusive, replacing, write_bytes
-from fastsam.masks.polygons import yolo_polygon
+from fastsam.masks.polygons import INSET_PX, yolo_polygon
 from fastsam.untrusted import MALFORMED, read_text
 
 __all__ = [
@@ -198,7 +198,7 @@ class RoboflowSink(CocoSink):
         """Write the photo and the image's part."""
         picture = put_picture(item, self.folder / "roboflow" / split_of(item.name))
         name = item.name if picture is None else picture.name
-        part = coco_record(item, corners=_CORNERS, crowds=False)
+        part = coco_record(item, corners=_CORNERS, crowds=False, inset_px=INSET_PX)
         part["images"][0]["file_name"] = name
         files = [write_bytes(self.target(item.name), to_json(part))]
         return files if picture is None else [*files, picture]

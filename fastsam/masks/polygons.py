@@ -19,7 +19,7 @@ FAR_PX = 1_000_000
 _TOLERANCE_PX = 1.0  # takes the stairs out of outlines
 _AREA_SHARE = 0.01  # of its area that an outline may lose or gain with its stairs
 _MOST_CORNERS = 512  # of an exact YOLO polygon
-_YOLO_STEPS = 1e6
+INSET_PX = 0.001  # of outlines for readers that cut off decimals
 
 
 def edge_polygons(mask: BoolArray) -> list[list[NDArray[np.int64]]]:
@@ -54,7 +54,9 @@ def edge_polygons(mask: BoolArray) -> list[list[NDArray[np.int64]]]:
     return parts
 
 
-def outlines(mask: BoolArray, tolerance_px: float = _TOLERANCE_PX) -> list[NDArray[np.float32]]:
+def outlines(
+    mask: BoolArray, tolerance_px: float = _TOLERANCE_PX, *, inset_px: float = 0.0
+) -> list[NDArray[np.float64]]:
     """Return the outline of each island of a mask as one (K, 2) ring of (x, y) along pixel edges.
 
     A ring of 10 x 10 pixels has an area of 100, and one of a line a pixel wide is a pixel wide. Islands are
@@ -64,6 +66,8 @@ def outlines(mask: BoolArray, tolerance_px: float = _TOLERANCE_PX) -> list[NDArr
         mask: (H, W).
         tolerance_px: leave out corners that stand out by less, where that keeps the area within 1 %; 0 keeps
             the outline exact.
+        inset_px: move the outline inwards. A thousandth is enough for readers that cut off decimals and draw
+            the outline, too (OpenCV, PIL): they find the same pixels.
 
     >>> [ring.tolist() for ring in outlines(np.ones((1, 2), bool))]
     [[[2.0, 0.0], [2.0, 1.0], [0.0, 1.0], [0.0, 0.0]]]
@@ -77,21 +81,30 @@ def outlines(mask: BoolArray, tolerance_px: float = _TOLERANCE_PX) -> list[NDArr
     for i in range(1, count):
         x, y, width, height = (int(value) for value in stats[i, :4])
         parts = edge_polygons(labels[y : y + height, x : x + width] == i)
-        rings = [_simplified(ring, tolerance_px) for part in parts for ring in part]
-        found.append(join_rings([ring.astype(np.float32) + np.float32([x, y]) for ring in rings]))
+        rings = [_simplified(ring, tolerance_px, inset_px) for part in parts for ring in part]
+        found.append(join_rings([ring + np.array([x, y]) for ring in rings]))
     return found
 
 
-def _simplified(ring: NDArray[np.int64], tolerance_px: float) -> NDArray[np.int64]:
+def _simplified(ring: NDArray[np.int64], tolerance_px: float, inset_px: float) -> NDArray[np.float64]:
     """Return a ring without the corners of its stairs; what is thin or small keeps them."""
+    moved = ring + inset_px * _inwards(ring)
     if tolerance_px <= 0 or len(ring) <= 4:
-        return ring
+        return moved
     area = _area(ring)
     for tolerance in (tolerance_px, 0.75 * tolerance_px):
         fewer = cv2.approxPolyDP(ring.astype(np.int32).reshape(-1, 1, 2), tolerance, True).reshape(-1, 2)
         if len(fewer) >= 3 and abs(_area(fewer) - area) <= _AREA_SHARE * area:
-            return fewer.astype(np.int64)
-    return ring
+            place = {corner: i for i, corner in enumerate(map(tuple, ring.tolist()))}
+            return moved[[place[corner] for corner in map(tuple, fewer.tolist())]]
+    return moved
+
+
+def _inwards(ring: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (K, 2) which way the mask lies from each corner: to the left of both of its edges."""
+    step = np.sign(np.roll(ring, -1, axis=0) - ring)
+    left = np.stack([-step[:, 1], step[:, 0]], axis=1)
+    return np.asarray(left + np.roll(left, 1, axis=0), np.int64)
 
 
 def _area(ring: NDArray[Any]) -> float:
@@ -128,26 +141,24 @@ def yolo_polygon(
     Returns:
         None for an empty mask.
     """
-    exact = join_rings(outlines(mask, 0))
-    ring = exact if len(exact) <= _MOST_CORNERS else join_rings(outlines(mask))
+    exact = join_rings(outlines(mask, 0, inset_px=INSET_PX))
+    ring = exact if len(exact) <= _MOST_CORNERS else join_rings(outlines(mask, inset_px=INSET_PX))
     if not len(ring):
         return None
     height, width = mask.shape if size_hw is None else size_hw
-    scaled = (ring.astype(np.float64) + origin_xy) / [width, height]
-    # Rounded up: readers that cut off decimals find the pixel that was meant.
-    rounded = (np.ceil(scaled * _YOLO_STEPS - 1e-3) / _YOLO_STEPS).clip(0, 1)
-    return " ".join(f"{value:.6f}" for value in rounded.ravel())
+    scaled = (ring + origin_xy) / [width, height]
+    return " ".join(f"{value:.7f}" for value in scaled.clip(0, 1).ravel())
 
 
-def join_rings(rings: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def join_rings(rings: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     """Join rings into one ring by zero-width bridges between nearest points.
 
     Filled by the even-odd rule (as OpenCV and YOLO trainers do) the result covers what the separate
     rings cover: islands stay, holes stay open. Returns (0, 2) for no rings.
     """
     if not rings:
-        return np.zeros((0, 2), np.float32)
-    joined = rings[0]
+        return np.zeros((0, 2))
+    joined = np.asarray(rings[0], np.float64)
     for ring in rings[1:]:
         i, j = _nearest(joined, ring)
         loop = np.roll(ring, -j, axis=0)

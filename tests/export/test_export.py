@@ -72,13 +72,22 @@ def test_no_masks_make_valid_empty_files(format: str, tmp_path: Path) -> None:
         assert (len(load_npz(files[0])), load_npz(files[0]).size_hw) == (0, (4, 6))
     elif format == "sam-json":
         assert (len(load_sam_json(files[0])), load_sam_json(files[0]).size_hw) == (0, (4, 6))
-    elif format == "coco":
+    elif format in ("coco", "coco-polygons"):
         content = json.loads(files[1].read_bytes())
         assert (len(content["images"]), content["annotations"]) == (1, [])
         assert content["categories"] == [{"id": 1, "name": "object", "supercategory": ""}]
     elif format == "yolo":
         assert main == b""
-        assert files[1].read_text() == "object\n"
+        assert [path.name for path in files[1:]] == [
+            "empty.png", "classes.txt", "train.txt", "val.txt", "data.yaml"
+        ]  # fmt: skip
+        assert files[2].read_text() == "object\n"
+    elif format == "roboflow":
+        assert json.loads(files[-1].read_bytes())["images"][0]["file_name"] == "empty.png"
+    elif format == "cvat":
+        assert b'<image id="0" name="empty" width="6" height="4">\n</image>' in files[-1].read_bytes()
+    elif format == "label-studio":
+        assert json.loads(files[1].read_bytes())[0]["predictions"][0]["result"] == []
     elif format == "labelme":
         assert json.loads(main)["shapes"] == []
     elif format == "geojson":
@@ -132,16 +141,22 @@ def test_table() -> None:
         "png",
         "npz",
         "coco",
+        "coco-polygons",
         "sam-json",
         "yolo",
         "labelme",
         "csv",
         "labelmap",
         "cutout",
+        "roboflow",
+        "cvat",
+        "label-studio",
         "geojson",
     ]
     for name, row in FORMATS.items():
         assert row.name == name
         assert row.help
         assert row.extension.startswith(".")
-    assert [name for name, row in FORMATS.items() if row.per == "run"] == ["coco"]
+    assert [name for name, row in FORMATS.items() if row.per == "run"] == [
+        "coco", "coco-polygons", "roboflow", "cvat", "label-studio",
+    ]  # fmt: skip
