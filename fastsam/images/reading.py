@@ -19,6 +19,7 @@ import os
 import re
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -247,6 +248,8 @@ def _decode(stream: BinaryIO, what: str, max_pixels: int, rules: PixelRules) -> 
     with opened_image(stream, what, max_pixels) as image:
         if image.format == "TIFF":
             _to_first_page(image, what)
+        elif _moves(image):
+            warnings.warn(f"{what}: is an animation, only its first frame is read", stacklevel=2)
         deep = _deep_colour(stream, image)
         return rgb_of(image, what, rules) if deep is None else rgb_from_array(deep, what, rules)
 
@@ -260,6 +263,13 @@ def _to_first_page(image: Image.Image, what: str) -> None:
             stacklevel=2,
         )
     image.seek(pages[0] if pages else 0)
+
+
+def _moves(image: Image.Image) -> bool:
+    """Tell whether a file is an animation; the small copies in photos of phones are none."""
+    with suppress(Exception):  # plugins raise whatever their parsing trips over
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    return False
 
 
 def full_pages(image: Image.Image) -> list[int]:

@@ -212,7 +212,7 @@ class VideoRun:
         settings = {
             "weights": model.identity, "segment": job.segment, "video": asdict(job.video), "prompts": asked,
             "start": job.start, "frames": job.frames, "seconds": job.seconds, "policy": job.policy,
-            "live": info.live,
+            "live": info.live, "classes": list(self.classes),
         }  # fmt: skip
         return open_sinks(
             job.folder,
@@ -241,10 +241,15 @@ class VideoRun:
         return sorted({frame for frame, _ in self.job.asked() if frame > self._last_index})
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the texts, in the order that they were asked for."""
+        names = [name for _, prompt in self.job.asked() for name in class_names(prompt)]
+        return tuple(dict.fromkeys(names))
+
+    @property
     def absent(self) -> tuple[str, ...]:
         """The texts, by their names, that no object was found by."""
-        names = [name for _, prompt in self.job.asked() for name in class_names(prompt)]
-        return tuple(name for name in dict.fromkeys(names) if name not in self._labels)
+        return tuple(name for name in self.classes if name not in self._labels)
 
     @property
     def files(self) -> list[Path]:

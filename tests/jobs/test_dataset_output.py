@@ -222,7 +222,7 @@ def test_a_disk_that_takes_no_more_is_told_with_its_path(form: str, tmp_path: Pa
     )
     arguments = [str(tmp_path / "in"), str(tmp_path / "out"), form]
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "fastsam.errors.ExportError" in done.stderr.splitlines()[-1]
     assert str(tmp_path / "out") in done.stderr.splitlines()[-1]
     left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]

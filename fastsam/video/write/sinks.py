@@ -148,7 +148,8 @@ class Sinks:
         try:
             for row in (FORMATS[name] for name in self._run["formats"]):
                 if row.write is not None:
-                    row.write(self._spool, self._out / row.file, self._run["name"])
+                    classes = self._run["settings"].get("classes") or ()
+                    row.write(self._spool, self._out / row.file, self._run["name"], classes)
             for sink in self._sinks:
                 sink.finish()
             self._spool.sync()
