@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from fastsam.datasets.masks import annotation_mask, annotation_rle
-from fastsam.errors import DatasetError, InputError, reason_of
+from fastsam.errors import DatasetError, InputError, check_one_of, reason_of
 from fastsam.masks.rle import Rle
 from fastsam.untrusted import MALFORMED, limits, read_json, read_text, short, whole
 
@@ -118,8 +118,7 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
     Raises:
         DatasetError: a file is missing or unreadable, or the split needs a ``heldout.txt``.
     """
-    if split not in get_args(Split):
-        raise DatasetError(f"split: expected one of {', '.join(get_args(Split))}, got {split!r}")
+    check_one_of(split, get_args(Split), "split", DatasetError)
     root = Path(root)
     source = root / "instances.json"
     if not source.is_file():

@@ -34,7 +34,7 @@ def read_names(path: str | Path, datasets: Sequence[str | Path] = ()) -> dict[st
     """
     path = Path(path)
     lines = read_text(path, "names", DatasetError).splitlines()
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.strip().startswith("#"):
             continue
@@ -43,17 +43,17 @@ def read_names(path: str | Path, datasets: Sequence[str | Path] = ()) -> dict[st
             raise DatasetError(
                 f"names {path}, line {number}: expected CATEGORY = TEXT, such as piring = plate, got {line!r}"
             )
-        found[name] = text
+        names[name] = text
     if datasets:
         with_objects = [root for root in datasets if (Path(root) / "instances.json").is_file()]
         known = {name for root in with_objects for name in read_coco(root).categories.values()}
-        unknown = sorted(set(found) - known)
+        unknown = sorted(set(names) - known)
         if unknown:
             raise DatasetError(
                 f"names {path}: {unknown[0]!r} is no category of {', '.join(str(d) for d in datasets)}; "
                 f"expected one of {', '.join(sorted(known)) or 'none'}"
             )
-    return found
+    return names
 
 
 def asked_texts(dataset: CocoDataset, names: Mapping[str, str]) -> tuple[tuple[str, ...], dict[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -180,8 +180,20 @@ class BatchDone:
         }  # fmt: skip
 
 
-def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iterator[BatchDone]:
+def run_batch(
+    model: FastSAM,
+    job: BatchJob,
+    stdin: bytes | None = None,
+    *,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Iterator[BatchDone]:
     """Yield one :class:`BatchDone` an image; a bad image is reported and does not stop the rest.
+
+    Args:
+        model: finds and selects the masks.
+        job: what to do.
+        stdin: the bytes of the image that ``"-"`` stands for.
+        on_tile: called with (done, total) after each part of an image that is segmented in parts.
 
     Raises:
         ImageError, ExportError, PromptError: the job as a whole cannot run, or the disk is full.
@@ -194,16 +206,18 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     with sole_writer(job.out, "output folder") if job.out is not None else nullcontext():
-        yield from _run(model, job, stdin)
+        yield from _run(model, job, stdin, on_tile)
 
 
-def _run(model: FastSAM, job: BatchJob, stdin: bytes | None) -> Iterator[BatchDone]:
+def _run(
+    model: FastSAM, job: BatchJob, stdin: bytes | None, on_tile: Callable[[int, int], None] | None
+) -> Iterator[BatchDone]:
     """Yield one :class:`BatchDone` an image, while nobody else writes to the folder."""
     images = job.images
     names = unique_names([path or Path("stdin") for path in images])
     files = [path for path in images if path is not None]
     shown = dict(zip(files, names_below([one for one in job.sources if one != STDIN], files), strict=True))
-    log = _Log(job, model.identity)
+    log = _Log(job, model.location)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
     exporters = [Exporter(name, job.out, job.classes) for name in formats if job.out is not None]
     for path, name in zip(images, names, strict=True):
@@ -215,7 +229,8 @@ def _run(model: FastSAM, job: BatchJob, stdin: bytes | None) -> Iterator[BatchDo
         try:
             log.check_name(name, source)
             image = stdin if path is None else path
-            done = _one(model, job, exporters, image, source, name, "" if path is None else shown[path])
+            file_name = "" if path is None else shown[path]
+            done = _one(model, job, exporters, image, source, name, file_name, on_tile)
         except WeightsError:
             raise  # the text-image model cannot be had: no other image would fare better
         except FastSAMError as error:
@@ -237,9 +252,11 @@ def _one(
     source: str,
     name: str,
     file_name: str,
+    on_tile: Callable[[int, int], None] | None,
 ) -> BatchDone:
     """Segment and write one image; ``file_name`` is what datasets call it."""
-    session = model.open(read_frame(image, name, max_pixels=job.max_pixels), **job.segment)
+    frame = read_frame(image, name, max_pixels=job.max_pixels)
+    session = model.open(frame, on_tile=on_tile, **job.segment)
     if job.label is not None:
         session = session.label(**job.label)
     if job.prompt is None:
@@ -264,9 +281,9 @@ class _Log:
     overwritten since do not count as done.
     """
 
-    def __init__(self, job: BatchJob, identity: str) -> None:
+    def __init__(self, job: BatchJob, location: str) -> None:
         asked = "" if job.prompt is None else prompt_to_json(job.prompt)
-        settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        settings: list[Any] = [location, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
             named = read_classes(job.label.get("vocabulary", "everyday"))
             settings.append([job.label, named, job.unknown])

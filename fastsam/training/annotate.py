@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 from fastsam.config import AnnotateConfig, SegmentConfig
 from fastsam.datasets import CocoImage, heldout_names, known_ious, read_listed
 from fastsam.errors import DatasetError, FastSAMError, ImageError, PromptError
-from fastsam.files import sole_writer
+from fastsam.files import file_sha256, fingerprint, sole_writer
 from fastsam.images.frame import Frame
 from fastsam.masks.rle import Rle, rle_iou_matrix
 from fastsam.prompts import ImageFeatures
@@ -124,7 +122,7 @@ def annotate(
     content = read_content(root, wrong)
     heldout = heldout_names(root)
     with sole_writer(out, "output folder"):
-        log = ResumeLog(out / _LOG, _identity(segmenter, content.coco, config, naming))
+        log = ResumeLog(out / _LOG, _run_fingerprint(segmenter, content.coco, config, naming))
         done: dict[str, list[dict[str, Any]]] = {entry["name"]: entry["annotations"] for entry in log}
         for number, image in enumerate(content.images):
             if image.name not in heldout and image.name not in done:
@@ -152,7 +150,7 @@ class _Naming:
             raise PromptError("classes: expected a FastSAM, whose text model tells them apart, got stage one")
         self._vocabulary = [name if name == words else f"{name}={words}" for name, words in classes]
         self._threshold, self._unknown = threshold, unknown
-        self.identity = [self._vocabulary, threshold, unknown, self._embedder.identity]
+        self.about = [self._vocabulary, threshold, unknown, self._embedder.fingerprint]
 
     def of(self, frame: Frame, masks: MaskSet) -> list[str | None]:
         """Return the class of each mask, ``"object"`` for an unknown one; None for one to leave out."""
@@ -161,14 +159,13 @@ class _Naming:
         return [other if name == UNKNOWN else name for name in found]
 
 
-def _identity(model: Segmenter, coco: dict[str, Any], config: AnnotateConfig, naming: _Naming | None) -> str:
+def _run_fingerprint(
+    model: Segmenter, coco: dict[str, Any], config: AnnotateConfig, naming: _Naming | None
+) -> str:
     """Return a digest of everything that new labels depend on."""
     checkpoint = getattr(model, "checkpoint", None)
-    weights = Path(checkpoint).read_bytes() if checkpoint is not None else type(model).__name__.encode()
-    parts = [weights, json.dumps(coco, sort_keys=True).encode(), json.dumps(asdict(config)).encode()]
-    if naming is not None:
-        parts.append(json.dumps(naming.identity).encode())
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    weights = type(model).__name__ if checkpoint is None else file_sha256(Path(checkpoint))
+    return fingerprint([weights, coco, asdict(config), None if naming is None else naming.about])
 
 
 def _annotations(

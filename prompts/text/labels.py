@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError, RecordError
 from fastsam.prompts.spec import as_share
-from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, probabilities
+from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, mask_text_probabilities
 from fastsam.prompts.text.vocabulary import read_classes
 
 __all__ = ["UNKNOWN", "Labels", "label"]
@@ -66,7 +66,7 @@ def label(
         templates: average each name over sentences such as ``"a photo of {}."``.
 
     Raises:
-        PromptError: no such vocabulary, the threshold is none, or there are no features.
+        PromptError: no such vocabulary, a bad threshold, or no features.
     """
     classes = read_classes(vocabulary)
     called = [name for name, _ in classes]
@@ -74,11 +74,13 @@ def label(
     threshold = as_share(threshold, "threshold")
     if features is None:
         raise PromptError(f"labels: {NO_FEATURES}")
-    likely = probabilities(features, [words for _, words in classes], ensemble=templates, together=True)
+    phrases = [words for _, words in classes]
+    probabilities = mask_text_probabilities(features, phrases, ensemble=templates, together=True)
     if len(names) < len(classes):  # words of one name add up
-        likely = np.stack([likely[[own == name for own in called]].sum(axis=0) for name in names])
-    best = likely.argmax(axis=0) if likely.size else np.zeros(len(features), np.int64)
-    scores = likely[best, np.arange(len(features))]
+        rows = [probabilities[[own == name for own in called]].sum(axis=0) for name in names]
+        probabilities = np.stack(rows)
+    best = probabilities.argmax(axis=0) if probabilities.size else np.zeros(len(features), np.int64)
+    scores = probabilities[best, np.arange(len(features))]
     chosen = [
         names[k] if score >= threshold and score > 0 else UNKNOWN
         for k, score in zip(best, scores, strict=True)
