@@ -143,7 +143,7 @@ def _of_coco(name: str, image: CocoImage, categories: dict[int, str]) -> Annotat
     every = [*image.annotations, *image.crowds]
     crops = [Crop(*decode_crop(rle, size)) for rle in [*image.all_rles(), *image.all_rles(crowds=True)]]
     scores = np.array([float(one.get("score", 1.0)) for one in every], np.float32)
-    labels = [categories.get(one.get("category_id"), "") for one in every]
+    labels = [categories.get(one.get("category_id", -1), "") for one in every]
     crowds = [False] * len(image.annotations) + [True] * len(image.crowds)
     source = str(image.path) if image.path.is_file() else ""
     masks = MaskSet.from_crops(crops, size, scores) if crops else MaskSet.none(size)

@@ -221,11 +221,10 @@ def _tell_of_subfolders(folder: Path, inner: list[Path]) -> None:
     with suppress(OSError):
         holding = [path for path in inner if next(_below(path, _LOOKED_AT), None) is not None]
         if holding:
-            inner = f"{len(holding)} subfolders" if len(holding) > 1 else f"subfolder {holding[0].name!r}"
+            those = f"{len(holding)} subfolders" if len(holding) > 1 else f"subfolder {holding[0].name!r}"
             pattern = str(folder / "**" / "*")
-            _log.warning(
-                "folder %s: images in its %s are left out, %r has all", _shown(folder), inner, pattern
-            )
+            what = f"folder {_shown(folder)}: images in its {those} are left out"
+            _log.warning("%s; the pattern %r has all", what, pattern)
 
 
 def _parts(source: Any) -> list[Any]:

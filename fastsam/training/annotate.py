@@ -117,7 +117,8 @@ def annotate(
     if out == root:
         raise DatasetError(f"annotate: expected an output folder other than the dataset itself, got {out}")
     naming = None if classes is None else _Naming(model, read_classes(classes), threshold, unknown)
-    segmenter: Segmenter = getattr(model, "segmenter", model)
+    stage_one: Any = model
+    segmenter: Segmenter = getattr(stage_one, "segmenter", stage_one)
     wrong = on_error or (lambda name, error: _log.warning("%s", error))
     content = read_content(root, wrong)
     heldout = heldout_names(root)

@@ -53,7 +53,8 @@ def read_content(root: Path, wrong: Callable[[str, FastSAMError], None]) -> Cont
         raise DatasetError(
             f"dataset {root}: expected instances.json or a folder images/ in it, found neither"
         )
-    records, images = [], []
+    records: list[dict[str, Any]] = []
+    images: list[CocoImage] = []
     for path in images_below(folder):
         name = path.relative_to(folder).as_posix()
         try:

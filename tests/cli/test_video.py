@@ -235,10 +235,11 @@ def test_a_refused_prompt_leaves_no_folder_behind(
 def test_a_second_run_in_a_folder_is_told(segmenter: ColourSegmenter, clip: Path, tmp_path: Path) -> None:
     model, job = FastSAM(segmenter=segmenter), VideoJob(str(clip), tmp_path / "out", ("mot",))
     with VideoRun(model, job) as first:
-        next(iter(first))
+        frames = iter(first)
+        next(frames)
         with pytest.raises(ExportError, match="another run is writing to it"):
             VideoRun(model, job)
-        for _ in first:
+        for _ in frames:
             pass
     assert len(rows(tmp_path / "out")) == 24
     with VideoRun(model, job) as again:

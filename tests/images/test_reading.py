@@ -190,9 +190,7 @@ def test_the_limit_of_pixels_can_be_raised_everywhere(tmp_path: Path) -> None:
     before = set_limits(image_pixels=1_000)
     try:
         for read in (read_frame, read_mask, lambda path: next(open_frames(path))):
-            with pytest.raises(
-                ImageTooLargeError, match=r"raise max_pixels \(--max-pixels, FASTSAM_MAX_IMAGE"
-            ):
+            with pytest.raises(ImageTooLargeError, match=r"raise max_pixels \(--max-pixels, FASTSAM_"):
                 read(tmp_path / "a.png")
         assert read_frame(tmp_path / "a.png", max_pixels=1_200).size_hw == (30, 40)
         set_limits(image_pixels=1_200)
