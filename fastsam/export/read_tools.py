@@ -17,16 +17,19 @@ from fastsam.errors import DatasetError, InputError
 from fastsam.export.annotations import Annotations
 from fastsam.images.listing import images_below
 from fastsam.images.reading import image_size_hw, opened_image
+from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.polygons import rasterise
+from fastsam.masks.rle import Rle, decode_crop, decode_rle, encode_rle
 from fastsam.needed import needed
-from fastsam.untrusted import limits, number, read_text, whole
+from fastsam.untrusted import at_most, limits, number, read_text, whole
 
 __all__ = [
     "photo_of", "read_cvat", "read_geojson", "read_label_studio", "read_labelmap", "read_labelme",
     "read_yolo",
 ]  # fmt: skip
 
+_MOST_OUTSIDE = 4  # image sides that a corner may lie beyond its image
 _LOCAL = "/data/local-files/?d="  # Label Studio's address of a file in its local storage
 
 
@@ -42,9 +45,8 @@ def photo_of(folder: Path | None, name: str) -> str:
 def _ring(values: Any, what: str) -> NDArray[np.float64]:
     """Return a ring as (K, 2), checked: native code trusts every number."""
     ring = np.asarray(values, np.float64).reshape(-1, 2)
-    far = 4 * limits().side_px
-    if not np.isfinite(ring).all() or (ring.size and np.abs(ring).max() > far):
-        raise InputError(f"{what}: expected corners within {far} pixels")
+    if not np.isfinite(ring).all():
+        raise InputError(f"{what}: expected finite corners")
     return ring
 
 
@@ -60,27 +62,33 @@ class _Masks:
     """
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
+        at_most(size_hw[0] * size_hw[1], "image_pixels", "pixels of an image")
         self.size_hw = size_hw
-        self._of: dict[Any, NDArray[np.bool_]] = {}
+        self._of: dict[Any, Rle] = {}
         self._label: dict[Any, str] = {}
         self._score: dict[Any, float] = {}
 
     def add(self, key: Any, rings: Sequence[NDArray[np.float64]], label: str, score: float = 1.0) -> None:
         """Add islands to a mask; None is a mask of its own."""
+        far = _MOST_OUTSIDE * max(self.size_hw) + 1_000
+        if any(ring.size and np.abs(ring).max() > far for ring in rings):
+            raise InputError(f"expected corners near the image of {self.size_hw[1]}x{self.size_hw[0]}")
         self.add_mask(key, rasterise(rings, self.size_hw), label, score)
 
     def add_mask(self, key: Any, mask: NDArray[np.bool_], label: str, score: float = 1.0) -> None:
         """Add pixels to a mask; None is a mask of its own."""
         key = ("alone", len(self._of)) if key is None else key
-        self._of[key] = mask | self._of[key] if key in self._of else mask
+        if key in self._of:
+            mask = mask | decode_rle(self._of[key], self.size_hw)
+        self._of[key] = encode_rle(mask)
         self._label.setdefault(key, label)
         self._score.setdefault(key, score)
 
     def annotations(self, name: str, source: str, classes: Sequence[str] = ()) -> Annotations:
         """Return all of them."""
-        stack = list(self._of.values())
+        crops = [Crop(*decode_crop(rle, self.size_hw)) for rle in self._of.values()]
         scores = np.array(list(self._score.values()), np.float32)
-        masks = MaskSet.from_dense(np.stack(stack), scores) if stack else MaskSet.none(self.size_hw)
+        masks = MaskSet.from_crops(crops, self.size_hw, scores) if crops else MaskSet.none(self.size_hw)
         labels = list(self._label.values())
         stem = str(Path(name).with_suffix(""))
         return Annotations(stem, masks, name, source, labels, classes)

@@ -130,6 +130,9 @@ def test_what_people_drew_elsewhere_is_read(tmp_path: Path) -> None:
         ("a.json", "{}", "no known format"),
         ("a.json", '[{"data": 3}]', "expected masks of a known format"),
         ("a.json", '{"shapes": [{"points": 3}], "imageHeight": 4, "imageWidth": 5}', "known format"),
+        ("a.json", '{"shapes": [{"label": "x", "points": [[0, 0], [1e9, 0], [1, 1]]}], "imageHeight": 4, '
+         '"imageWidth": 5}', "corners near the image of 5x4"),
+        ("a.json", '{"shapes": [], "imageHeight": 400000, "imageWidth": 400000}', "at most 178,956,970"),
         ("a.json", '{"shapes": [], "imageHeight": 1e12, "imageWidth": 5}', "imageHeight: expected a whole"),
         ("a.xml", "<a", "expected XML"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><a/>', "without a document type"),
