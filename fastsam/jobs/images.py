@@ -19,6 +19,7 @@ from fastsam.images.listing import list_images, names_below
 from fastsam.images.reading import read_frame
 from fastsam.masks.levels import Level, check_level
 from fastsam.model import FastSAM
+from fastsam.options import LabelOptions, RenderOptions, SegmentOptions
 from fastsam.prompts import Points, Prompt, prompt_to_json
 from fastsam.prompts.spec import class_names
 from fastsam.prompts.text.labels import UNKNOWN
@@ -55,10 +56,10 @@ class BatchJob:
     prompt: Prompt | None = None
     out: Path | None = None
     formats: tuple[str, ...] = ("overlay",)
-    segment: dict[str, Any] = field(default_factory=dict)
-    render: dict[str, Any] = field(default_factory=dict)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    render: RenderOptions = field(default_factory=RenderOptions)
     resume: bool = True
-    label: dict[str, Any] | None = None
+    label: LabelOptions | None = None
     level: Level | None = None
     disjoint: bool = False
     unknown: bool = False

@@ -26,6 +26,7 @@ from fastsam.files import LOCK_NAME, as_export_errors, sole_writer
 from fastsam.images.frame import Frame
 from fastsam.images.listing import VIDEO_EXTENSIONS
 from fastsam.jobs.earlier import KEPT, Earlier
+from fastsam.options import SegmentOptions
 from fastsam.prompts import Prompt, prompt_to_json
 from fastsam.prompts.spec import class_names
 from fastsam.video.read.reader import open_video
@@ -89,7 +90,7 @@ class VideoJob:
     video: VideoConfig = field(default_factory=VideoConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
-    segment: dict[str, Any] = field(default_factory=dict)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     resume: bool = True
 
     @property
