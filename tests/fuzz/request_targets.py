@@ -65,7 +65,8 @@ def model() -> FastSAM:
 
 _FLAGS = (
     "--point", "--box", "--polygon", "--conf", "--iou", "--imgsz", "--max-det", "--tile", "--level",
-    "--format", "--alpha", "--seed", "--containment", "--edge-radius", "--crop-layers", "--backend", "--device",
+    "--format", "--alpha", "--seed", "--containment", "--edge-radius", "--crop-layers", "--backend",
+    "--device",
 )  # fmt: skip
 
 

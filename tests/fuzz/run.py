@@ -194,9 +194,10 @@ def main() -> int:
     report = fuzz(args.cases, seed=args.seed, processes=args.processes, minutes=args.minutes)
     for name, count in sorted(report.cases.items()):
         print(f"{count:6} {name}, {1e3 * report.seconds[name] / count:.0f} ms of processor time each")
+    used = sum(report.seconds.values())
     print(
-        f"{report.cases.total()} cases in {time.monotonic() - start:.0f} s ({sum(report.seconds.values()):.0f} s "
-        f"of processor time), {report.refused} refused, "
+        f"{report.cases.total()} cases in {time.monotonic() - start:.0f} s ({used:.0f} s of processor time), "
+        f"{report.refused} refused, "
         f"{len(report.failures)} failures, {report.peak_bytes / 1e6:.0f} MB above the start at most"
     )
     print("\n".join(sorted(report.failures)))
