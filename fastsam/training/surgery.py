@@ -93,7 +93,8 @@ def _objectness(old: Any, features: Tensor) -> Tensor:
     weight = target.sigmoid().clamp_min(1e-3)[:, None]  # objects are rare: do not drown them
     design = torch.cat([features, torch.ones_like(features[:, :1])], 1)
     gram = design.T @ (design * weight) + 1e-3 * torch.eye(design.shape[1], dtype=torch.double)
-    return torch.linalg.solve(gram, design.T @ (target[:, None] * weight)).float()[:, 0]
+    row: Tensor = torch.linalg.solve(gram, design.T @ (target[:, None] * weight)).float()[:, 0]
+    return row
 
 
 def settle_batch_norm(model: nn.Module, samples: NDArray[np.float32]) -> nn.Module:

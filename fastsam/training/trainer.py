@@ -88,8 +88,9 @@ def train(
             folder.check_resumable(settings)
         with as_export_errors(folder.path):
             dataset = write_yolo_dataset(datasets, folder.path / "dataset", partial, names)
-        for note in dataset.notes if on_note is not None else ():
-            on_note(note)
+        if on_note is not None:
+            for note in dataset.notes:
+                on_note(note)
         if not resume:
             folder.begin(settings)
             _prepare(found.path, dataset, config, folder.start)
