@@ -5,8 +5,8 @@
 Each release is installed beside the others (pip install --no-deps --target), so it runs with the torch of
 this environment; one that no longer imports there is reported and skipped. A release builds a network with
 its own code, with the embedded weights where they fit, and saves it in the forms that its trainer and
-``save()`` write. Then this package loads each file. What the release itself computed, decoded in the same way,
-are the masks to compare with, one to one. Needs PyPI; takes minutes for each release.
+``save()`` write. Then this package loads each file. What the release itself computed, decoded in the same
+way, are the masks to compare with, one to one. Needs PyPI; takes minutes for each release.
 """
 
 from __future__ import annotations
