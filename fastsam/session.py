@@ -207,6 +207,9 @@ class Session:
         if self.labels is not None:
             names = self.labels.names
             values["labels"] = tuple(names[i] if i >= 0 else UNKNOWN for i in selection.indices)
+        elif self.masks.labels is not None and values["labels"] is None:  # the classes of the network
+            own = self.masks.labels
+            values["labels"] = tuple((own[i] if i >= 0 else "") or UNKNOWN for i in selection.indices)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
     def _refined(self, selection: Selection) -> MaskSet:
