@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from fastsam.errors import DatasetError, InputError, reason_of
+from fastsam.errors import DatasetError, InputError, check_one_of, reason_of
 from fastsam.images.frame import Frame
 from fastsam.images.reading import image_size_hw, read_frame
 from fastsam.masks.polygons import fill_polygons
@@ -237,8 +237,7 @@ def read_coco(root: str | Path, split: Split = "all") -> CocoDataset:
     Raises:
         DatasetError: a file is missing or unreadable, or the split needs a ``heldout.txt``.
     """
-    if split not in get_args(Split):
-        raise DatasetError(f"split: expected one of {', '.join(get_args(Split))}, got {split!r}")
+    check_one_of(split, get_args(Split), "split", DatasetError)
     root = Path(root)
     source = root / "instances.json"
     if not source.is_file():

@@ -208,7 +208,17 @@ def not_one_of(value: object, known: Iterable[object], what: str) -> str:
     names = [str(name) for name in known]
     near = get_close_matches(value, names, n=2, cutoff=0.6) if isinstance(value, str) else []
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"{what} {value!r}: expected one of {', '.join(names)}{hint}"
+    return f"{what} {value!r:.80}: expected one of {', '.join(names)}{hint}"
+
+
+def check_one_of(value: object, known: Iterable[object], what: str, kind: type[FastSAMError]) -> None:
+    """Raise an error of a kind if a value is not one of those known.
+
+    >>> check_one_of("iou", ["conf", "iou"], "option", ConfigError)
+    """
+    choices = list(known)
+    if value not in choices:
+        raise kind(not_one_of(value, choices, what))
 
 
 _LONGEST_REASON = 300  # characters: errors of libraries may quote a whole file

@@ -1,9 +1,11 @@
-"""How files appear: whole or not at all, under names that every file system takes."""
+"""Writing files completely or not at all, under names that every file system accepts."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -13,12 +15,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
-    "as_export_errors", "file_state", "replacing", "replacing_folder", "replacing_path", "safe_name",
-    "trim_folder", "unique_names", "writable_folder", "write_bytes",
+    "as_export_errors", "file_sha256", "file_state", "fingerprint", "replacing", "replacing_folder",
+    "replacing_path", "safe_name", "trim_folder", "unique_names", "writable_folder", "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
@@ -70,6 +73,25 @@ def file_state(path: str | os.PathLike[str]) -> str:
     return f"{state.st_size}|{state.st_mtime_ns}"
 
 
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hex digits.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(content: Any) -> str:
+    """Return 16 hex digits that change when anything in a JSON value does; the order of keys is nothing.
+
+    >>> fingerprint({"a": 1, "b": [2, 3]}) == fingerprint({"b": [2, 3], "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def trim_folder(folder: Path, pattern: str, keep: int) -> None:
     """Remove all but the ``keep`` newest files of a pattern: what a cache no longer needs."""
     newest = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime, reverse=True)
@@ -78,7 +100,7 @@ def trim_folder(folder: Path, pattern: str, keep: int) -> None:
 
 
 def writable_folder(path: Path) -> Path:
-    """Make a folder where there is none, and make sure that files can be written into it."""
+    """Create a folder if needed, and check that files can be written into it."""
     with as_export_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{uuid.uuid4().hex[:12]}.part"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from fastsam.config import SegmentConfig, VideoConfig, check_names, override
 from fastsam.errors import ConfigError
 from fastsam.everything.backends.choose import open_network
-from fastsam.everything.tiling import TiledSegmenter
+from fastsam.everything.tiling import OnTile, TiledSegmenter
 from fastsam.images.frame import Frame
 from fastsam.images.listing import open_frames
 from fastsam.images.reading import DEFAULT_MAX_PIXELS, FrameSource, read_frame
@@ -106,8 +106,7 @@ class FastSAM:
     Attributes:
         segmenter: stage one.
         defaults: the options that go with the weights.
-        identity: names the weights and their state; equal for equal results.
-        on_tile: is told (done, total) after each part of an image that is segmented in parts; None at first.
+        location: the path and state of the weights and of the text model; equal for equal results.
 
     Args:
         weights: a checkpoint's path, a name of the weights table (``"FastSAM-s"``), None for the embedded
@@ -120,7 +119,7 @@ class FastSAM:
         text_model: what answers texts: None for the small model that comes with the package, a
             folder in open_clip's format, ``"MODEL:TAG"`` or ``"MODEL:FILE"``
             (:func:`fastsam.prompts.text.models.open_text_model`), or an encoder; loaded at the first text.
-        progress: is told of the bytes of a download.
+        progress: called with (done, total) bytes during a download.
 
     One model serves any number of threads at once. Pickled, it is what it was made from: its weights by name
     or path, and its options; whoever gets it loads them (docs/serving.md).
@@ -154,20 +153,19 @@ class FastSAM:
         # OpenVINO has device names that PyTorch, which answers texts, does not know.
         text_device = device if backend != "openvino" or device == "cpu" else "auto"
         self._embedder = open_text_model(text_model, device=text_device, progress=progress)
-        self.on_tile: Callable[[int, int], None] | None = None
-        named = f"|{self._embedder.identity}"
+        named = f"|{self._embedder.location}"
         if segmenter is not None:
             as_segmenter(segmenter)  # says what is missing
             self.segmenter: Any = segmenter
             self.defaults = SegmentConfig()
             self._largest_px = 0
-            self.identity = type(segmenter).__name__ + named
+            self.location = type(segmenter).__name__ + named
             return
         opened = open_network(weights, backend=backend, device=device, progress=progress)
         self.segmenter, self.defaults = opened.segmenter, SegmentConfig(**opened.defaults)
         trained = opened.segmenter.carried.trained_imgsz
         self._largest_px = int(_LARGER * max(trained, self.defaults.imgsz)) if trained else 0
-        self.identity = opened.identity + named
+        self.location = opened.location + named
 
     def __repr__(self) -> str:
         """Return the weights and where they run."""
@@ -176,7 +174,7 @@ class FastSAM:
         return f"FastSAM({str(name)!r}, device={self.device!r})"
 
     def __reduce__(self) -> Any:
-        """Send what the model was made from, without ``on_tile`` and ``progress``."""
+        """Send what the model was made from, without ``progress``."""
         return self._recipe.open, ()
 
     def __call__(
@@ -225,9 +223,9 @@ class FastSAM:
         return self._embedder
 
     @property
-    def network(self) -> str:
+    def fingerprint(self) -> str:
         """Names the segmenter's network by its file's content; empty for a segmenter without weights."""
-        return self._stage_one.sha256
+        return self._stage_one.fingerprint
 
     def open(
         self,
@@ -235,6 +233,7 @@ class FastSAM:
         *,
         channels: Channels = "rgb",
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        on_tile: OnTile | None = None,
         **options: Unpack[SegmentOptions],
     ) -> Session:
         """Read one image and find all its masks.
@@ -243,6 +242,7 @@ class FastSAM:
             source: path, bytes, file object, PIL image, RGB array or Frame.
             channels: the order of an array's channels: ``"rgb"``, or ``"bgr"`` as OpenCV reads them.
             max_pixels: refuse encoded images with more pixels than this, before they are decoded.
+            on_tile: called with (done, total) after each part of an image that is segmented in parts.
             options: fields of :class:`fastsam.config.SegmentConfig` (``conf``, ``iou``, ``imgsz``,
                 ``edge_radius``, ...); the rest comes from the weights' defaults.
 
@@ -253,7 +253,7 @@ class FastSAM:
         config = override(self.defaults, dict(options))
         start = time.perf_counter()
         frame = read_frame(in_rgb(source, channels), max_pixels=max_pixels)
-        return self._session(frame, config, 1e3 * (time.perf_counter() - start))
+        return self._session(frame, config, 1e3 * (time.perf_counter() - start), on_tile=on_tile)
 
     def open_many(
         self,
@@ -318,17 +318,22 @@ class FastSAM:
         return Stream(opened, open_video(source, **for_reader), video, self._stage_one)
 
     def _session(
-        self, frame: Frame, config: SegmentConfig, read_ms: float, part: Part | None = None
+        self,
+        frame: Frame,
+        config: SegmentConfig,
+        read_ms: float,
+        part: Part | None = None,
+        on_tile: OnTile | None = None,
     ) -> Session:
         self._check_scale(config)
-        found = TiledSegmenter(self._stage_one, self.on_tile).segment(frame, config, part)
-        masks = found.masks
+        segmentation = TiledSegmenter(self._stage_one, on_tile).segment(frame, config, part)
+        masks = segmentation.masks
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        times = {"read": read_ms, **found.times_ms}
+        times = {"read": read_ms, **segmentation.times_ms}
         return Session(frame, masks, config, times, features, describe=_Describer(self, config))
 
     def _check_scale(self, config: SegmentConfig) -> None:
@@ -380,7 +385,7 @@ class FastSAM:
         return resolve(prompt, partial(self._describe, config=override(self.defaults, dict(options))))
 
     def _describe(self, example: Example, config: SegmentConfig) -> Sequence[Appearance]:
-        """Describe an example once; what was found is kept for as long as somebody holds the example."""
+        """Describe an example once; the description is kept as long as the example is referenced."""
         known = self._descriptions.setdefault(example, {})
         if config not in known:
             session = self._session(read_frame(example.image), config, 0.0)

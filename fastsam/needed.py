@@ -60,7 +60,7 @@ def _calling_nobody(package: str) -> Iterator[None]:
     if package in sys.modules:
         yield
         return
-    asked, reporter = os.environ.get("YOLO_OFFLINE"), "openvino_telemetry"
+    before, reporter = os.environ.get("YOLO_OFFLINE"), "openvino_telemetry"
     muted = package == "openvino" and reporter not in sys.modules
     if package == "ultralytics":
         os.environ["YOLO_OFFLINE"] = "true"
@@ -72,7 +72,7 @@ def _calling_nobody(package: str) -> Iterator[None]:
         if muted:
             sys.modules.pop(reporter, None)
         if package == "ultralytics":
-            if asked is None:
+            if before is None:
                 os.environ.pop("YOLO_OFFLINE", None)
             else:
-                os.environ["YOLO_OFFLINE"] = asked
+                os.environ["YOLO_OFFLINE"] = before

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.config import RenderConfig, override
-from fastsam.errors import ConfigError
+from fastsam.errors import ConfigError, check_one_of
 from fastsam.export import DEFAULT_LABEL, Annotations, write
 from fastsam.export.records import coco_record, mask_record
 from fastsam.images.drawing import cutout, overlay, save_image
@@ -96,10 +96,8 @@ class Pictured(MaskRows):
             ExportError: unknown format, or the folder cannot be written.
             ConfigError: unknown option.
         """
-        known = tuple(ExportOptions.__annotations__)
         for name in options:
-            if name not in known:
-                raise ConfigError(f"option {name!r}: expected one of {', '.join(known)}")
+            check_one_of(name, ExportOptions.__annotations__, "option", ConfigError)
         about: dict[str, Any] = {**self._about(), **options}
         return write(self.masks, checked_path(folder, "folder"), str(format), name=self.frame.name, **about)
 
@@ -155,7 +153,7 @@ class Pictured(MaskRows):
         )
 
     def _tracker_ids(self) -> NDArray[np.int64] | None:
-        """Return (K,) ids that stay from frame to frame, where there are any."""
+        """Return (K,) ids that stay from frame to frame, or None."""
         return None
 
     def _about(self) -> dict[str, Any]:
@@ -171,7 +169,7 @@ def checked_path(value: Any, what: str) -> Path:
 
 
 def _in_notebook() -> bool:
-    """Tell whether pictures go into the output of a notebook's cell."""
+    """Return whether pictures go into the output of a notebook's cell."""
     import sys
 
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()

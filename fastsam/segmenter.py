@@ -55,14 +55,14 @@ class Segmenter(ABC):
 
     Attributes:
         device: where it runs.
-        sha256: names its network by content; equal for equal feature maps, empty where there is none.
+        fingerprint: names its network by content; equal for equal feature maps, empty without a network.
         checkpoint: the file that it was read from, if any.
         takes_parts: whether it can look at a part of a frame only.
         passes_at_once: on how many frames it is worth running it at the same time.
     """
 
     device: str = "cpu"
-    sha256: str = ""
+    fingerprint: str = ""
     checkpoint: Path | None = None
     takes_parts: bool = False
 
@@ -90,8 +90,8 @@ def segmented(
     segmenter: Segmenter, frame: Frame, config: SegmentConfig, part: Part | None = None
 ) -> Segmentation:
     """Return what a segmenter finds; also of one that returns a bare MaskSet, without times."""
-    found = segmenter.segment(frame, config) if part is None else segmenter.segment(frame, config, part)
-    return found if isinstance(found, Segmentation) else Segmentation.of(found, {})
+    masks = segmenter.segment(frame, config) if part is None else segmenter.segment(frame, config, part)
+    return masks if isinstance(masks, Segmentation) else Segmentation.of(masks, {})
 
 
 class _Foreign(Segmenter):
@@ -99,7 +99,7 @@ class _Foreign(Segmenter):
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
-        for name in ("device", "sha256", "checkpoint"):
+        for name in ("device", "fingerprint", "checkpoint"):
             if hasattr(inner, name):
                 setattr(self, name, getattr(inner, name))
 
@@ -110,10 +110,10 @@ class _Foreign(Segmenter):
 
     def segment(self, frame: Frame, config: SegmentConfig, part: Part | None = None) -> Segmentation:
         """Return what the object finds; what its steps took, where it has noted that in ``times_ms``."""
-        found = self._inner.segment(frame, config)
-        if isinstance(found, Segmentation):
-            return found
-        return Segmentation.of(found, getattr(self._inner, "times_ms", {}))
+        masks = self._inner.segment(frame, config)
+        if isinstance(masks, Segmentation):
+            return masks
+        return Segmentation.of(masks, getattr(self._inner, "times_ms", {}))
 
     def share_cores(self, passes: int) -> None:
         """Tell the object, where it wants to know."""

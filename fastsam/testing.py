@@ -81,7 +81,7 @@ class ColourWordEncoder:
     True
     """
 
-    identity = "colour words"
+    location = "colour words"
     logit_scale = 40.0
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from fastsam.errors import PromptError
+from fastsam.errors import PromptError, not_one_of
 from fastsam.prompts.selection import KINDS
 from fastsam.prompts.spec import Box, Prompt
 from fastsam.untrusted import at_most, read_json, short
@@ -112,7 +112,5 @@ def _from_data(data: Any) -> Prompt:
     options = {name: value for name, value in data.items() if name != key}
     unknown = sorted(set(options) - set(form.keys[key]))
     if unknown and not combined:
-        raise PromptError(
-            f"prompt {key}: unknown option {unknown[0]!r}, expected one of {sorted(form.keys[key])}"
-        )
+        raise PromptError(not_one_of(unknown[0], sorted(form.keys[key]), f"prompt {key}: unknown option"))
     return form.read(key, data[key], options, _from_data)

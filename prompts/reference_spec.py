@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import PromptError
+from fastsam.errors import PromptError, check_one_of
 from fastsam.prompts.base import Prompt
 from fastsam.prompts.regions import Box, Mask, Points, as_share
 
@@ -192,8 +192,7 @@ class Reference(Prompt):
     ) -> None:
         if not shots:
             raise PromptError("reference: expected at least one shot, got none")
-        if mode not in get_args(Mode):
-            raise PromptError(f"reference mode: expected one of {', '.join(get_args(Mode))}, got {mode!r}")
+        check_one_of(mode, get_args(Mode), "reference mode", PromptError)
         for number, negative in enumerate(negatives):
             if any(_same(shot, negative) for shot in shots):
                 raise PromptError(

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import PromptError
+from fastsam.errors import PromptError, check_one_of
 from fastsam.masks.coordinates import as_floats, as_text, check_box_order
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
@@ -157,8 +157,7 @@ class Points(Prompt):
             objects.append([(x, y, int(label)) for (x, y), label in pairs])
         if not isinstance(multimask, (bool, np.bool_)):
             raise PromptError(f"multimask: expected True or False, got {multimask!r}")
-        if level not in get_args(ClickLevel):
-            raise PromptError(f"level: expected one of {', '.join(get_args(ClickLevel))}, got {level!r}")
+        check_one_of(level, get_args(ClickLevel), "level", PromptError)
         if multimask and level != "auto":
             raise PromptError(f"level: expected 'auto' with multimask, which gives all levels, got {level!r}")
         before = _previous(previous)

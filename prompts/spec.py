@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, overload
 
 import numpy as np
 
-from fastsam.errors import PromptError
+from fastsam.errors import PromptError, check_one_of
 from fastsam.prompts.base import AllOf, AnyOf, ButNot, Prompt, all_of, any_of, asks, but_not, prompts_in
 from fastsam.prompts.drawn import as_share, is_number
 from fastsam.prompts.reference_spec import Reference
@@ -120,8 +120,7 @@ class Text(Prompt):
             )
         if not isinstance(templates, (bool, np.bool_)):
             raise PromptError(f"templates: expected True or False, got {templates!r}")
-        if crops not in get_args(CropStyle):
-            raise PromptError(f"crops: expected one of {', '.join(get_args(CropStyle))}, got {crops!r}")
+        check_one_of(crops, get_args(CropStyle), "crops", PromptError)
         object.__setattr__(self, "texts", wanted)
         object.__setattr__(self, "threshold", as_share(threshold, "threshold"))
         object.__setattr__(self, "negatives", unwanted)
@@ -160,8 +159,7 @@ class Position(Prompt):
 
     def __post_init__(self) -> None:
         """Check the order, the prompt and the count."""
-        if self.where not in get_args(Where):
-            raise PromptError(f"position: expected one of {', '.join(get_args(Where))}, got {self.where!r}")
+        check_one_of(self.where, get_args(Where), "position", PromptError)
         if self.where == "center":  # one spelling inside, so that equal prompts are equal
             object.__setattr__(self, "where", "centre")
         if self.of is not None:

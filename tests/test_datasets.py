@@ -93,7 +93,7 @@ def test_without_a_listing_everything_is_for_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize("split", ["val", "test", "held-out", "", None, 1])
 def test_a_split_that_does_not_exist_is_not_training(tmp_path: Path, split: Any) -> None:
     write(tmp_path, coco(), "b.jpg")
-    with pytest.raises(DatasetError, match="split: expected one of train, heldout, all, got"):
+    with pytest.raises(DatasetError, match=r"split .*: expected one of train, heldout, all"):
         read_coco(tmp_path, split)
 
 

@@ -41,7 +41,7 @@ def test_a_model_is_sent_by_name_and_options(
     assert len(raw) < 1_000
     monkeypatch.chdir("/")  # a path that was relative still means the same file
     again: FastSAM = pickle.loads(raw)
-    assert again.identity == model.identity
+    assert again.location == model.location
     assert again.defaults == model.defaults
     before, after = (one.open(photo, imgsz=160).masks for one in (model, again))
     assert np.array_equal(before.boxes_xyxy, after.boxes_xyxy)

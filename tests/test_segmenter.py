@@ -36,7 +36,7 @@ class WithTimes(Plain):
 
     times_ms = {"network": 3.0}  # noqa: RUF012
     device = "npu"
-    sha256 = "abc"
+    fingerprint = "abc"
     passes_at_once = 3
 
     def __init__(self) -> None:
@@ -59,18 +59,20 @@ def test_a_segmentation_is_masks_and_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inner", "device", "sha256", "passes", "times"),
+    ("inner", "device", "fingerprint", "passes", "times"),
     [(Plain(), "cpu", "", 1, {}), (WithTimes(), "npu", "abc", 3, {"network": 3.0})],
 )
-def test_objects_that_only_segment(inner: Any, device: str, sha256: str, passes: int, times: Any) -> None:
+def test_objects_that_only_segment(
+    inner: Any, device: str, fingerprint: str, passes: int, times: Any
+) -> None:
     segmenter = as_segmenter(inner)
-    assert (segmenter.device, segmenter.sha256, segmenter.checkpoint) == (device, sha256, None)
+    assert (segmenter.device, segmenter.fingerprint, segmenter.checkpoint) == (device, fingerprint, None)
     assert (segmenter.passes_at_once, segmenter.takes_parts) == (passes, False)
     assert segmented(segmenter, FRAME, CONFIG).times_ms == times
     segmenter.share_cores(2)
     assert getattr(inner, "shared", [2]) == [2]
     model = FastSAM(segmenter=inner)
-    assert (model.device, model.network) == (device, sha256)
+    assert (model.device, model.fingerprint) == (device, fingerprint)
     assert set(model.open(FRAME).times_ms) == {"read", *times}
 
 

@@ -1,4 +1,4 @@
-"""What the command says while it works: a console on stderr, bars, and loading with a bar."""
+"""Progress of the command: a console on stderr, bars, and loading with a bar."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "load_model",
     "load_text_models",
     "talk",
-    "tiles_of",
+    "tile_bar",
 ]
 
 talk = Console(stderr=True, highlight=False)
@@ -31,7 +31,7 @@ _shown: list[progress.Progress] = []  # a terminal shows one display at a time; 
 
 
 class _Count(progress.ProgressColumn):
-    """So many of so many, or of bytes, as the task is about."""
+    """Done and total, as a count or in bytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ def bar(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
 
 
 @contextmanager
-def tiles_of(model: FastSAM) -> Iterator[None]:
-    """Show a second bar while an image goes through the network in parts."""
+def tile_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """Yield a callback that draws a bar of the parts of an image; None if there is no terminal."""
     shown: dict[str, progress.TaskID] = {}
 
-    def told(done: int, total: int) -> None:
+    def on_tile(done: int, total: int) -> None:
         if not _shown and not shown:  # a single image has no bar of its own
             alone.start()
             _shown.append(alone)
@@ -87,11 +87,9 @@ def tiles_of(model: FastSAM) -> Iterator[None]:
             display.remove_task(shown.pop("task"))
 
     alone = _display(hidden=not talk.is_terminal)
-    model.on_tile = told if talk.is_terminal else None
     try:
-        yield
+        yield on_tile if talk.is_terminal else None
     finally:
-        model.on_tile = None
         if alone in _shown:
             alone.stop()
             _shown.remove(alone)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from fastsam.cli.console import bar, talk, tiles_of
+from fastsam.cli.console import bar, talk, tile_bar
 from fastsam.cli.flags import OUTPUT, Json, ModelFlags, Out, collect, with_flags, with_options
 from fastsam.cli.prompt_flags import SegmentPrompts
 from fastsam.config import RenderConfig, SegmentConfig
@@ -62,8 +62,8 @@ def segment(
     job.check()
     model = models.load()
     failed = 0
-    with bar("segmenting", job.count()) as update, tiles_of(model):
-        for number, done in enumerate(run_batch(model, job, stdin), start=1):
+    with bar("segmenting", job.count()) as update, tile_bar() as on_tile:
+        for number, done in enumerate(run_batch(model, job, stdin, on_tile=on_tile), start=1):
             update(number)
             if done.error:
                 failed += 1

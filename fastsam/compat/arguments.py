@@ -20,6 +20,7 @@ __all__ = [
     "check_keywords",
     "core_of",
     "device_name",
+    "objects_of",
     "our_weights",
     "points_inside",
     "warn_ignored",
@@ -130,6 +131,28 @@ def as_array(values: Any) -> Any:
     if isinstance(values, (list, tuple)) and any(hasattr(value, "detach") for value in values):
         return np.stack([as_array(value) for value in values])
     return values
+
+
+def objects_of(who: str, *columns: Any, empty: bool = False) -> list[tuple[Any, ...]]:
+    """Return the prompts of each object: row k of each kind of prompt, None for kinds that are not given.
+
+    Args:
+        who: the call, for messages.
+        columns: points, labels, boxes, ...: arrays with one row an object, or None.
+        empty: whether no objects at all are fine.
+
+    Raises:
+        PromptError: no prompt is given, or they are about different numbers of objects.
+
+    >>> objects_of("predict", [[1, 2], [3, 4]], None)
+    [([1, 2], None), ([3, 4], None)]
+    """
+    counts = {len(column) for column in columns if column is not None}
+    if len(counts) != 1 or (0 in counts and not empty):
+        raise PromptError(
+            f"{who}: expected prompts about the same objects, got {sorted(counts) or 'none'} of them"
+        )
+    return [tuple(None if column is None else column[k] for column in columns) for k in range(counts.pop())]
 
 
 def boxes_inside(boxes: Any, size_hw: tuple[int, int]) -> Any:

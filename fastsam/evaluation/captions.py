@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fastsam
-from fastsam.datasets import CAPTIONS_NAME, Split, read_captions
+from fastsam.datasets import CAPTIONS_NAME, CaptionedImage, Split, read_captions
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.answers import hit_rate
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Shards
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all
+from fastsam.files import file_sha256
 from fastsam.images.reading import read_frame
 from fastsam.prompts.text.matching import Embedder
-from fastsam.weights.download import file_sha256
 
 __all__ = ["caption_figures"]
 
@@ -29,7 +29,7 @@ def caption_figures(
     embedder: Embedder,
     out: str | Path | None = None,
     limit: int | None = None,
-    on_progress: Callable[[int, int, str], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Return R@1 and R@5 in both directions, among all captions and photos of a folder.
 
@@ -39,12 +39,12 @@ def caption_figures(
         root: folder with ``captions.json``, ``images/`` and ``heldout.txt``.
         split: ``"heldout"``, ``"train"`` or ``"all"``.
         embedder: the text-image model.
-        out: folder for one file an image.
-        limit: only the first so many images.
+        out: folder for one file per image.
+        limit: maximum number of images.
         on_progress: called with (done, total, name) after each image.
 
     Raises:
-        DatasetError: the captions or an image cannot be read, or there are none.
+        DatasetError: the captions or an image cannot be read, or the split has no captions.
         ConfigError: ``limit`` is below 1.
     """
     if limit is not None and limit < 1:
@@ -54,24 +54,23 @@ def caption_figures(
         raise DatasetError(f"dataset {root}: split {split!r} has no captions; use split 'all'")
     identity = {
         "captions_sha256": file_sha256(root / CAPTIONS_NAME),
-        "text_model_identity": embedder.content,
+        "text_model_identity": embedder.fingerprint,
         "version": fastsam.__version__,
     }
     shards = Shards(out, f"{root.resolve().name}-{split}-captions", identity)
-    measured: list[Arrays] = []
-    for number, image in enumerate(images):
-        shard = shards.path([image.path])
-        arrays = shards.load(shard)
-        if arrays is None:
-            arrays = {
-                "photo": embedder.pictures([read_frame(image.path).rgb])[0],
-                "captions": embedder.texts(image.captions, ensemble=False),
-            }
-            shards.save(shard, arrays)
-        measured.append(arrays)
-        if on_progress is not None:
-            on_progress(number + 1, len(images), image.path.name)
-    figures = _figures(measured)
+
+    def measure(image: CaptionedImage, _: list[str]) -> Iterator[tuple[str, Arrays]]:
+        photo = embedder.pictures([read_frame(image.path).rgb])[0]
+        yield "", {"photo": photo, "captions": embedder.texts(image.captions, ensemble=False)}
+
+    measured = measure_all(
+        images,
+        lambda image: {"": shards.path([image.path])},
+        measure,
+        label=lambda image: image.path.name,
+        on_progress=on_progress,
+    )
+    figures = _figures([arrays[""] for arrays in measured])
     if shards.folder is not None:
         save_json({**figures, **identity}, shards.folder / "results.json")
     return figures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,15 +44,15 @@ from fastsam.evaluation.metrics import (
 )
 from fastsam.evaluation.prompting import FIGURES, prompt_objects
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Shards, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.evaluation.worst import save_worst
+from fastsam.files import file_sha256
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import refine
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.prompts.solve.scene import Scene
 from fastsam.segmenter import as_segmenter, segmented
-from fastsam.weights.download import file_sha256
 
 if TYPE_CHECKING:
     from fastsam.model import FastSAM
@@ -75,7 +75,7 @@ def evaluate(
     limit: int | None = None,
     model_id: str | None = None,
     worst: int = 0,
-    on_progress: Callable[[int, int, str], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a COCO-format dataset.
 
@@ -84,10 +84,10 @@ def evaluate(
         model: a ``FastSAM`` or its stage one.
         split: ``"heldout"``, ``"train"`` or ``"all"``.
         config: the protocol; thresholds of the model itself are not used.
-        out: folder for one file an image and ``results.json``; a run that was interrupted goes on from
+        out: folder for one file per image and ``results.json``; an interrupted run continues from
             there. Other settings, weights or annotations get a folder of their own beside it.
-        limit: only the first so many images, in the order of their names.
-        worst: draw so many images, those whose objects fare worst, into ``worst/`` in the run's folder.
+        limit: maximum number of images, in the order of their names.
+        worst: number of images to draw, those with the lowest figures, into ``worst/`` in the run's folder.
         model_id: names a model that has no checkpoint file; needed only with ``out``.
         on_progress: called after each image with (done, total, name).
 
@@ -106,30 +106,31 @@ def evaluate(
         raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
     used: SegmentConfig = getattr(model, "defaults", None) or SegmentConfig()
-    found = read_coco(dataset, split)
-    images = first_images(found, limit)
+    coco = read_coco(dataset, split)
+    images = first_images(coco, limit)
     identity = {
         "model": model_identity(segmenter, model_id, required=out is not None),
-        "annotations_sha256": file_sha256(found.root / "instances.json"),
+        "annotations_sha256": file_sha256(coco.root / "instances.json"),
         "protocol": asdict(config),
         "used": asdict(used) if config.used else None,
         "version": fastsam.__version__,
         "measures": _MEASURES,
     }
-    shards = Shards(out, f"{found.root.resolve().name}-{split}", identity)
-    measured: list[Arrays] = []
-    for number, image in enumerate(images):
-        inputs = [image.path, boundary_file(found.root, image)] if config.boundary else [image.path]
-        shard = shards.path(inputs)
-        arrays = shards.load(shard)
-        if arrays is None:
-            arrays = _measure(segmenter, found, image, config, used)
-            shards.save(shard, arrays)
-        measured.append(arrays)
-        if on_progress is not None:
-            on_progress(number + 1, len(images), image.path.name)
+    shards = Shards(out, f"{coco.root.resolve().name}-{split}", identity)
+
+    def files(image: CocoImage) -> dict[str, Path | None]:
+        boundaries = [boundary_file(coco.root, image)] if config.boundary else []
+        return {"": shards.path([image.path, *boundaries])}
+
+    def measure(image: CocoImage, _: list[str]) -> Iterator[tuple[str, Arrays]]:
+        yield "", _measure(segmenter, coco, image, config, used)
+
+    all_arrays = measure_all(
+        images, files, measure, label=lambda image: image.path.name, on_progress=on_progress
+    )
+    measured = [arrays[""] for arrays in all_arrays]
     results = {
-        "dataset": found.root.resolve().name,
+        "dataset": coco.root.resolve().name,
         "split": split,
         "images": len(images),
         **_summary(measured, config),
@@ -184,9 +185,9 @@ def _measure(
     pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
     rles, objects, crowds = [pixels.rle(i) for i in range(len(pixels))], image.rles(), image.crowd_rles()
-    found = (rles, masks.boxes_xyxy, masks.scores, objects)
-    by_mask, ious = match_image(*found, crowds=crowds)
-    by_box, _ = match_image(*found, kind="box", areas=_BOX_AREAS, crowds=crowds)
+    detected = (rles, masks.boxes_xyxy, masks.scores, objects)
+    by_mask, ious = match_image(*detected, crowds=crowds)
+    by_box, _ = match_image(*detected, kind="box", areas=_BOX_AREAS, crowds=crowds)
     arrays = {f"mask_{name}": value for name, value in by_mask.arrays().items()}
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)

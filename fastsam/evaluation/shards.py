@@ -1,37 +1,28 @@
-"""What an evaluation measured on each image, one file an image, so that an interrupted run goes on.
+"""What an evaluation measured on each image, one file per image, so that an interrupted run can continue.
 
-A run's folder is named after everything that its figures depend on (:func:`fingerprint`), and an image's
-file after the bytes of its inputs: results of other settings, weights or annotations are never mixed in.
+The name of a run's folder depends on all that its figures depend on, and that of an image's file on the
+bytes of its inputs: results of other settings, weights or annotations are never mixed in.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DatasetError
-from fastsam.files import replacing, write_bytes
-from fastsam.weights.download import file_sha256
+from fastsam.files import file_sha256, fingerprint, replacing, write_bytes
 
-__all__ = ["Arrays", "Shards", "fingerprint", "model_identity"]
+__all__ = ["Arrays", "OnProgress", "Shards", "measure_all", "model_identity"]
 
 Arrays = dict[str, NDArray[Any]]
-
-
-def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that change when anything in a JSON mapping does.
-
-    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-    True
-    """
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+OnProgress = Callable[[int, int, str], None]
+Item = TypeVar("Item")
 
 
 def model_identity(segmenter: Any, model_id: str | None, *, required: bool) -> dict[str, str | None]:
@@ -76,10 +67,8 @@ class Shards:
                 )
         if self.folder is None:
             return None
-        digests = "".join([inputs[0].name, *[file_sha256(source) for source in inputs]])
-        return (
-            self.folder / f"{name or inputs[0].stem}.{hashlib.sha256(digests.encode()).hexdigest()[:16]}.npz"
-        )
+        content = fingerprint([inputs[0].name, *[file_sha256(source) for source in inputs]])
+        return self.folder / f"{name or inputs[0].stem}.{content}.npz"
 
     @staticmethod
     def load(path: Path | None) -> Arrays | None:
@@ -102,3 +91,36 @@ class Shards:
         if path is not None:
             with replacing(path) as stream:
                 np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+
+def measure_all(
+    items: Sequence[Item],
+    files: Callable[[Item], Mapping[str, Path | None]],
+    measure: Callable[[Item, list[str]], Iterable[tuple[str, Arrays]]],
+    *,
+    label: Callable[[Item], str],
+    on_progress: OnProgress | None = None,
+) -> Iterator[dict[str, Arrays]]:
+    """Yield the measurements of each item, by what was measured: stored ones, or new ones that are stored.
+
+    Args:
+        items: images or clips.
+        files: where each measurement of an item is kept (:meth:`Shards.path`), by name.
+        measure: takes an item and the names that are not stored, and gives each with its arrays.
+        label: an item's name for ``on_progress``.
+        on_progress: called with (done, total, label) when the caller has used an item's measurements.
+
+    Raises:
+        DatasetError: an input file is missing.
+        ExportError: the folder cannot be written.
+    """
+    for number, item in enumerate(items, start=1):
+        paths = files(item)
+        stored = {name: Shards.load(path) for name, path in paths.items()}
+        missing = [name for name, arrays in stored.items() if arrays is None]
+        for name, arrays in measure(item, missing) if missing else ():
+            Shards.save(paths[name], arrays)
+            stored[name] = arrays
+        yield {name: arrays for name, arrays in stored.items() if arrays is not None}
+        if on_progress is not None:
+            on_progress(number, len(items), label(item))

@@ -6,7 +6,7 @@ Frames are read once and handed to each method one by one; stage one runs once a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fastsam
-from fastsam.errors import ConfigError, InputError
-from fastsam.evaluation.clips import Clip, read_clips
+from fastsam.errors import ConfigError, InputError, check_one_of
+from fastsam.evaluation.clips import AnnotatedClip, read_clips
 from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Shards, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.evaluation.strips import save_strip
 from fastsam.evaluation.vos_methods import (
     DEFAULT_METHODS,
     METHODS,
-    Follower,
+    ClipFollower,
     SharedSegmenter,
     with_shared_stage_one,
 )
@@ -44,7 +44,7 @@ __all__ = ["Method", "evaluate_vos", "stored_masks"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
-Method = Callable[["FastSAM", Clip], Follower]
+Method = Callable[["FastSAM", AnnotatedClip], ClipFollower]
 
 _MEASURES = 1  # raise it when what is measured changes: stored measurements are then not used again
 _STAGES = ("read", "network", "decode", "follow")
@@ -59,7 +59,7 @@ def evaluate_vos(
     pictures: str | Path | None = None,
     limit: int | None = None,
     model_id: str | None = None,
-    on_progress: Callable[[int, int, str], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
     """Measure methods of following on the clips of a folder.
 
@@ -70,10 +70,10 @@ def evaluate_vos(
         root: clips (:func:`fastsam.evaluation.clips.read_clips`).
         model: its stage one finds the masks, with its own defaults.
         methods: names of :data:`fastsam.evaluation.vos_methods.METHODS`, or methods of your own by name.
-        out: folder for one file a clip and method, and ``results.json``; a run that was interrupted goes on
+        out: folder for one file per clip and method, and ``results.json``; an interrupted run continues
             from there.
         pictures: folder for a strip of frames a clip with the answers of each method.
-        limit: only the first so many clips, in the order of their names.
+        limit: maximum number of clips, in the order of their names.
         model_id: names a model that has no checkpoint file, or a state of the methods; needed only
             with ``out``.
         on_progress: called after each clip with (done, total, name).
@@ -101,20 +101,29 @@ def evaluate_vos(
     }
     name = Path(root).resolve().name
     shards = Shards(out, f"{name}-vos", identity)
-    measured: dict[str, list[Arrays]] = {method: [] for method in chosen}
-    for number, clip in enumerate(clips):
-        found = _measured(clip, chosen, shared_model, shared, shards)
-        for method, arrays in found.items():
-            measured[method].append(arrays)
+
+    def files(clip: AnnotatedClip) -> dict[str, Path | None]:
+        inputs = [file for pair in zip(clip.frames, clip.masks, strict=True) for file in pair]
+        return {method: shards.path(inputs, f"{clip.name}.{method}") for method in chosen}
+
+    def measure(clip: AnnotatedClip, missing: list[str]) -> Iterable[tuple[str, Arrays]]:
+        followers = {method: chosen[method](shared_model, clip) for method in missing}
+        return _run(clip, followers, shared).items()
+
+    measured: list[dict[str, Arrays]] = []
+    by_clip = measure_all(clips, files, measure, label=lambda clip: clip.name, on_progress=on_progress)
+    for clip, by_method in zip(clips, by_clip, strict=True):
+        measured.append(by_method)
         if pictures is not None:
-            save_strip(
-                clip, {m: stored_masks(a) for m, a in found.items()}, Path(pictures) / f"{clip.name}.jpg"
-            )
-        if on_progress is not None:
-            on_progress(number + 1, len(clips), clip.name)
+            answers = {method: stored_masks(arrays) for method, arrays in by_method.items()}
+            save_strip(clip, answers, Path(pictures) / f"{clip.name}.jpg")
     results = [
-        {"dataset": name, "protocol": "vos", "method": method, **_summary(clips, parts), **identity}
-        for method, parts in measured.items()
+        {
+            **{"dataset": name, "protocol": "vos", "method": method},
+            **_summary(clips, [by_method[method] for by_method in measured]),
+            **identity,
+        }
+        for method in chosen
     ]
     if shards.folder is not None:
         for result in results:
@@ -125,31 +134,12 @@ def evaluate_vos(
 def _chosen(methods: Sequence[str] | Mapping[str, Method]) -> dict[str, Method]:
     """Return the methods by name, in the order asked for."""
     if not isinstance(methods, Mapping):
-        unknown = [name for name in methods if name not in METHODS]
-        if unknown:
-            raise ConfigError(f"method {unknown[0]!r}: expected one of {', '.join(METHODS)}")
+        for name in methods:
+            check_one_of(name, METHODS, "method", ConfigError)
         methods = {name: METHODS[name] for name in methods}
     if not methods:
         raise ConfigError(f"methods: expected at least one of {', '.join(METHODS)}, got none")
     return dict(methods)
-
-
-def _measured(
-    clip: Clip,
-    methods: Mapping[str, Method],
-    model: FastSAM,
-    shared: SharedSegmenter,
-    shards: Shards,
-) -> dict[str, Arrays]:
-    """Return what each method does on a clip, from the store or by running those that are missing."""
-    inputs = [file for pair in zip(clip.frames, clip.masks, strict=True) for file in pair]
-    paths = {name: shards.path(inputs, f"{clip.name}.{name}") for name in methods}
-    found = {name: shards.load(path) for name, path in paths.items()}
-    missing = {name: methods[name](model, clip) for name, arrays in found.items() if arrays is None}
-    for name, arrays in _run(clip, missing, shared).items() if missing else ():
-        shards.save(paths[name], arrays)
-        found[name] = arrays
-    return {name: arrays for name, arrays in found.items() if arrays is not None}
 
 
 @dataclass
@@ -205,7 +195,9 @@ def stored_masks(arrays: Arrays) -> BoolArray:
     return np.asarray(bits.reshape(shape).astype(bool))
 
 
-def _run(clip: Clip, followers: Mapping[str, Follower], shared: SharedSegmenter) -> dict[str, Arrays]:
+def _run(
+    clip: AnnotatedClip, followers: Mapping[str, ClipFollower], shared: SharedSegmenter
+) -> dict[str, Arrays]:
     """Hand the frames of a clip to each follower."""
     first, given = clip.frame(0), clip.truth(0)
     for follower in followers.values():
@@ -224,7 +216,7 @@ def _run(clip: Clip, followers: Mapping[str, Follower], shared: SharedSegmenter)
 
 
 def _timed_step(
-    follower: Follower, frame: Frame, shared: SharedSegmenter
+    follower: ClipFollower, frame: Frame, shared: SharedSegmenter
 ) -> tuple[dict[int, BoolArray], list[float]]:
     """Return a follower's answer and its times: network, decode, and the rest."""
     shared.reset()
@@ -239,7 +231,7 @@ def _timed_step(
     return answer, [sum(cost.values()) - decode_ms, decode_ms, max(own_ms, 0.0)]
 
 
-def _check_answer(answer: Any, frame: Frame, clip: Clip, name: str) -> None:
+def _check_answer(answer: Any, frame: Frame, clip: AnnotatedClip, name: str) -> None:
     where = f"method {name!r}, clip {clip.name}, frame {frame.index}"
     if not isinstance(answer, dict) or not set(answer) <= set(clip.ids):
         raise InputError(
@@ -254,7 +246,7 @@ def _check_answer(answer: Any, frame: Frame, clip: Clip, name: str) -> None:
             )
 
 
-def _summary(clips: Sequence[Clip], measured: Sequence[Arrays]) -> dict[str, Any]:
+def _summary(clips: Sequence[AnnotatedClip], measured: Sequence[Arrays]) -> dict[str, Any]:
     """Return the figures of one method over all clips, and of each clip."""
     objects = [[_object_figures(arrays, k) for k in range(len(arrays["J"]))] for arrays in measured]
     each = {

@@ -10,14 +10,13 @@ empty masks; the others keep a row for each mask.
 
 from __future__ import annotations
 
-import difflib
 import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fastsam.errors import ExportError
+from fastsam.errors import ExportError, check_one_of
 from fastsam.export.annotations import DEFAULT_LABEL, Annotations
 from fastsam.export.load import load_npz, load_sam_json
 from fastsam.export.sinks import FORMATS, Format, Sink
@@ -134,8 +133,5 @@ def write(
 
 def _format(name: str) -> Format:
     """Return a row of the table, or say which there are."""
-    if name in FORMATS:
-        return FORMATS[name]
-    near = difflib.get_close_matches(str(name), FORMATS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ExportError(f"format {name!r}: expected one of {', '.join(FORMATS)}{hint}")
+    check_one_of(name, FORMATS, "format", ExportError)
+    return FORMATS[name]

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -162,8 +162,20 @@ class BatchDone:
         }  # fmt: skip
 
 
-def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iterator[BatchDone]:
+def run_batch(
+    model: FastSAM,
+    job: BatchJob,
+    stdin: bytes | None = None,
+    *,
+    on_tile: Callable[[int, int], None] | None = None,
+) -> Iterator[BatchDone]:
     """Yield one :class:`BatchDone` an image; a bad image is reported and does not stop the rest.
+
+    Args:
+        model: finds and selects the masks.
+        job: what to do.
+        stdin: the bytes of the image that ``"-"`` stands for.
+        on_tile: called with (done, total) after each part of an image that is segmented in parts.
 
     Raises:
         ImageError, ExportError, PromptError: the job as a whole cannot run, or the disk is full.
@@ -176,7 +188,7 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
     names = unique_names([path or Path("stdin") for path in images])
-    log = _Log(job, model.identity)
+    log = _Log(job, model.location)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
     exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
     for path, name in zip(images, names, strict=True):
@@ -187,7 +199,8 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
             continue
         try:
             log.check_name(name, source)
-            done = _one(model, job, exporters, stdin if path is None else path, source, name)
+            image = stdin if path is None else path
+            done = _one(model, job, exporters, image, source, name, on_tile)
         except WeightsError:
             raise  # the text-image model cannot be had: no other image would fare better
         except FastSAMError as error:
@@ -202,10 +215,16 @@ def run_batch(model: FastSAM, job: BatchJob, stdin: bytes | None = None) -> Iter
 
 
 def _one(
-    model: FastSAM, job: BatchJob, exporters: list[Exporter], image: Any, source: str, name: str
+    model: FastSAM,
+    job: BatchJob,
+    exporters: list[Exporter],
+    image: Any,
+    source: str,
+    name: str,
+    on_tile: Callable[[int, int], None] | None,
 ) -> BatchDone:
     """Segment and write one image."""
-    session = model.open(read_frame(image, name), **job.segment)
+    session = model.open(read_frame(image, name), on_tile=on_tile, **job.segment)
     if job.label is not None:
         session = session.label(**job.label)
     if job.prompt is None:
@@ -227,9 +246,9 @@ class _Log:
     overwritten since do not count as done.
     """
 
-    def __init__(self, job: BatchJob, identity: str) -> None:
+    def __init__(self, job: BatchJob, location: str) -> None:
         asked = "" if job.prompt is None else prompt_to_json(job.prompt)
-        settings: list[Any] = [identity, asked, sorted(set(job.formats)), job.segment, job.render]
+        settings: list[Any] = [location, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
             settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
         if job.level is not None or job.disjoint:

@@ -200,7 +200,7 @@ class VideoRun:
             for (frame, prompt), seen in zip(job.asked(), resolved, strict=True)
         ]
         settings = {
-            "weights": model.identity, "segment": job.segment, "video": asdict(job.video), "prompts": asked,
+            "weights": model.location, "segment": job.segment, "video": asdict(job.video), "prompts": asked,
             "start": job.start, "frames": job.frames, "seconds": job.seconds, "policy": job.policy,
             "live": info.live,
         }  # fmt: skip

@@ -25,14 +25,14 @@ class Pyramid:
     Attributes:
         maps: each (C, h, w) float16 over the whole net frame, padding included.
         letterbox: how the image lies in the net frame.
-        network: names the network and its weights: maps of two networks cannot be compared.
+        fingerprint: of the network and its weights: maps of two networks cannot be compared.
         backbone: the coarser maps of the backbone, which tell what things are, where ``maps``, behind the
             neck, tell rather where things end (docs/experiments.md).
     """
 
     maps: tuple[NDArray[np.float16], ...]
     letterbox: Letterbox
-    network: str = ""
+    fingerprint: str = ""
     backbone: tuple[NDArray[np.float16], ...] = ()
 
     def __post_init__(self) -> None:

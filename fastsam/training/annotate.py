@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from fastsam.config import AnnotateConfig, SegmentConfig
 from fastsam.datasets import CocoImage, heldout_names, read_coco
 from fastsam.errors import DatasetError
-from fastsam.files import write_bytes
+from fastsam.files import file_sha256, fingerprint, write_bytes
 from fastsam.images.listing import list_images
 from fastsam.images.reading import read_frame
 from fastsam.masks.rle import Rle, rle_iou_matrix
@@ -96,7 +95,7 @@ def annotate(
     heldout = heldout_names(root)
     training = {image.path.name for image in labelled if image.path.name not in heldout}
     out.mkdir(parents=True, exist_ok=True)
-    log = ResumeLog(out / _LOG, _identity(model, coco, config))
+    log = ResumeLog(out / _LOG, _run_fingerprint(model, coco, config))
     done: dict[str, list[dict[str, Any]]] = {entry["name"]: entry["annotations"] for entry in log}
     for number, image in enumerate(labelled):
         name = image.path.name
@@ -128,12 +127,11 @@ def _content(root: Path) -> tuple[dict[str, Any], tuple[CocoImage, ...]]:
     return {"images": records, "annotations": [], "categories": []}, tuple(images_found)
 
 
-def _identity(model: Segmenter, coco: dict[str, Any], config: AnnotateConfig) -> str:
+def _run_fingerprint(model: Segmenter, coco: dict[str, Any], config: AnnotateConfig) -> str:
     """Return a digest of everything that new labels depend on."""
     checkpoint = getattr(model, "checkpoint", None)
-    weights = Path(checkpoint).read_bytes() if checkpoint is not None else type(model).__name__.encode()
-    parts = [weights, json.dumps(coco, sort_keys=True).encode(), json.dumps(asdict(config)).encode()]
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    weights = type(model).__name__ if checkpoint is None else file_sha256(Path(checkpoint))
+    return fingerprint([weights, coco, asdict(config)])
 
 
 def _annotations(image: CocoImage, model: Segmenter, config: AnnotateConfig) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 from fastsam.errors import DownloadError, reason_of
 from fastsam.untrusted import MALFORMED
 
-__all__ = ["MOST_BYTES", "Progress", "discard", "exclusive", "fetch", "file_sha256"]
+__all__ = ["MOST_BYTES", "Progress", "discard", "exclusive", "fetch"]
 
 _TIMEOUT_S = 30.0
 # Before each further attempt; starts over when an attempt brought a good piece.
@@ -215,9 +214,3 @@ def fetch(url: str, part: Path, progress: Progress | None = None, most_bytes: in
             failures += 1
         except OSError as error:
             raise DownloadError(f"the file cannot be stored ({reason_of(error)})", path=part) from error
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hash of a file's bytes, hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,7 +26,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from fastsam.errors import ChecksumError, WeightsError, translated
-from fastsam.weights.download import Progress, file_sha256
+from fastsam.files import file_sha256
+from fastsam.weights.download import Progress
 
 __all__ = ["Progress", "WeightsEntry", "cache_folder", "embedded_path", "local_path", "table", "text_model"]
 

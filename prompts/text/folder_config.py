@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fastsam.errors import CheckpointError, InputError
+from fastsam.errors import CheckpointError, InputError, check_one_of
 from fastsam.untrusted import number, read_json, short, whole
 
 __all__ = ["check_config"]
@@ -35,10 +35,10 @@ def check_config(path: Path) -> None:
 
 
 def _mapping(content: Any, name: str) -> dict[str, Any]:
-    found = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        raise InputError(f"{name}: expected a mapping, got {short(found)}")
-    return found
+    mapping = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(mapping, dict):
+        raise InputError(f"{name}: expected a mapping, got {short(mapping)}")
+    return mapping
 
 
 def _check_names(part: dict[str, Any], what: str) -> None:
@@ -63,5 +63,4 @@ def _check_pictures(settings: Any) -> None:
         for value in values:
             number(value, name, least, 1_000)
     for name, known in (("interpolation", _INTERPOLATIONS), ("resize_mode", _RESIZE_MODES)):
-        if settings.get(name, known[0]) not in known:
-            raise InputError(f"{name}: expected one of {', '.join(known)}, got {short(settings[name])}")
+        check_one_of(settings.get(name, known[0]), known, name, InputError)

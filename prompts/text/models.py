@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, DownloadError, ExportError, WeightsError
-from fastsam.files import file_state, replacing, trim_folder
+from fastsam.files import file_sha256, file_state, fingerprint, replacing, trim_folder
 from fastsam.prompts.text.encoder import (
     CONFIG_NAME,
     WEIGHTS_NAMES,
@@ -33,7 +33,6 @@ from fastsam.prompts.text.encoder import (
     find_pretrained,
 )
 from fastsam.prompts.text.matching import Embedder
-from fastsam.weights.download import file_sha256
 from fastsam.weights.resolve import download
 from fastsam.weights.table import Progress, WeightsEntry, cache_folder, embedded_path, local_path, text_model
 
@@ -57,7 +56,7 @@ def open_text_model(
             open_clip knows, such as ``"ViT-B-32:laion2b_s34b_b79k"``, or ``MODEL`` where it knows only one;
             or ``MODEL:FILE``, a checkpoint of that architecture.
         device: where the network runs.
-        progress: is told of the bytes of a download.
+        progress: called with (done, total) bytes during a download.
 
     Raises:
         WeightsError: the folder or file is not there, or incomplete.
@@ -92,14 +91,14 @@ class NamedEncoder:
     embedded: bool = False
     _lock: Any = field(default_factory=threading.Lock, repr=False)
     _loaded: Encoder | None = field(default=None, repr=False)
-    _content: str = field(default="", repr=False)
+    _fingerprint: str = field(default="", repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what only this process has; whoever gets the encoder loads it at its first use."""
         return {**vars(self), "_lock": None, "_loaded": None, "progress": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the rest, with a lock of its own."""
+        """Restore the rest, with a new lock."""
         vars(self).update(state, _lock=threading.Lock())
 
     @classmethod
@@ -131,7 +130,7 @@ class NamedEncoder:
         return cls(model, file=path, device=device, progress=progress)
 
     @property
-    def identity(self) -> str:
+    def location(self) -> str:
         """Names the model, and the state of its file; nothing is loaded for it."""
         if self.embedded:
             return f"{text_model().name}|{text_model().sha256}"
@@ -140,15 +139,15 @@ class NamedEncoder:
         return f"{self.model}|{self.file.resolve()}|{file_state(self.file)}"
 
     @property
-    def content(self) -> str:
+    def fingerprint(self) -> str:
         """A hash of all that the vectors depend on: weights, configuration, tokenizer, open_clip's version.
 
         Weights that are not on this machine are downloaded for it.
         """
         with self._lock:
-            if not self._content:
-                self._content = self._hashed()
-            return self._content
+            if not self._fingerprint:
+                self._fingerprint = self._hashed()
+            return self._fingerprint
 
     def _hashed(self) -> str:
         file, known = self._located()
@@ -300,9 +299,7 @@ class _TextFiles:
 
     def _path(self, phrases: Sequence[str], forms: Sequence[str]) -> Path | None:
         """Return the file of a list of phrases; None where this user has no folder for it."""
-        key = hashlib.sha256(
-            json.dumps([self._encoder.content, list(forms), list(phrases)]).encode()
-        ).hexdigest()
+        key = fingerprint([self._encoder.fingerprint, list(forms), list(phrases)])
         try:
             return cache_folder().parent / "texts" / f"{key}.npz"
         except WeightsError:

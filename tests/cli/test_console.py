@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from fastsam.cli import console as cli_talk
-from fastsam.cli.console import DownloadBar, bar, tiles_of
+from fastsam.cli.console import DownloadBar, bar, tile_bar
 
 
 @pytest.fixture
@@ -65,17 +64,16 @@ def test_a_single_image_has_no_bar_but_its_download_has(terminal: Console) -> No
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_tiles_are_a_line_of_the_bar_or_have_their_own(terminal: Console, images: int) -> None:
-    model: Any = SimpleNamespace(on_tile=None)
-    with bar("segmenting", images), tiles_of(model):
+    with bar("segmenting", images), tile_bar() as on_tile:
+        assert on_tile is not None
         for _ in range(images):
-            model.on_tile(1, 3)
+            on_tile(1, 3)
             (display,) = cli_talk._shown
             assert [task.description for task in display.tasks][-1] == "tiles"
             display.refresh()
-            model.on_tile(3, 3)
+            on_tile(3, 3)
             assert "tiles" not in [task.description for task in display.tasks]
     assert not cli_talk._shown
-    assert model.on_tile is None
     assert "tiles" in said(terminal)
 
 
@@ -87,7 +85,6 @@ def test_nothing_is_drawn_where_there_is_no_terminal(monkeypatch: pytest.MonkeyP
         told(500, 2000)
         update(1)
     told.close()
-    model: Any = SimpleNamespace(on_tile=None)
-    with tiles_of(model):
-        assert model.on_tile is None
+    with tile_bar() as on_tile:
+        assert on_tile is None
     assert file.getvalue().strip() == ""

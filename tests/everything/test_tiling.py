@@ -355,8 +355,9 @@ def test_prompts_and_results_work_on_tiles() -> None:
     rgb = scattered(3)
     told: list[tuple[int, int]] = []
     model = FastSAM(segmenter=GridFinder())
-    model.on_tile = lambda done, total: told.append((done, total))
-    session = model.open(rgb, tile=TILE, edge_radius=1.0, min_region_share=0.1)
+    session = model.open(
+        rgb, tile=TILE, edge_radius=1.0, min_region_share=0.1, on_tile=lambda *counts: told.append(counts)
+    )
     assert told[-1] == (len(told), len(told))
     assert session.times_ms["join"] >= 0
     row = int(session.masks.areas_px.argmax())

@@ -87,7 +87,7 @@ def test_embeddings_are_unit_vectors_that_travel_with_the_rows(bus_session):
 def test_the_backbone_tells_other_things_by_which_network(bus_session, embedded_weights):
     masks = bus_session.masks
     backbone = masks.embeddings("backbone")
-    assert masks.pyramid.network == hashlib.sha256(embedded_weights.read_bytes()).hexdigest()
+    assert masks.pyramid.fingerprint == hashlib.sha256(embedded_weights.read_bytes()).hexdigest()
     assert [values.shape[0] for values in masks.pyramid.backbone] == [128, 256]
     assert backbone.shape == (len(masks), 128 + 256)
     np.testing.assert_allclose(np.linalg.norm(backbone, axis=1), 1, atol=1e-5)

@@ -81,7 +81,7 @@ _known: dict[str, SamScale] = {}
 
 def scale_of(model: FastSAM) -> SamScale:
     """Return the scale of a model's network, fitted at its first use on this machine."""
-    if not model.network:
+    if not model.fingerprint:
         return IDENTITY
     defaults = model.defaults
     options = (
@@ -92,7 +92,7 @@ def scale_of(model: FastSAM) -> SamScale:
         defaults.fill_conf,
         defaults.regions,
     )
-    key = f"{model.network[:16]}-{'-'.join(f'{float(value):g}' for value in options)}"
+    key = f"{model.fingerprint[:16]}-{'-'.join(f'{float(value):g}' for value in options)}"
     if key not in _known:
         _known[key] = _loaded(key) or _kept(key, fit(model))
     return _known[key]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastsam import FastSAM as Core
-from fastsam.compat.arguments import check_keywords
 from fastsam.compat.models import CalledModel
 from fastsam.compat.sources import shown_path
 from fastsam.compat.ultralytics.asking import Asked, prompted
+from fastsam.compat.ultralytics.calls import CallOptions, given_back, options_of
 from fastsam.compat.ultralytics.keeping import Keeper
 from fastsam.compat.ultralytics.theirs import exported, their_model
 from fastsam.compat.ultralytics.tracks import Tracks
@@ -20,15 +20,13 @@ from fastsam.errors import ConfigError
 from fastsam.masks.letterbox import Letterbox
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from fastsam.compat.results import Results
 
 __all__ = ["FastSAM", "Rules"]
 
 Rules = Literal["theirs", "ours"]
-_KEYWORDS = (
-    "bboxes", "conf", "device", "imgsz", "iou", "labels", "max_det", "points", "retina_masks", "save", "show",
-    "stream", "texts",
-)  # fmt: skip
 
 
 class FastSAM(CalledModel):
@@ -76,16 +74,7 @@ class FastSAM(CalledModel):
         points: Any = None,
         labels: Any = None,
         texts: Any = None,
-        *,
-        conf: float | None = None,
-        iou: float | None = None,
-        imgsz: int | tuple[int, int] | list[int] | None = None,
-        max_det: int | None = None,
-        device: Any = None,
-        retina_masks: bool | None = None,
-        save: bool = False,
-        show: bool = False,
-        **others: Any,
+        **options: Unpack[CallOptions],
     ) -> list[Results] | Iterator[Results]:
         """Return one result an image; with prompts, the masks that they choose.
 
@@ -97,27 +86,19 @@ class FastSAM(CalledModel):
             points: (2,) or (n, 2), image pixels.
             labels: 1 foreground, 0 background, for each point.
             texts: a phrase or several.
-            conf: least confidence.
-            iou: NMS threshold.
-            imgsz: the network's input: a side, or (height, width).
-            max_det: most masks.
-            device: where the network runs.
-            retina_masks: False gives ``masks.data`` at the size of the network's input.
-            save: also write each result's ``plot`` into ``runs/segment/predict*``, as ultralytics does.
-            show: also show it in a window.
-            others: ultralytics' other keywords, where they do not change what is found.
+            options: ``conf``, ``iou``, ``imgsz``, ``max_det``, ``device``, ``retina_masks``, ``save``,
+                ``show`` (:class:`fastsam.compat.ultralytics.calls.CallOptions`), and ultralytics' other
+                keywords, where they do not change what is found.
 
         Raises:
             ImageError: an image cannot be read.
             ConfigError: a keyword is unknown, or an option outside its range.
             PromptError: a prompt has another form.
         """
-        check_keywords("FastSAM", others, _KEYWORDS)
-        self._move(device)
-        options = {"conf": conf, "iou": iou, "imgsz": imgsz, "max_det": max_det}
+        segment, keep = options_of("FastSAM", options, ("bboxes", "points", "labels", "texts"))
+        self._move(options.get("device"))
         asked = Asked(bboxes, points, labels, texts)
-        found = self._results(source, options, asked, retina_masks, Keeper(save, show, others))
-        return found if stream else list(found)
+        return given_back(self._results(source, segment, asked, options.get("retina_masks"), keep), stream)
 
     predict = __call__
 
@@ -145,15 +126,8 @@ class FastSAM(CalledModel):
         stream: bool = False,
         persist: bool = False,
         *,
-        conf: float | None = None,
-        iou: float | None = None,
-        imgsz: int | tuple[int, int] | list[int] | None = None,
-        max_det: int | None = None,
-        device: Any = None,
-        save: bool = False,
-        show: bool = False,
         tracker: Any = None,
-        **others: Any,
+        **options: Unpack[CallOptions],
     ) -> list[Results] | Iterator[Results]:
         """Return one result a frame, with ``boxes.id``: the numbers of this package's tracker, which stay.
 
@@ -161,26 +135,18 @@ class FastSAM(CalledModel):
             source: a video, or frames as in a call.
             stream: yield the results one by one instead of a list.
             persist: go on with the objects of the last call.
-            conf: least confidence; .1 by default, as in ultralytics.
-            iou: NMS threshold.
-            imgsz: the network's input: a side, or (height, width).
-            max_det: most masks.
-            device: where the network runs.
-            save: also write each result's ``plot``.
-            show: also show it in a window.
             tracker: accepted for old code; there is one tracker.
-            others: as in a call.
+            options: as in a call; ``conf`` is .1 by default, as in ultralytics.
 
         Raises:
             ImageError, ConfigError: as in a call.
         """
-        check_keywords("FastSAM.track", {k: v for k, v in others.items() if k != "retina_masks"}, _KEYWORDS)
-        self._move(device)
+        segment, keep = options_of("FastSAM.track", options, ("persist", "tracker"))
+        segment["conf"] = segment["conf"] or 0.1
+        self._move(options.get("device"))
         if self._tracks is None or not persist:
             self._tracks = Tracks()
-        options = {"conf": conf or 0.1, "iou": iou, "imgsz": imgsz, "max_det": max_det}
-        found = self._tracked(source, options, self._tracks, Keeper(save, show, others))
-        return found if stream else list(found)
+        return given_back(self._tracked(source, segment, self._tracks, keep), stream)
 
     def _tracked(
         self, source: Any, options: dict[str, Any], tracks: Tracks, keep: Keeper

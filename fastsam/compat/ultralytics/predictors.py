@@ -29,9 +29,8 @@ class FastSAMPredictor:
     """
 
     def __init__(self, cfg: Any = None, overrides: Mapping[str, Any] | None = None, **_: Any) -> None:
-        options = {**(cfg if isinstance(cfg, Mapping) else {}), **(overrides or {})}
-        self.fastsam = FastSAM(options.pop("model", None))
-        self.overrides = options
+        self.overrides = _settings(cfg, overrides)
+        self.fastsam = FastSAM(self.overrides.pop("model", None))
         self.prompts: dict[str, Any] = {}
 
     @property
@@ -89,9 +88,8 @@ class Predictor:
     """
 
     def __init__(self, cfg: Any = None, overrides: Mapping[str, Any] | None = None, **_: Any) -> None:
-        options = {**(cfg if isinstance(cfg, Mapping) else {}), **(overrides or {})}
-        self.sam = SAM(options.pop("model", None))
-        self.overrides = options
+        self.overrides = _settings(cfg, overrides)
+        self.sam = SAM(self.overrides.pop("model", None))
         self._session: Session | None = None
 
     @property
@@ -142,3 +140,8 @@ class Predictor:
 
 
 SAM2Predictor = Predictor
+
+
+def _settings(cfg: Any, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the settings of a predictor; overrides win."""
+    return {**(cfg if isinstance(cfg, Mapping) else {}), **(overrides or {})}

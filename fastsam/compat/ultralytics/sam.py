@@ -11,24 +11,21 @@ from numpy.typing import NDArray
 
 from fastsam import FastSAM as Core
 from fastsam import MaskSet, Session
-from fastsam.compat.arguments import as_array, check_keywords, our_weights
+from fastsam.compat.arguments import as_array, objects_of, our_weights
 from fastsam.compat.models import CalledModel
 from fastsam.compat.segment_anything.answers import answer
 from fastsam.compat.segment_anything.low_res import to_low_res
 from fastsam.compat.segment_anything.scale import scale_of
 from fastsam.compat.sources import shown_path
-from fastsam.compat.ultralytics.keeping import Keeper
+from fastsam.compat.ultralytics.calls import CallOptions, given_back, options_of
 from fastsam.errors import PromptError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from fastsam.compat.results import Results
 
 __all__ = ["SAM", "answered"]
-
-_KEYWORDS = (
-    "bboxes", "conf", "device", "imgsz", "iou", "labels", "masks", "max_det", "multimask_output", "points",
-    "save", "show", "stream",
-)  # fmt: skip
 
 
 class SAM(CalledModel):
@@ -59,14 +56,7 @@ class SAM(CalledModel):
         *,
         masks: Any = None,
         multimask_output: bool = False,
-        conf: float | None = None,
-        iou: float | None = None,
-        imgsz: int | tuple[int, int] | list[int] | None = None,
-        max_det: int | None = None,
-        device: Any = None,
-        save: bool = False,
-        show: bool = False,
-        **others: Any,
+        **options: Unpack[CallOptions],
     ) -> list[Results] | Iterator[Results]:
         """Return one result an image.
 
@@ -78,33 +68,25 @@ class SAM(CalledModel):
             labels: 1 foreground, 0 background; (n,) or (n, P).
             masks: (H, W) or (n, H, W) drawn masks, of the image's size.
             multimask_output: three answers an object instead of one.
-            conf: without prompts, least score; answers to prompts always stay, so that their rows fit.
-            imgsz: the network's input, for weights that were named; SAM's own size says nothing of the
-                embedded ones.
-            iou: NMS threshold.
-            max_det: most masks.
-            device: where the network runs.
-            save: also write each result's ``plot``.
-            show: also show it in a window.
-            others: ultralytics' other keywords, where they do not change what is found.
+            options: as in :meth:`fastsam.compat.ultralytics.FastSAM.__call__`. ``conf`` is the minimum score
+                of masks without prompts; answers to prompts always stay, so that their rows fit. ``imgsz`` is
+                for weights that were named; SAM's own size says nothing of the embedded ones.
 
         Raises:
             ImageError: an image cannot be read.
             ConfigError: a keyword is unknown, or an option outside its range.
             PromptError: a prompt has another form.
         """
-        check_keywords("SAM", {k: v for k, v in others.items() if k != "retina_masks"}, _KEYWORDS)
-        self._move(device)
-        options = self._options({"iou": iou, "imgsz": imgsz, "max_det": max_det})
-        keep = Keeper(save, show, others)
+        named = ("bboxes", "points", "labels", "masks", "multimask_output")
+        segment, keep = options_of("SAM", options, named)
+        least = segment.pop("conf") or 0.0
+        self._move(options.get("device"))
         prompts = (bboxes, points, labels, masks)
-        found = (
-            keep(
-                answered(self.model, session, prompts, number, multimask=multimask_output, least=conf or 0.0)
-            )
-            for number, session in enumerate(self._sessions(source, options, plain=False))
+        results = (
+            keep(answered(self.model, session, prompts, number, multimask=multimask_output, least=least))
+            for number, session in enumerate(self._sessions(source, self._options(segment), plain=False))
         )
-        return found if stream else list(found)
+        return given_back(results, stream)
 
     predict = __call__
 
@@ -172,7 +154,7 @@ def answered(
     )
 
 
-def _by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[Any, Any, Any, Any]]:
+def _by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[Any, ...]]:
     """Return the points, labels, box and low-resolution logits of each object."""
     boxes = None if bboxes is None else _shaped(bboxes, "bboxes", (1, 2))
     coords = None if points is None else _shaped(points, "points", (1, 2, 3))
@@ -189,12 +171,7 @@ def _by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[
     if masks is not None:
         stack = np.asarray(as_array(masks))
         drawn = np.stack([to_low_res(mask > 0) for mask in (stack[None] if stack.ndim == 2 else stack)])
-    counts = {len(column) for column in (coords, boxes, drawn) if column is not None}
-    if len(counts) != 1 or 0 in counts:
-        raise PromptError(f"SAM: expected prompts about the same objects, got {sorted(counts)} of them")
-    rows = range(counts.pop())
-    columns = (coords, marks, boxes, drawn)
-    return [tuple(None if column is None else column[k] for column in columns) for k in rows]  # type: ignore[misc]
+    return objects_of("SAM", coords, marks, boxes, drawn)
 
 
 def _shaped(values: Any, what: str, depths: tuple[int, ...]) -> NDArray[np.float64]:

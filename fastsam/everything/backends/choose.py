@@ -7,9 +7,7 @@ that there is no torch in the process until a text is asked for.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -20,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastsam.config import SegmentConfig
-from fastsam.errors import CheckpointError, ConfigError, ExportError
-from fastsam.files import file_state, trim_folder
+from fastsam.errors import CheckpointError, ConfigError, ExportError, check_one_of
+from fastsam.files import file_sha256, file_state, fingerprint, trim_folder
 from fastsam.needed import needed
-from fastsam.weights.download import Progress, exclusive, file_sha256
+from fastsam.weights.download import Progress, exclusive
 from fastsam.weights.resolve import ResolvedWeights, resolve
 from fastsam.weights.table import cache_folder
 
@@ -46,12 +44,12 @@ class OpenedNetwork:
 
     Attributes:
         segmenter: turns frames into masks.
-        identity: names the weights, their state and what runs them; equal for equal results.
+        location: names the weights, their state and what runs them; equal for equal results.
         defaults: fields of :class:`fastsam.config.SegmentConfig` that the weights want.
     """
 
     segmenter: NetworkBackend
-    identity: str
+    location: str
     defaults: Mapping[str, Any]
 
 
@@ -70,7 +68,7 @@ def open_network(
         backend: ``"torch"``, ``"onnx"`` (ONNX Runtime) or ``"openvino"``; ``"auto"`` is torch for checkpoints
             and the format's own runtime for converted networks. OpenVINO runs ``.onnx`` files too.
         device: where the network runs; each backend has its own.
-        progress: is told of a download's bytes.
+        progress: called with (done, total) bytes during a download.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -78,8 +76,7 @@ def open_network(
         ConfigError: no such backend or device, or the backend cannot run such files.
         ExportError: the checkpoint had to be converted, and there is no place for that.
     """
-    if backend not in BACKENDS:
-        raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {backend!r}")
+    check_one_of(backend, BACKENDS, "backend", ConfigError)
     path = _converted_file(weights)
     if path is not None:
         own = "openvino" if path.suffix == ".xml" else "onnx"
@@ -90,17 +87,17 @@ def open_network(
                 f"{' or openvino' if own == 'onnx' else ''}, or a checkpoint"
             )
         network = _load(path, chosen, device)
-        return OpenedNetwork(network, _identity(path, chosen), network.carried.defaults)
-    found = resolve(weights, progress=progress)
+        return OpenedNetwork(network, _location(path, chosen), network.carried.defaults)
+    resolved = resolve(weights, progress=progress)
     if backend in ("auto", "torch"):
         from fastsam.everything.backends.torch_network import (
             TorchBackend,  # torch loads only when it is needed
         )
 
-        segmenter: NetworkBackend = TorchBackend(found.path, device)
-        return OpenedNetwork(segmenter, _identity(found.path), _defaults(found, segmenter))
-    segmenter = _load_cached(found, backend, device)
-    return OpenedNetwork(segmenter, _identity(found.path, backend), _defaults(found, segmenter))
+        segmenter: NetworkBackend = TorchBackend(resolved.path, device)
+        return OpenedNetwork(segmenter, _location(resolved.path), _defaults(resolved, segmenter))
+    segmenter = _load_cached(resolved, backend, device)
+    return OpenedNetwork(segmenter, _location(resolved.path, backend), _defaults(resolved, segmenter))
 
 
 def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, Any]:
@@ -108,8 +105,8 @@ def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, A
     return {**network.carried.defaults, **found.defaults}
 
 
-def _identity(path: Path, runtime: str = "") -> str:
-    """Return what names a file, its state, and the runtime if it is not torch."""
+def _location(path: Path, runtime: str = "") -> str:
+    """Return a file's path and state, and the runtime if it is not torch."""
     parts = [str(path.resolve()), file_state(path)]
     return "|".join([*parts, f"{runtime} {_version(_PACKAGES[runtime])}"] if runtime else parts)
 
@@ -174,8 +171,7 @@ def _load_cached(found: ResolvedWeights, runtime: str, device: str) -> Converted
 def _cached_file(checkpoint: Path) -> Path:
     """Return where a checkpoint's converted network is kept."""
     parts = [file_sha256(checkpoint), _CONVERSION, _version("torch"), _version("ultralytics")]
-    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return cache_folder().parent / "networks" / f"{key}.onnx"
+    return cache_folder().parent / "networks" / f"{fingerprint(parts)}.onnx"
 
 
 def _convert_into_cache(checkpoint: Path, target: Path) -> None:
@@ -223,18 +219,18 @@ def export_network(weights: str | Path | None, out: str | Path, to: str, *, imgs
     if to == "openvino":
         with needed("openvino", "write a network for OpenVINO"):
             import openvino  # noqa: F401  before the seconds that follow
-    found = resolve(weights)
-    defaults = {**found.defaults, **({} if imgsz is None else {"imgsz": imgsz})}
+    resolved = resolve(weights)
+    defaults = {**resolved.defaults, **({} if imgsz is None else {"imgsz": imgsz})}
     SegmentConfig(**defaults)  # before the seconds that follow
     from fastsam.everything.backends.convert import convert_apart
 
     if to == "onnx":
-        convert_apart(found.path, out.resolve(), defaults)
+        convert_apart(resolved.path, out.resolve(), defaults)
         return out
     from fastsam.everything.backends.openvino_network import write_ir
 
     with tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
-        made = Path(folder) / "network.onnx"
-        convert_apart(found.path, made, defaults)
-        write_ir(made, out)
+        network = Path(folder) / "network.onnx"
+        convert_apart(resolved.path, network, defaults)
+        write_ir(network, out)
     return out

@@ -21,8 +21,8 @@ from fastsam.errors import CheckpointError
 from fastsam.everything.backends.published import Port, published_form
 from fastsam.everything.carried import Carried
 from fastsam.everything.segmenter import NetworkBackend, Outputs
+from fastsam.files import file_sha256
 from fastsam.untrusted import MALFORMED, read_json
-from fastsam.weights.download import file_sha256
 
 __all__ = ["METADATA_KEY", "ConvertedBackend", "NetworkCard", "output_names", "wanted_threads"]
 
@@ -69,7 +69,7 @@ class NetworkCard:
         """Return the card that :meth:`to_json` wrote into a file; ``path`` is for errors.
 
         Raises:
-            CheckpointError: there is none, it is damaged, or of another version.
+            CheckpointError: it is missing, damaged, or of another version.
         """
         if not text:
             raise CheckpointError(

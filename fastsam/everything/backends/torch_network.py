@@ -16,9 +16,9 @@ from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, MissingPackageError, reason_of
 from fastsam.everything.carried import Carried, carried_by
 from fastsam.everything.segmenter import NetworkBackend, Outputs
+from fastsam.files import file_sha256
 from fastsam.needed import needed
 from fastsam.weights.checkpoint import load_checkpoint, network_of
-from fastsam.weights.download import file_sha256
 
 __all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
 
@@ -51,7 +51,7 @@ def pick_device(device: str = "auto") -> str:
 
 
 def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
-    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and what it carries.
+    """Return a checkpoint's network ready to run (float32, on the CPU, fused), and what the file carries.
 
     The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
 
@@ -148,9 +148,10 @@ def _try(network: Any) -> None:
     if not 1 <= stride <= _MAX_STRIDE:
         raise ValueError(f"expected a stride of 1 to {_MAX_STRIDE}, got {stride}")
     with torch.inference_mode():
-        found = _outputs(network(torch.zeros(1, 3, 2 * stride, stride)))
-    if any(part.ndim != rank or len(part) != 1 for part, rank in zip(found, (3, 4), strict=True)):
-        raise ValueError(f"expected predictions and prototypes, got {[tuple(part.shape) for part in found]}")
+        outputs = _outputs(network(torch.zeros(1, 3, 2 * stride, stride)))
+    if any(part.ndim != rank or len(part) != 1 for part, rank in zip(outputs, (3, 4), strict=True)):
+        shapes = [tuple(part.shape) for part in outputs]
+        raise ValueError(f"expected predictions and prototypes, got {shapes}")
 
 
 def _outputs(given: Any) -> tuple[Any, Any]:
@@ -160,7 +161,7 @@ def _outputs(given: Any) -> tuple[Any, Any]:
 
 
 class _OfThread:
-    """An attribute of which each thread has a value of its own, and which starts as the class has it."""
+    """An attribute with a separate value for each thread, starting with the class's value."""
 
     def __init__(self, name: str, start: Any) -> None:
         self._name, self._start = name, start
@@ -255,7 +256,7 @@ class TorchBackend(NetworkBackend):
         return 2 if self.device == "cpu" and self._cores > 1 else 1
 
     def share_cores(self, passes: int) -> None:
-        """Let this thread's passes take their share of the cores, where so many run at once; 1 takes all."""
+        """Use a share of the cores for this thread's passes, because ``passes`` run at once; 1 uses all."""
         self._torch.set_num_threads(max(self._cores // passes, 1))
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:

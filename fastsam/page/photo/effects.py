@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.errors import ConfigError
+from fastsam.errors import ConfigError, check_one_of
 from fastsam.images.matte import alpha_matte, without_fringe
 
 __all__ = ["Effect", "EffectKind", "apply_effect"]
@@ -43,8 +43,7 @@ class Effect:
         Raises:
             ConfigError: there is no such effect.
         """
-        if self.kind not in get_args(EffectKind):
-            raise ConfigError(f"effect: expected one of {', '.join(get_args(EffectKind))}, got {self.kind!r}")
+        check_one_of(self.kind, get_args(EffectKind), "effect", ConfigError)
 
 
 def apply_effect(rgb: Picture, mask: NDArray[np.bool_], effect: Effect) -> Picture:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.config import OutputConfig, RenderConfig
-from fastsam.errors import ConfigError, ExportError, not_one_of, reason_of
+from fastsam.errors import ConfigError, ExportError, check_one_of, reason_of
 from fastsam.files import as_export_errors, file_state, write_bytes
 from fastsam.untrusted import MALFORMED
 from fastsam.video.write.formats import FORMATS
@@ -30,10 +30,8 @@ def describe(
 ) -> dict[str, Any]:  # fmt: skip
     """Return the content of run.json, checked."""
     for name in formats:
-        if name not in FORMATS:
-            raise ExportError(not_one_of(name, FORMATS, "format"))
-    if config.suffix not in SUFFIXES:
-        raise ExportError(not_one_of(config.suffix, SUFFIXES, "video suffix"))
+        check_one_of(name, FORMATS, "format", ExportError)
+    check_one_of(config.suffix, SUFFIXES, "video suffix", ExportError)
     if fps is not None and not 0 < fps <= 1000:
         raise ConfigError(f"fps: expected a number above 0 and up to 1000, or None, got {fps!r}")
     path = Path(source) if source else None

@@ -59,15 +59,15 @@ def test_a_checkpoint_is_converted_once(
     for backend in ("onnx", "openvino"):
         opened = open_network(embedded_weights, backend=backend)
         assert opened.segmenter.checkpoint == converted_weights
-        assert opened.identity.startswith(f"{embedded_weights.resolve()}|")
-        assert f"|{backend}" in opened.identity
+        assert opened.location.startswith(f"{embedded_weights.resolve()}|")
+        assert f"|{backend}" in opened.location
 
 
 def test_the_weights_own_defaults_stay(converted_weights: Path) -> None:
     model = FastSAM(backend="onnx")
     assert model.defaults == SegmentConfig(**resolve(None).defaults)
     assert model.defaults.imgsz != SegmentConfig().imgsz  # else this test would see nothing
-    assert model.identity != FastSAM(backend="openvino").identity
+    assert model.location != FastSAM(backend="openvino").location
 
 
 def test_threads_and_processes_wait_for_one_conversion(
@@ -142,7 +142,7 @@ def test_masks_and_prompts_of_an_exported_file(pair: Path) -> None:
             None,
             "tensorrt",
             ConfigError,
-            "backend: expected one of auto, torch, onnx, openvino, got 'tensorrt'",
+            "backend 'tensorrt': expected one of auto, torch, onnx, openvino",
         ),
         ("x.onnx", "auto", CheckpointError, r"network x\.onnx: expected an \.onnx file, found nothing"),
         ("~/no/such.onnx", "openvino", CheckpointError, r"such\.onnx: expected a file such\.onnx there"),

@@ -53,7 +53,7 @@ def test_vectors_are_those_of_open_clip_itself(
     assert np.allclose(encoder.encode_texts(texts), read, atol=1e-5)
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert encoder.logit_scale == pytest.approx(1 / 0.07, rel=1e-3)
-    assert str(folder.resolve()) in encoder.identity
+    assert str(folder.resolve()) in encoder.location
 
 
 def test_the_folder_says_how_pictures_are_prepared(encoder: OpenClipEncoder) -> None:

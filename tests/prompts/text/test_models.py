@@ -82,7 +82,7 @@ def test_a_folder_by_its_path_and_as_open_clip_writes_it(folder: Path) -> None:
     for name in (folder, str(folder), f"local-dir:{folder}"):
         found = open_text_model(name, device="cpu")
         assert found.texts(["a dog"], False).shape == (1, 16)
-        assert str(folder.resolve()) in found.identity
+        assert str(folder.resolve()) in found.location
 
 
 def test_nothing_is_loaded_before_the_first_text(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_nothing_is_loaded_before_the_first_text(folder: Path, monkeypatch: pyte
     model.open(frame).select(Text("a cat", threshold=0))
     assert loads == [1]
     assert len(first) == 4
-    assert "tiny" in model.identity
+    assert "tiny" in model.location
 
 
 def test_a_file_of_an_architecture(known: Path, folder: Path) -> None:
@@ -195,7 +195,7 @@ def test_encoders() -> None:
     encoder = ColourWordEncoder()
     found = open_text_model(encoder)
     assert isinstance(found, Embedder)
-    assert (found.encoder, found.identity) == (encoder, "colour words")
+    assert (found.encoder, found.location) == (encoder, "colour words")
     with pytest.raises(ConfigError, match="got int"):
         open_text_model(5)  # type: ignore[arg-type]
 
@@ -264,24 +264,24 @@ def test_words_known_before_do_not_change_what_is_kept(
 def test_other_weights_tokenizers_and_settings_are_other_vectors(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    assert opened(copy).content == opened(folder).content  # content, not place or time
+    assert opened(copy).fingerprint == opened(folder).fingerprint  # content, not place or time
     (copy / "README.md").write_text("of no matter")
-    assert opened(copy).content == opened(folder).content
-    seen = {opened(folder).content}
+    assert opened(copy).fingerprint == opened(folder).fingerprint
+    seen = {opened(folder).fingerprint}
     weights = copy / "open_clip_model.safetensors"
     state = weights.stat()
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
     os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns))  # as large and as old as before
-    seen.add(opened(copy).content)
+    seen.add(opened(copy).fingerprint)
     (copy / "tokenizer.json").write_text("{}")
-    seen.add(opened(copy).content)
+    seen.add(opened(copy).fingerprint)
     config = json.loads((copy / "open_clip_config.json").read_text())
     (copy / "open_clip_config.json").write_text(json.dumps(config | {"more": 1}))
-    seen.add(opened(copy).content)
+    seen.add(opened(copy).fingerprint)
     assert len(seen) == 4
-    assert Embedder(ColourWordEncoder()).content == "colour words"
+    assert Embedder(ColourWordEncoder()).fingerprint == "colour words"
 
 
 def test_architectures_and_tags_have_an_identity(known: Path, mirror: Path, folder: Path) -> None:
@@ -290,7 +290,7 @@ def test_architectures_and_tags_have_an_identity(known: Path, mirror: Path, fold
         open_text_model(name, device="cpu")
         for name in ("Tiny-1:mine", f"Tiny-1:{folder / 'open_clip_model.safetensors'}")
     )
-    assert tagged.content != file.content  # prepares its pictures otherwise
+    assert tagged.fingerprint != file.fingerprint  # prepares its pictures otherwise
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK", None])
