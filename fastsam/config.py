@@ -93,7 +93,11 @@ class SegmentConfig(CheckedConfig):
         step=0.001,
     )
     regions: int = option(
-        0, "maximum number of regions between the photo's edges that fill gaps between masks", min=0, max=100, step=1
+        0,
+        "maximum number of regions between the photo's edges that fill gaps between masks",
+        min=0,
+        max=100,
+        step=1,
     )
     quality: bool = option(
         True, "score masks by their expected quality if the weights are calibrated, otherwise by confidence"

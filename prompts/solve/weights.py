@@ -7,7 +7,7 @@ correction a term counts ``first + second / n``: what the answer so far is worth
 
 from __future__ import annotations
 
-__all__ = ["BIAS", "WEIGHTS"]
+__all__ = ["BIAS", "DRAWN", "WEIGHTS"]
 
 BIAS = (-1.04, -1.873)
 WEIGHTS = {
@@ -27,3 +27,14 @@ WEIGHTS = {
     "masks_alike": (0.655, 0.096),
     "looks": (1.327, -0.683),
 }
+
+DRAWN = {
+    "box": {
+        "bias": -1.052, "within": 0.0, "middle": 0.456, "best": 1.437, "votes": 0.678, "looks_best": 1.512,
+        "looks": 0.676,
+    },
+    "outline": {
+        "bias": 0.489, "within": 6.792, "middle": -0.926, "best": 0.283, "votes": 0.455, "looks_best": 1.083,
+        "looks": 0.931,
+    },
+}  # fmt: skip

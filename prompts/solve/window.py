@@ -128,6 +128,20 @@ class Window:
         return self.from_whole(self.scene.features)
 
     @cached_property
+    def described(self) -> FloatArray:
+        """(cells, D) what the network saw, colours with their squares, and 1."""
+        colours = self.lab.reshape(-1, 3)
+        colours = (colours - colours.mean(axis=0)) / (colours.std(axis=0) + 5)
+        parts = [
+            self.features.reshape(len(colours), -1),
+            colours,
+            colours**2 - 1,
+            colours[:, :1] * colours[:, 1:],
+            np.ones((len(colours), 1)),
+        ]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    @cached_property
     def relief(self) -> FloatArray:
         """(rows, columns) what speaks for an edge: masks that end here, the photo's contrast; mean 1."""
         slopes = [cv2.Sobel(self.lab, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))]
