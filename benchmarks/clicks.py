@@ -145,11 +145,13 @@ def measured(args: argparse.Namespace) -> Table:
     rows: dict[str, list[list[float]]] = {prefix: [] for prefix in RULES}
     for data in args.data:
         for prefix, ious in clicked_in(data, args).items():
+            if not ious:
+                continue
             figures = figures_of(np.array(ious).T)
             rows[prefix].append([figures[name] for name in names])
             cells = [f"{value:.3f}" for value in rows[prefix][-1]]
             made.add_row(data.name, prefix.rstrip("_") or "ours", str(len(ious)), *cells)
-    for prefix, values in rows.items():
+    for prefix, values in ((prefix, values) for prefix, values in rows.items() if values):
         mean = [f"{value:.3f}" for value in np.mean(values, axis=0)]
         made.add_row("mean", prefix.rstrip("_") or "ours", "", *mean)
     return made

@@ -3,11 +3,12 @@
 1. The first foreground click chooses among the masks (:mod:`fastsam.prompts.point`). Where no mask lies, a
    region around it is made.
 2. A click that the answer so far suits changes nothing; it will be kept to.
-3. A click on another thing beside the answer, which has a mask of its own, joins that mask
-   (:mod:`fastsam.prompts.solve.compose`).
+3. A click on another thing that has a mask of its own, beside the answer or in it, joins that mask or takes
+   it away (:mod:`fastsam.prompts.solve.compose`).
 4. Any other click that the answer does not suit is a correction. For the cells around the object, evidence
    is added up: the answer so far, the clicks and their colours, the masks under them, what the network saw,
-   the edges on the way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer.
+   the edges on the way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer. It
+   changes in one piece with the click; elsewhere the pixels of the answer so far stay.
 
 Foreground clicks lie inside the answer, background clicks outside, always. The order of masks does not
 matter. The order of clicks does: a correction speaks of the answer that it was made on, which tells how far

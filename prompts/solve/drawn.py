@@ -60,7 +60,8 @@ def answer_box(masks: MaskSet, prompt: Box, scene: Scene) -> Selection:
         region = np.zeros(masks.size_hw, bool)
         region[min(y1, y2 - 1) : max(y2, y1 + 1), min(x1, x2 - 1) : max(x2, x1 + 1)] = True
         made = _selected(masks, made_in(scene, region, "box"), region, prompt.iou_threshold, "a box")
-        parts.append(replace(part if made is None else made, groups=np.full(1, number, np.int64)))
+        part = part if made is None else made
+        parts.append(replace(part, groups=np.full(len(part), number, np.int64)))
     if all(not part.edited.any() for part in parts):
         return chosen
     made_ones = [f"box {k}: {part.reason}" for k, part in enumerate(parts) if part.edited.any()]
@@ -72,7 +73,7 @@ def answer_box(masks: MaskSet, prompt: Box, scene: Scene) -> Selection:
 
 
 def answer_mask(masks: MaskSet, prompt: Mask, scene: Scene) -> Selection:
-    """Return the mask or masks that a drawing fits best, or what is made where an outline or scribble fits badly.
+    """Return the masks that a drawing fits best, or what is made where an outline or a scribble fits badly.
 
     Bitmaps and RLE are masks to be found again: nothing is made for them.
     """
@@ -172,7 +173,7 @@ def drawn_terms(scene: Scene, region: BoolArray) -> tuple[Window, dict[str, Floa
     held, fits = _held(scene, window, inside)
     clipped = held.cells & inside
     best = clipped[int(fits.argmax())] if len(fits) else np.zeros(window.shape, bool)
-    votes = (fits @ clipped.reshape(len(fits), -1)).reshape(window.shape) / max(float(fits.sum()), 1e-9)
+    votes = np.tensordot(fits, clipped, 1) / max(float(fits.sum()), 1e-9)
     core = depth > 0.5 * float(depth.max())
     terms = {
         "within": depth,
@@ -211,9 +212,9 @@ def _held(scene: Scene, window: Window, inside: BoolArray) -> tuple[Held, FloatA
     keys = (*boxes[found].T, -masks.scores[found])
     found = found[np.lexsort(keys)][: 4 * _MOST_MASKS]
     cells = window.sampled(found)
-    shared = (cells & inside).reshape(len(found), -1).sum(axis=1)
+    shared = (cells & inside).sum(axis=(1, 2))
     size = max(int(np.count_nonzero(inside)), 1)
-    beyond = cells.reshape(len(found), -1).sum(axis=1) - shared
+    beyond = cells.sum(axis=(1, 2)) - shared
     # What reaches far beyond the region says little about what is in it.
     fits = np.sqrt(masks.scores[found]) * shared / size * np.exp(-beyond / size)
     kept = np.argsort(-fits, kind="stable")[:_MOST_MASKS]
