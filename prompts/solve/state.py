@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = ["Click", "Correction", "State", "begun", "best_cut", "considered", "c
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 
+_FINE_SIDE = 192  # cells along the longer side of a mask, for what is made of it
 _SURE = 3.0  # logit of what a mask says
 _MOST = 6.0  # logit
 _SOME = 0.05  # of a changed cell, for a pixel to be taken anew
@@ -65,7 +67,7 @@ class State:
         masks: how many masks spoke, the last time.
         row: of these the one that is most like the answer; -1 for none.
         earlier: the answer's pixels before the last correction, None for none.
-        changed: (rows, columns) the cells in which these are replaced.
+        changed: (rows, columns) the cells in which these are replaced, None for none.
     """
 
     box: Box
@@ -82,25 +84,40 @@ class State:
     def of(cls, crop: Crop, clicks: Sequence[Click] = (), score: float = 1.0) -> State:
         """Return the state that is a mask, pixel for pixel."""
         x0, y0, patch = crop
-        box = (x0, y0, x0 + patch.shape[1], y0 + patch.shape[0])
-        logits = np.where(patch, np.float32(_SURE), np.float32(-_SURE))
-        return cls(box, logits, tuple(clicks), score=score)
+        height, width = patch.shape
+        share = min(_FINE_SIDE / max(height, width, 1), 1.0)
+        size = max(round(height * share), min(height, 1)), max(round(width * share), min(width, 1))
+        held = _resized(patch.astype(np.float32) if share == 1 else np.uint8(255) * patch, size)
+        logits = (held / max(float(held.max(initial=0)), 1) * 2 - 1) * np.float32(_SURE)
+        box = (x0, y0, x0 + width, y0 + height)
+        return cls(box, np.asarray(logits, np.float32), tuple(clicks), score=score, earlier=crop)
 
     @cached_property
     def crop(self) -> Crop:
         """The answer's pixels; every click lies on its side."""
-        x0, y0, x1, y1 = self.box
-        patch = _resized(self.logits, (y1 - y0, x1 - x0)) > 0
-        if self.earlier is not None and self.changed is not None:
-            where = _resized(self.changed.astype(np.float32), patch.shape) > _SOME
-            patch = np.where(where, patch, _on(self.earlier, self.box))
+        x0, y0, patch = self._pixels()
         made = [click for click in self.clicks if not click.implied]
         for click in made:
             _hold(patch, click, x0, y0)
         for click in made:  # what is held around one may hide another
-            if x0 <= click.x < x1 and y0 <= click.y < y1:
+            if 0 <= click.x - x0 < patch.shape[1] and 0 <= click.y - y0 < patch.shape[0]:
                 patch[click.y - y0, click.x - x0] = click.inside
         return Crop(x0, y0, patch)
+
+    def _pixels(self) -> Crop:
+        """Return the answer without regard to clicks: as it was, and anew where it has changed."""
+        if self.earlier is None:
+            return Crop(*self.box[:2], _grown(self.logits, self.box, self.box) > 0)
+        before = (*self.earlier[:2], *np.add(self.earlier[:2], self.earlier.patch.shape[::-1]).tolist())
+        if self.changed is None or not self.changed.any():
+            return Crop(*self.earlier[:2], self.earlier.patch.copy())
+        part = _part(self.changed, self.box)
+        both = (*np.minimum(before[:2], part[:2]).tolist(), *np.maximum(before[2:], part[2:]).tolist())
+        patch = _on(self.earlier, both)
+        view = patch[part[1] - both[1] : part[3] - both[1], part[0] - both[0] : part[2] - both[0]]
+        anew = _grown(self.changed.astype(np.float32), self.box, part) > _SOME
+        np.copyto(view, _grown(self.logits, self.box, part) > 0, where=anew)
+        return Crop(*both[:2], patch)
 
     def holds(self, click: Click) -> bool:
         """Tell whether the answer has a pixel inside."""
@@ -128,7 +145,34 @@ def _on(crop: Crop, box: Box) -> BoolArray:
     return part
 
 
-def _resized(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+def _part(cells: BoolArray, box: Box) -> Box:
+    """Return the pixels of a box that some of its cells lie on."""
+    x0, y0, x1, y1 = box
+    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    high, wide = (y1 - y0) / cells.shape[0], (x1 - x0) / cells.shape[1]
+    return (
+        x0 + int(columns[0] * wide),
+        y0 + int(rows[0] * high),
+        min(x0 + int(np.ceil((columns[-1] + 1) * wide)), x1),
+        min(y0 + int(np.ceil((rows[-1] + 1) * high)), y1),
+    )
+
+
+def _grown(values: FloatArray, box: Box, part: Box) -> FloatArray:
+    """Return the values of a box's cells, interpolated at the pixels of a part of it."""
+    wide, high = values.shape[1] / max(box[2] - box[0], 1), values.shape[0] / max(box[3] - box[1], 1)
+    back = np.array(
+        [
+            [wide, 0, (part[0] - box[0] + 0.5) * wide - 0.5],
+            [0, high, (part[1] - box[1] + 0.5) * high - 0.5],
+        ]
+    )
+    size = (part[2] - part[0], part[3] - part[1])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(values, back, size, flags=how, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _resized(values: NDArray[Any], size_hw: tuple[int, int]) -> FloatArray:
     if values.shape == size_hw:
         return values
     way = cv2.INTER_AREA if size_hw[0] < values.shape[0] else cv2.INTER_LINEAR

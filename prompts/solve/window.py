@@ -172,6 +172,7 @@ class Window:
         index = np.arange(self.relief.size).reshape(self.shape)
         start = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
         stop = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+        start, stop = np.concatenate([start, stop]), np.concatenate([stop, start])
         relief = self.relief.ravel()
         cost = np.maximum(relief[start], relief[stop]).astype(np.float64) + _NO_COST
         return csr_matrix((cost, (start, stop)), shape=(index.size, index.size))
@@ -182,7 +183,7 @@ class Window:
             return np.full(self.shape, _FAR, np.float32)
         columns = self.shape[1]
         indices = [row * columns + column for row, column in cells]
-        found = dijkstra(self._graph, directed=False, indices=indices, min_only=True)
+        found = dijkstra(self._graph, directed=True, indices=indices, min_only=True)
         return np.asarray(np.minimum(found, _FAR).reshape(self.shape), np.float32)
 
     def apart(self, cell: Cell) -> FloatArray:
