@@ -225,8 +225,9 @@ class TrainConfig(CheckedConfig):
         0.0, "share of an image's isolated objects to paste mirrored", min=0.0, max=1.0
     )
     workers: int = option(1, "number of data loading processes", min=0)
-    device: str = option("cpu", "cpu, cuda, 0, mps, ...")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     seed: int = option(0, "random seed", min=0)
+    classes: bool = option(False, "keep the classes of the datasets; otherwise every mask is an object")
 
 
 @dataclass(frozen=True, kw_only=True)

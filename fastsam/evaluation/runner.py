@@ -66,7 +66,7 @@ _TIMES = ("network", "decode", "pixels", "prompt")
 
 
 def evaluate(
-    dataset: str | Path,
+    dataset: str | Path | CocoDataset,
     model: FastSAM | Segmenter,
     *,
     split: Split = "heldout",
@@ -80,9 +80,9 @@ def evaluate(
     """Measure a model on a COCO-format dataset.
 
     Args:
-        dataset: folder with ``instances.json``, ``images/`` and ``heldout.txt``.
+        dataset: folder with ``instances.json``, ``images/`` and ``heldout.txt``; or one that is read.
         model: a ``FastSAM`` or its stage one.
-        split: ``"heldout"``, ``"train"`` or ``"all"``.
+        split: of a folder; ``"heldout"``, ``"train"`` or ``"all"``.
         config: the protocol; thresholds of the model itself are not used.
         out: folder for one file per image and ``results.json``; an interrupted run continues from
             there. Other settings, weights or annotations get a folder of their own beside it.
@@ -106,11 +106,11 @@ def evaluate(
         raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
     used: SegmentConfig = getattr(model, "defaults", None) or SegmentConfig()
-    coco = read_coco(dataset, split)
+    coco = dataset if isinstance(dataset, CocoDataset) else read_coco(dataset, split)
     images = first_images(coco, limit)
     identity = {
         "model": model_identity(segmenter, model_id, required=out is not None),
-        "annotations_sha256": file_sha256(coco.root / "instances.json"),
+        "annotations_sha256": file_sha256(coco.root / "instances.json") if out is not None else None,
         "protocol": asdict(config),
         "used": asdict(used) if config.used else None,
         "version": fastsam.__version__,
@@ -131,7 +131,7 @@ def evaluate(
     measured = [arrays[""] for arrays in all_arrays]
     results = {
         "dataset": coco.root.resolve().name,
-        "split": split,
+        "split": coco.split,
         "images": len(images),
         **_summary(measured, config),
         **{name: identity[name] for name in ("model", "protocol", "version")},

@@ -20,7 +20,7 @@ from fastsam.files import file_sha256
 from fastsam.needed import needed
 from fastsam.weights.checkpoint import load_checkpoint, network_of
 
-__all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
+__all__ = ["TorchBackend", "Watch", "load_network", "one_to_many", "pick_device"]
 
 _BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
 _MAX_STRIDE = 1024
@@ -65,7 +65,7 @@ def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
     carried = carried_by(content, path)
     _check_input(model, path)
     with _layers_that_fit(path):
-        _one_to_many(model.model[-1])
+        one_to_many(model.model[-1])
         network = model.fuse(verbose=False)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -126,7 +126,7 @@ def _check_input(model: Any, path: Path) -> None:
         )
 
 
-def _one_to_many(head: Any) -> None:
+def one_to_many(head: Any) -> None:
     """Leave a head with the branch whose boxes go through NMS, which is the one that is decoded here.
 
     YOLO26 and YOLOv10 have two. Where fusing has removed it, the one-to-one branch takes its place:
