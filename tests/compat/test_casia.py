@@ -115,7 +115,7 @@ def test_harmless_keywords_are_taken_without_a_word() -> None:
         ({"augment": True}, "augment=True"),
         ({"classes": [3]}, "classes"),
         ({"confidence": 0.4}, "'confidence' is unknown"),
-        ({"save": True}, "save"),
+        ({"visualize": True}, "visualize"),
         ({"imgsz": (640, 640, 3)}, "height, width"),
     ],
 )
@@ -382,7 +382,9 @@ def test_plot_into_a_folder_names_the_file_as_the_image(tmp_path: Path) -> None:
     assert prompted().plot(MASKS, output=tmp_path / "output") == tmp_path / "output" / "image.png"
     before = source.read_bytes()
     with pytest.raises(ExportError, match="is the image itself"):
-        prompt.plot(MASKS, output=tmp_path)
+        prompt.plot(MASKS, output_path=source)
+    with pytest.warns(UserWarning, match="is the image itself"):
+        assert prompt.plot(MASKS, output=tmp_path) == tmp_path / "dogs_masks.png"
     assert source.read_bytes() == before
 
 
