@@ -20,6 +20,7 @@ __all__ = [
     "check_keywords",
     "core_of",
     "device_name",
+    "is_tensor",
     "our_weights",
     "points_inside",
     "warn_ignored",
@@ -123,11 +124,16 @@ def our_weights(checkpoint: Any, stacklevel: int = 3) -> str | Path | None:
     return path if isinstance(checkpoint, Path) else str(checkpoint)
 
 
+def is_tensor(value: Any) -> bool:
+    """Tell whether this is a torch tensor, without importing torch."""
+    return hasattr(value, "detach") and hasattr(value, "ndim")  # files in memory have a `detach`, too
+
+
 def as_array(values: Any) -> Any:
     """Return tensors, and lists of tensors, as numpy arrays; anything else as it is."""
-    if hasattr(values, "detach"):
+    if is_tensor(values):
         return values.detach().cpu().numpy()
-    if isinstance(values, (list, tuple)) and any(hasattr(value, "detach") for value in values):
+    if isinstance(values, (list, tuple)) and any(is_tensor(value) for value in values):
         return np.stack([as_array(value) for value in values])
     return values
 

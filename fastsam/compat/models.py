@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastsam import FastSAM, Frame, Session
-from fastsam.compat.arguments import as_array, core_of, device_name
+from fastsam.compat.arguments import as_array, core_of, device_name, is_tensor
 from fastsam.compat.attributes import ModelAttributes
 from fastsam.compat.calling import Call, as_whole
 from fastsam.compat.sources import frames_of
@@ -127,7 +127,7 @@ class CalledModel(ModelAttributes):
         if plain:
             given = {**_PLAIN, **(_THEIR_DEFAULTS if self._is_named() else {}), **given}
         size = given.pop("imgsz", None)
-        chosen = max(frame.size_hw) if hasattr(source, "detach") else imgsz_for(frame, size)
+        chosen = max(frame.size_hw) if is_tensor(source) else imgsz_for(frame, size)
         return {**given, "imgsz": chosen}
 
     def _is_named(self) -> bool:

@@ -60,6 +60,7 @@ def show_layer(
     retinamask: bool = True,
     target_height: int = 960,
     target_width: int = 960,
+    bbox: Any = None,
 ) -> NDArray[np.float64]:
     """Draw masks, boxes and points on matplotlib's axes, and return the layer of the masks.
 
@@ -73,11 +74,12 @@ def show_layer(
         retinamask: False scales the layer.
         target_height: height that the layer is scaled to.
         target_width: its width.
+        bbox: the name that older versions have for ``bboxes``.
     """
     layer = colour_layer(annotation, random_color)
     if not retinamask:
         layer = scaled(layer, (int(target_height), int(target_width)))
-    show_boxes(ax, bboxes)
+    show_boxes(ax, bbox if bboxes is None else bboxes)
     if points is not None:
         coords = np.asarray(as_array(points)).reshape(-1, 2)
         marks = np.ones(len(coords)) if pointlabel is None else np.asarray(as_array(pointlabel)).reshape(-1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam import Frame, MaskSet, RenderConfig
-from fastsam.compat.arguments import as_array, boxes_inside
+from fastsam.compat.arguments import as_array, boxes_inside, points_inside
 from fastsam.compat.casia.annotations import mask_stack
 from fastsam.errors import ConfigError, ExportError, InputError
 from fastsam.images.drawing import overlay
@@ -61,13 +61,12 @@ def drawn(
     if len(stack) and stack.shape[1:] != size_hw:
         raise InputError(f"annotations: expected masks of the image's shape {size_hw}, got {stack.shape[1:]}")
     crops = [Crop(0, 0, clean(mask, _TIDY_PX) if better_quality else mask) for mask in stack]
-    labels = as_array(point_label)
     return overlay(
         frame,
         MaskSet.from_crops(crops, size_hw),
         RenderConfig(contours=contours),
-        points=as_array(points),
-        point_labels=None if points is None else labels,
+        points=None if points is None else points_inside(points, size_hw, 5),
+        point_labels=None if points is None else as_array(point_label),
         boxes=None if bboxes is None else boxes_inside(bboxes, size_hw),
         rows=None if random_colours else [0] * len(crops),
     )

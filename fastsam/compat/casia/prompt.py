@@ -44,7 +44,7 @@ class FastSAMPrompt:
         device: as it was given.
 
     Differences from CASIA's, in all prompts: points and boxes are pixels of the original image; where
-    nothing answers, the array is empty, (0, H, W); the lists that the caller passes are never changed.
+    nothing answers, the mask is empty; the lists that the caller passes are never changed.
 
     Raises:
         InputError: ``results`` are of no or several images.
@@ -144,7 +144,7 @@ class FastSAMPrompt:
         size_hw = self._session.masks.size_hw
         prompt = Box(boxes_inside(bbox if bboxes is None else bboxes, size_hw), iou_threshold=0.0)
         answer = self._session.select(prompt)
-        rows = np.zeros((len(prompt.xyxy) if len(answer) else 0, *size_hw), np.float32)
+        rows = np.zeros((len(prompt.xyxy), *size_hw), np.float32)
         for k, number in enumerate(answer.groups):
             rows[number] = answer.masks.mask(k)
         return rows
@@ -165,8 +165,7 @@ class FastSAMPrompt:
         drawn = added_up(self._session.select, together, self._session.frame.size_hw)
         if drawn is not None:
             return drawn[None]
-        answer = self._session.select(together)
-        return answer.masks.union()[None][: len(answer)]
+        return self._session.select(together).masks.union()[None]
 
     def text_prompt(self, text: str) -> BoolArray:
         """Return (1, H, W) bool: the mask that fits a text best.
@@ -182,7 +181,7 @@ class FastSAMPrompt:
         if not isinstance(text, str):
             raise PromptError(f"text_prompt: expected a text such as 'a dog', got {text!r}")
         answer = self._session.select(Text(text, threshold=0.0))
-        return np.asarray(answer.masks[:1])
+        return answer.masks[:1].union()[None]
 
     def plot(
         self,

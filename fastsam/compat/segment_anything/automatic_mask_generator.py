@@ -19,7 +19,7 @@ from fastsam.compat.calling import as_number, as_whole
 from fastsam.compat.segment_anything.modeling.sam import Sam
 from fastsam.compat.segment_anything.predictor import SamPredictor
 from fastsam.compat.segment_anything.scale import IDENTITY, SamScale, scale_of
-from fastsam.compat.segment_anything.utils.amg import uncompressed_rle
+from fastsam.compat.segment_anything.utils.amg import build_all_layer_point_grids, uncompressed_rle
 from fastsam.errors import ConfigError, check_one_of
 from fastsam.everything.decode import nms
 from fastsam.images.reading import FrameSource
@@ -34,6 +34,13 @@ __all__ = ["SamAutomaticMaskGenerator"]
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
 
 _OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
+# SAM's names of what these are here.
+_OPTIONS = {
+    "box_nms_thresh": "iou",
+    "crop_n_layers": "crop_layers",
+    "crop_nms_thresh": "tile_iou",
+    "crop_overlap_ratio": "crop_overlap",
+}
 _LEAST_CONF = 0.01  # of the network, however low the thresholds
 
 
@@ -119,6 +126,12 @@ class SamAutomaticMaskGenerator:
             "tile_iou": as_number(crop_nms_thresh, "crop_nms_thresh"),
             "crop_overlap": as_number(crop_overlap_ratio, "crop_overlap_ratio"),
         }
+        self.points_per_batch = points_per_batch
+        self.point_grids = point_grids
+        if point_grids is None and points_per_side is not None:
+            layers, fewer = self._options["crop_layers"], as_whole(crop_n_points_downscale_factor, "factor")
+            self.point_grids = build_all_layer_point_grids(int(points_per_side), layers, fewer)
+        self.crop_n_points_downscale_factor = crop_n_points_downscale_factor
         defaults = core_of(self.predictor.model).defaults
         alike = defaults.iou if nms_thresh is None else nms_thresh
         self._duplicate_iou = max(alike, self._options["tile_iou"]) if crop_n_layers else alike
@@ -128,6 +141,12 @@ class SamAutomaticMaskGenerator:
     def model(self) -> Any:
         """The model, as it was given."""
         return self.predictor.model
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an option by SAM's name: ``box_nms_thresh``, ``crop_n_layers``, ..."""
+        if name in _OPTIONS:
+            return self._options[_OPTIONS[name]]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def generate(self, image: FrameSource) -> list[dict[str, Any]]:
         """Return one record a mask, best ``predicted_iou`` first; an image without masks gives ``[]``.

@@ -315,7 +315,8 @@ class SamPredictor:
         array = np.asarray(as_array(values), np.float64)
         if (array.ndim, array.shape[-1]) != form:
             raise PromptError(f"{wanted}, got shape {array.shape}")
-        return self.transform.undone(array.reshape(*array.shape[:-1], -1, 2), size_hw).reshape(array.shape)
+        pairs = array.reshape(*array.shape[:-1], form[1] // 2, 2)
+        return self.transform.undone(pairs, size_hw).reshape(array.shape)
 
     def _seen(self, what: str) -> Session:
         """Return the image.

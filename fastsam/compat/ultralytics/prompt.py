@@ -37,8 +37,8 @@ class FastSAMPrompt:
         source, device: as they were given.
 
     Differences from ultralytics': each prompt asks about everything that was found, not about the answer to
-    the prompt before; an answer's boxes are those of its masks; an answer has one mask, as there, also where
-    several masks lie under a point: their union, without those that hold a background point.
+    the prompt before; an answer's boxes are those of its masks. As there, points are answered by one mask,
+    the union of those under them, without those that hold a background point; empty where there is none.
 
     Raises:
         InputError: these are no results.
@@ -149,8 +149,8 @@ class FastSAMPrompt:
 def _joined(result: Results, coords: Any, marks: Any) -> Results:
     """Return the union of the masks that points choose."""
     chosen = prompted(result, Asked(points=coords, labels=marks), ours=False)
-    if len(chosen) < 2:
+    if len(chosen) == 1 or not len(result):
         return chosen
     masks = chosen.mask_set
-    best = np.array([masks.scores.max()], np.float32)
+    best = np.array([masks.scores.max(initial=0)], np.float32)
     return result.answered(MaskSet.from_dense(masks.union()[None], best))

@@ -18,6 +18,7 @@ from fastsam.compat.segment_anything.answers import answer
 from fastsam.compat.segment_anything.low_res import to_low_res
 from fastsam.compat.segment_anything.scale import scale_of
 from fastsam.compat.sources import shown_path
+from fastsam.compat.ultralytics.rules import box_array
 from fastsam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -195,7 +196,10 @@ def answered(
         one = answer(session, coords, marks, box, drawn, multimask=multimask, stacklevel=6)
         stacks.append(one.masks)
         scores.append(scale.put(one.kind, one.scores))
-    masks = MaskSet.from_dense(np.concatenate(stacks), np.concatenate(scores))
+    if stacks:
+        masks = MaskSet.from_dense(np.concatenate(stacks), np.concatenate(scores))
+    else:
+        masks = MaskSet.none(session.size_hw)
     return _numbered(session, masks, number, keep_empty=True)
 
 
@@ -223,7 +227,7 @@ def _numbered(session: Session, masks: MaskSet, number: int, *, keep_empty: bool
 
 def by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[Any, Any, Any, Any]]:
     """Return the points, labels, box and low-resolution logits of each object."""
-    boxes = None if bboxes is None else _shaped(bboxes, "bboxes", (1, 2))
+    boxes = None if bboxes is None else box_array(bboxes)
     coords = None if points is None else _shaped(points, "points", (1, 2, 3))
     marks = None
     if coords is not None:
@@ -239,7 +243,7 @@ def by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[A
         stack = np.asarray(as_array(masks))
         drawn = np.stack([to_low_res(mask > 0) for mask in (stack[None] if stack.ndim == 2 else stack)])
     counts = {len(column) for column in (coords, boxes, drawn) if column is not None}
-    if len(counts) != 1 or 0 in counts:
+    if len(counts) != 1:
         raise PromptError(f"SAM: expected prompts about the same objects, got {sorted(counts)} of them")
     rows = range(counts.pop())
     columns = (coords, marks, boxes, drawn)

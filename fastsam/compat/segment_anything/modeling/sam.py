@@ -108,6 +108,12 @@ class Sam:
         """Yield them with numbers for names."""
         return ((f"{k}", weight) for k, weight in enumerate(self.parameters()))
 
+    def modules(self) -> Iterator[Any]:
+        """Yield nothing: SAM's layers are not here."""
+        return iter(())
+
+    children = named_children = named_modules = modules
+
     def state_dict(self) -> dict[str, Any]:
         """Return them by these names."""
         return dict(self.named_parameters())
