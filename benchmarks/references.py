@@ -38,7 +38,7 @@ from fastsam.masks.dense import box_from_mask
 from fastsam.masks.rle import encode_rle, rle_iou_matrix
 from fastsam.prompts import Appearance, Example
 from fastsam.prompts.appearance import Appearances, appearances_of
-from fastsam.prompts.reference import describe_region, probabilities
+from fastsam.prompts.reference import describe_region, reference_probabilities
 
 FloatArray = NDArray[np.float32]
 COLUMNS = ("random", "box", "ours", "oracle")
@@ -84,7 +84,7 @@ def opened(model: FastSAM, image: Any, truths: Sequence[NDArray[np.bool_]], kind
 
 def scores(photo: Photo, looks: Sequence[Appearance]) -> NDArray[np.float64]:
     """Return (N,) the scores of a photo's masks for a reference of these shots."""
-    return probabilities(photo.appearances, Reference.made(looks)) * photo.scores
+    return reference_probabilities(photo.appearances, Reference.made(looks)) * photo.scores
 
 
 def box_ious(box: FloatArray, boxes: FloatArray) -> FloatArray:

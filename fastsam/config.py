@@ -87,13 +87,17 @@ class SegmentConfig(CheckedConfig):
     max_det: int = option(300, "maximum number of masks", min=1, max=10000, step=1)
     fill_conf: float = option(
         1.0,
-        "where no mask is surer than conf, the best one down to this confidence; 1: none",
+        "fill gaps between masks with less certain ones down to this confidence; 1 turns it off",
         min=0.0,
         max=1.0,
         step=0.001,
     )
     regions: int = option(
-        0, "where no mask is, at most this many regions between the photo's edges", min=0, max=100, step=1
+        0,
+        "maximum number of regions between the photo's edges that fill gaps between masks",
+        min=0,
+        max=100,
+        step=1,
     )
     quality: bool = option(
         True, "score masks by their expected quality if the weights are calibrated, otherwise by confidence"
@@ -125,13 +129,13 @@ class SegmentConfig(CheckedConfig):
     )
     tile: int = option(
         0,
-        "also segment tiles of this side, image pixels; 0 turns tiling off (docs/tiling.md)",
+        "also segment tiles of this side, in image pixels, for small objects; 0 turns tiling off",
         min=0,
         max=8192,
         step=32,
     )
     tile_overlap: float = option(
-        0.25, "overlap of neighbouring tiles, share of their side", min=0.0, max=0.5, step=0.05
+        0.25, "overlap of neighboring tiles, as a share of their side", min=0.0, max=0.5, step=0.05
     )
     tile_whole: bool = option(True, "also segment the whole image, for objects larger than a tile")
     tile_iou: float = option(
@@ -145,7 +149,7 @@ class SegmentConfig(CheckedConfig):
         0, "also segment 2x2 crops (1), then 4x4 (2), ..., as SAM does", min=0, max=4, step=1
     )
     crop_overlap: float = option(
-        512 / 1500, "overlap of 2x2 crops, share of the shorter side", min=0.0, max=0.9, step=0.01
+        512 / 1500, "overlap of 2x2 crops, as a share of the shorter side", min=0.0, max=0.9, step=0.01
     )
 
     def __post_init__(self) -> None:
@@ -170,7 +174,7 @@ class RenderConfig(CheckedConfig):
     contours: bool = option(True, "draw the outline of each mask")
     boxes: bool = option(False, "draw the box of each mask")
     scores: bool = option(False, "write the score of each mask")
-    seed: int = option(0, "seed of the colour palette", min=0)
+    seed: int = option(0, "seed of the color palette", min=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,8 +225,9 @@ class TrainConfig(CheckedConfig):
         0.0, "share of an image's isolated objects to paste mirrored", min=0.0, max=1.0
     )
     workers: int = option(1, "number of data loading processes", min=0)
-    device: str = option("cpu", "cpu, cuda, 0, mps, ...")
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps")
     seed: int = option(0, "random seed", min=0)
+    classes: bool = option(False, "keep the classes of the datasets; otherwise every mask is an object")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""How files appear: whole or not at all, under names that every file system takes."""
+"""Writing files completely or not at all, under names that every file system accepts."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import json
 import os
 import re
 import shutil
+import sys
 import unicodedata
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
     "as_export_errors", "file_sha256", "file_state", "fingerprint", "replacing", "replacing_folder",
-    "replacing_path", "safe_name", "trim_folder", "unique_names", "writable_folder", "write_bytes",
+    "replacing_path", "safe_name", "sole_writer", "trim_folder", "unique_names",
+    "writable_folder", "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
@@ -100,13 +102,70 @@ def trim_folder(folder: Path, pattern: str, keep: int) -> None:
 
 
 def writable_folder(path: Path) -> Path:
-    """Make a folder where there is none, and make sure that files can be written into it."""
+    """Create a folder if needed, and check that files can be written into it."""
     with as_export_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{uuid.uuid4().hex[:12]}.part"
         probe.touch()
         probe.unlink()
     return path
+
+
+_written_here: set[Path] = set()  # folders that this process writes to
+
+
+@contextmanager
+def sole_writer(folder: Path, what: str) -> Iterator[None]:
+    """Write to a folder as the only one; a second run in it is refused at once, it does not wait.
+
+    The lock ends with its process, however that ends.
+
+    Args:
+        folder: is made where there is none.
+        what: what it is, for the message, such as ``"run folder"``.
+
+    Raises:
+        ExportError: another run writes to it, or it cannot be written to.
+    """
+    taken = ExportError(
+        "another run is writing to it",
+        subject=f"{what} {folder}",
+        advice="wait until it has ended, or choose another folder",
+        path=folder,
+    )
+    writable_folder(folder)
+    here = folder.resolve()
+    if here in _written_here:
+        raise taken
+    with as_export_errors(folder):
+        lock = (folder / ".lock").open("a+b")
+    with lock:
+        with as_export_errors(folder):
+            if not _locked(lock):
+                raise taken
+        _written_here.add(here)
+        try:
+            yield
+        finally:
+            _written_here.discard(here)
+
+
+def _locked(file: BinaryIO) -> bool:
+    """Lock a file against other processes; tells whether nobody else has."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # children do not inherit it, as flock's
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
+    return True
 
 
 @contextmanager

@@ -119,7 +119,7 @@ class FastSAM:
         text_model: what answers texts: None for the small model that comes with the package, a
             folder in open_clip's format, ``"MODEL:TAG"`` or ``"MODEL:FILE"``
             (:func:`fastsam.prompts.text.models.open_text_model`), or an encoder; loaded at the first text.
-        progress: is told of the bytes of a download.
+        progress: called with (done, total) bytes during a download.
 
     One model serves any number of threads at once. Pickled, it is what it was made from: its weights by name
     or path, and its options; whoever gets it loads them (docs/serving.md).
@@ -326,14 +326,14 @@ class FastSAM:
         on_tile: OnTile | None = None,
     ) -> Session:
         self._check_scale(config)
-        found = TiledSegmenter(self._stage_one, on_tile).segment(frame, config, part)
-        masks = found.masks
+        segmentation = TiledSegmenter(self._stage_one, on_tile).segment(frame, config, part)
+        masks = segmentation.masks
         if config.duplicate_iou < 1:
             masks = drop_duplicates(masks, config.duplicate_iou)
         if config.containment < 1:
             masks = containment_nms(masks, config.containment)
         features = ImageFeatures(frame, masks, self._embedder)
-        times = {"read": read_ms, **found.times_ms}
+        times = {"read": read_ms, **segmentation.times_ms}
         return Session(frame, masks, config, times, features, describe=_Describer(self, config))
 
     def _check_scale(self, config: SegmentConfig) -> None:
@@ -385,7 +385,7 @@ class FastSAM:
         return resolve(prompt, partial(self._describe, config=override(self.defaults, dict(options))))
 
     def _describe(self, example: Example, config: SegmentConfig) -> Sequence[Appearance]:
-        """Describe an example once; what was found is kept for as long as somebody holds the example."""
+        """Describe an example once; the description is kept as long as the example is referenced."""
         known = self._descriptions.setdefault(example, {})
         if config not in known:
             session = self._session(read_frame(example.image), config, 0.0)

@@ -54,16 +54,18 @@ def needed(package: str, purpose: str) -> Iterator[None]:
 def _calling_nobody(package: str) -> Iterator[None]:
     """Keep packages from calling their makers while they are imported.
 
-    Ultralytics asks public name servers whether there is a network, to look for updates and send events;
-    OpenVINO reports each import to its maker through a package of its own, and can do without that.
+    Ultralytics asks public name servers whether there is a network, to look for updates and send events, and
+    installs what it misses. OpenVINO reports each import to its maker through a package of its own, and can
+    do without that.
     """
     if package in sys.modules:
         yield
         return
-    asked, reporter = os.environ.get("YOLO_OFFLINE"), "openvino_telemetry"
+    reporter = "openvino_telemetry"
+    wanted = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"} if package == "ultralytics" else {}
+    asked = {name: os.environ.get(name) for name in wanted}
     muted = package == "openvino" and reporter not in sys.modules
-    if package == "ultralytics":
-        os.environ["YOLO_OFFLINE"] = "true"
+    os.environ.update(wanted)
     if muted:
         sys.modules[reporter] = None  # type: ignore[assignment]  # so Python says that it is not installed
     try:
@@ -71,8 +73,8 @@ def _calling_nobody(package: str) -> Iterator[None]:
     finally:
         if muted:
             sys.modules.pop(reporter, None)
-        if package == "ultralytics":
-            if asked is None:
-                os.environ.pop("YOLO_OFFLINE", None)
+        for name, value in asked.items():
+            if value is None:
+                os.environ.pop(name, None)
             else:
-                os.environ["YOLO_OFFLINE"] = asked
+                os.environ[name] = value

@@ -153,7 +153,7 @@ class Pictured(MaskRows):
         )
 
     def _tracker_ids(self) -> NDArray[np.int64] | None:
-        """Return (K,) ids that stay from frame to frame, where there are any."""
+        """Return (K,) ids that stay from frame to frame, or None."""
         return None
 
     def _about(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def checked_path(value: Any, what: str) -> Path:
 
 
 def _in_notebook() -> bool:
-    """Tell whether pictures go into the output of a notebook's cell."""
+    """Return whether pictures go into the output of a notebook's cell."""
     import sys
 
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()

@@ -90,8 +90,8 @@ def segmented(
     segmenter: Segmenter, frame: Frame, config: SegmentConfig, part: Part | None = None
 ) -> Segmentation:
     """Return what a segmenter finds; also of one that returns a bare MaskSet, without times."""
-    found = segmenter.segment(frame, config) if part is None else segmenter.segment(frame, config, part)
-    return found if isinstance(found, Segmentation) else Segmentation.of(found, {})
+    masks = segmenter.segment(frame, config) if part is None else segmenter.segment(frame, config, part)
+    return masks if isinstance(masks, Segmentation) else Segmentation.of(masks, {})
 
 
 class _Foreign(Segmenter):
@@ -110,10 +110,10 @@ class _Foreign(Segmenter):
 
     def segment(self, frame: Frame, config: SegmentConfig, part: Part | None = None) -> Segmentation:
         """Return what the object finds; what its steps took, where it has noted that in ``times_ms``."""
-        found = self._inner.segment(frame, config)
-        if isinstance(found, Segmentation):
-            return found
-        return Segmentation.of(found, getattr(self._inner, "times_ms", {}))
+        masks = self._inner.segment(frame, config)
+        if isinstance(masks, Segmentation):
+            return masks
+        return Segmentation.of(masks, getattr(self._inner, "times_ms", {}))
 
     def share_cores(self, passes: int) -> None:
         """Tell the object, where it wants to know."""

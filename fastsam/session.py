@@ -88,10 +88,10 @@ class Session:
             rows = rows[self.levels.twin[rows] == rows]
         what = "masks" if level is None else f"masks of level {level}"
         reason = f"everything: {len(rows)} {what} above confidence {self.config.conf:g}"
-        found = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
+        result = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
         if level is None and not disjoint:
-            return found
-        named = replace(found, levels=tuple(self.levels.names[i] for i in rows))
+            return result
+        named = replace(result, levels=tuple(self.levels.names[i] for i in rows))
         return disjoint_result(named) if disjoint else named
 
     def only(self, rows: Any) -> Session:
@@ -138,9 +138,9 @@ class Session:
         >>> session.select(Box(10, 10, 90, 80) | Text("a cat"))          # doctest: +SKIP
         >>> session.select(points=[(320, 240), (9, 9)], labels=[1, 0])   # doctest: +SKIP
         """
-        asked = prompt_of(prompt, **options)
-        looked = resolve(asked, self._describe)
-        return self._result(select(self.masks, looked, self.features, self.scene), asked)
+        parsed = prompt_of(prompt, **options)
+        resolved = resolve(parsed, self._describe)
+        return self._result(select(self.masks, resolved, self.features, self.scene), parsed)
 
     def reference(
         self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
@@ -156,8 +156,8 @@ class Session:
         Raises:
             PromptError: a region selects nothing here, or is wanted and unwanted at once.
         """
-        made = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
-        return resolve_reference(made, self._describe)
+        reference = Reference(self.frame, region, negatives=negatives, mode=mode, threshold=threshold)
+        return resolve_reference(reference, self._describe)
 
     def _describe(self, example: Example) -> Sequence[Appearance]:
         if example.image is self.frame:
@@ -205,15 +205,15 @@ class Session:
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
     def _refined(self, selection: Selection) -> MaskSet:
-        """Return the masks of a selection, refined; what was made for clicks keeps to them as it is."""
-        as_found, made = np.flatnonzero(~selection.edited), np.flatnonzero(selection.edited)
+        """Return the masks of a selection, refined; masks made for clicks stay unchanged."""
+        as_found, edited = np.flatnonzero(~selection.edited), np.flatnonzero(selection.edited)
         refined = refine(selection.masks[as_found], self.frame.rgb, self.config)
-        if len(made) == 0:
+        if len(edited) == 0:
             return refined
         if len(as_found) == 0:
             return selection.masks
-        joined = MaskSet.concatenate([refined, selection.masks[made]], self.frame.size_hw)
-        return joined[np.argsort(np.concatenate([as_found, made]))]
+        joined = MaskSet.concatenate([refined, selection.masks[edited]], self.frame.size_hw)
+        return joined[np.argsort(np.concatenate([as_found, edited]))]
 
 
 def disjoint_result(result: Result) -> Result:

@@ -166,7 +166,7 @@ def whole(value: Any, what: str, low: int, high: int) -> int:
     """Return a whole number of JSON, checked.
 
     Raises:
-        InputError: it is none, or outside its range.
+        InputError: it is not a number, or outside its range.
 
     >>> whole(3.0, "height", 1, 10)
     3
@@ -182,15 +182,15 @@ def number(value: Any, what: str, low: float = -math.inf, high: float = math.inf
     """Return a finite number of JSON, checked.
 
     Raises:
-        InputError: it is none, or outside its range.
+        InputError: it is not a number, or outside its range.
     """
     if type(value) in (int, float):
         try:
-            found = float(value)
+            parsed = float(value)
         except OverflowError:
-            found = math.inf
-        if math.isfinite(found) and low <= found <= high:
-            return found
+            parsed = math.inf
+        if math.isfinite(parsed) and low <= parsed <= high:
+            return parsed
     span = "" if math.isinf(low) and math.isinf(high) else f" from {low:g} to {high:g}"
     raise InputError(f"{what}: expected a finite number{span}, got {short(value)}")
 
@@ -210,7 +210,7 @@ def read_text(path: Path, what: str, to: type[FastSAMError] = InputError) -> str
         raise to(f"cannot be read ({reason})", subject=f"{what} {path}", path=path) from error
     except UnicodeDecodeError as error:
         raise to(
-            f"expected text in UTF-8, byte {error.start} is none",
+            f"expected text in UTF-8, byte {error.start} is not valid",
             subject=f"{what} {path}",
             advice="save it as UTF-8",
             path=path,
@@ -240,9 +240,9 @@ def read_json(source: bytes | str | Path, what: str = "JSON", to: type[FastSAMEr
             source = source.read_bytes()
         at_most(len(source), "json_bytes", "bytes", to)
         small = len(source) <= _WALKED_BYTES
-        found = json.loads(source, parse_constant=_refuse, parse_float=_finite if small else None)
+        parsed = json.loads(source, parse_constant=_refuse, parse_float=_finite if small else None)
         if small:
-            _check_depth(found, to)
+            _check_depth(parsed, to)
     except FastSAMError as error:
         raise error.about(name, path) from error
     except RecursionError as error:
@@ -254,7 +254,7 @@ def read_json(source: bytes | str | Path, what: str = "JSON", to: type[FastSAMEr
         raise to("does not fit into memory", subject=name, path=path) from error
     except (ValueError, TypeError) as error:
         raise to(f"expected JSON ({short(str(error))[1:-1]})", subject=name, path=path) from error
-    return found
+    return parsed
 
 
 def _refuse(name: str) -> Any:

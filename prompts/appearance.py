@@ -17,7 +17,15 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.prompts.reference_spec import Appearance
 from fastsam.prompts.text.matching import ImageFeatures
 
-__all__ = ["Appearances", "apart", "appearances_among", "appearances_of", "middle", "pictures_of", "seen_of"]
+__all__ = [
+    "Appearances",
+    "appearances_among",
+    "appearances_of",
+    "crop_vectors",
+    "mean_vector",
+    "network_vectors",
+    "without_common_part",
+]
 
 FloatArray = NDArray[np.float32]
 _COMMON = 0.5  # of an image's mean vector
@@ -70,12 +78,14 @@ def appearances_among(regions: ImageFeatures, everything: ImageFeatures) -> Appe
     Raises:
         WeightsError: the encoder's weights cannot be had.
     """
-    seen, pictures = seen_of(regions.masks), pictures_of(regions)
+    seen, pictures = network_vectors(regions.masks), crop_vectors(regions)
     same = regions is everything
     scores = everything.masks.scores
-    seen = apart(seen, middle(seen if same else seen_of(everything.masks), scores, seen.shape[1]))
-    pictures = apart(
-        pictures, middle(pictures if same else pictures_of(everything), scores, pictures.shape[1])
+    seen = without_common_part(
+        seen, mean_vector(seen if same else network_vectors(everything.masks), scores, seen.shape[1])
+    )
+    pictures = without_common_part(
+        pictures, mean_vector(pictures if same else crop_vectors(everything), scores, pictures.shape[1])
     )
     pyramid = regions.masks.pyramid
     return Appearances(
@@ -83,12 +93,12 @@ def appearances_among(regions: ImageFeatures, everything: ImageFeatures) -> Appe
     )
 
 
-def seen_of(masks: MaskSet) -> FloatArray:
+def network_vectors(masks: MaskSet) -> FloatArray:
     """Return (N, C) unit vectors of what the network saw under masks; (N, 0) where there was none."""
     return np.zeros((len(masks), 0), np.float32) if masks.pyramid is None else masks.embeddings("backbone")
 
 
-def pictures_of(features: ImageFeatures) -> FloatArray:
+def crop_vectors(features: ImageFeatures) -> FloatArray:
     """Return (N, D) unit vectors of the masks' pictures; zeros where they are too small to tell."""
     vectors, of = features.embeddings("masked")
     found = np.zeros((len(features), vectors.shape[1]), np.float32)
@@ -96,26 +106,26 @@ def pictures_of(features: ImageFeatures) -> FloatArray:
     return found
 
 
-def middle(vectors: FloatArray, scores: FloatArray, width: int) -> FloatArray:
+def mean_vector(vectors: FloatArray, scores: FloatArray, width: int) -> FloatArray:
     """Return (width,) the mean of the vectors of an image's masks, weighted by score; zeros if none.
 
     Masks that only cover what better ones leave have low scores, and should not change what an image shows.
 
     >>> vectors = np.array([[1, 0], [0, 0], [0, 1]], np.float32)
-    >>> middle(vectors, np.array([0.5, 0.9, 0.5], np.float32), 2).tolist()
+    >>> mean_vector(vectors, np.array([0.5, 0.9, 0.5], np.float32), 2).tolist()
     [0.5, 0.5]
     """
-    told = vectors.any(axis=1)
-    weights = np.where(told, np.maximum(scores, 1e-6), 0)
-    return np.asarray(weights @ vectors / weights.sum() if told.any() else np.zeros(width), np.float32)
+    known = vectors.any(axis=1)
+    weights = np.where(known, np.maximum(scores, 1e-6), 0)
+    return np.asarray(weights @ vectors / weights.sum() if known.any() else np.zeros(width), np.float32)
 
 
-def apart(vectors: FloatArray, common: FloatArray) -> FloatArray:
+def without_common_part(vectors: FloatArray, common: FloatArray) -> FloatArray:
     """Return (N, C) unit vectors without a part of what an image's masks share; zeros stay zeros.
 
     Args:
         vectors: (N, C) unit vectors.
-        common: (C,) or (N, C), the :func:`middle` of the image that they are of.
+        common: (C,) or (N, C), the :func:`mean_vector` of their image.
     """
     left = np.where(vectors.any(axis=1, keepdims=True), vectors - _COMMON * common, 0)
     return unit_rows(left)

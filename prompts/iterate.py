@@ -59,8 +59,7 @@ def _add(masks: MaskSet, pixels: NDArray[np.bool_], foreground: Xy, background: 
     if len(outside) == 0:
         return []
     for found in answer_object(masks, outside, background)[0][:1]:
-        x0, y0, patch = found.crop or masks.crop(found.row)
-        pixels[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
+        (found.crop or masks.crop(found.row)).paste(pixels)
     missed = int(np.count_nonzero(~_under(pixels, outside)))
     return [
         *(

@@ -29,7 +29,7 @@ __all__ = [
     "answer",
     "asks_reference",
     "describe_region",
-    "probabilities",
+    "reference_probabilities",
     "resolve",
     "resolve_reference",
     "score",
@@ -147,11 +147,11 @@ def score(masks: MaskSet, prompt: Reference, features: ImageFeatures | None) -> 
         )
     if len(masks) == 0:
         return np.zeros((1, 0), np.float32)
-    likely = probabilities(appearances_of(features), prompt)
+    likely = reference_probabilities(appearances_of(features), prompt)
     return np.asarray((likely * masks.scores)[None], np.float32)
 
 
-def probabilities(appearances: Appearances, reference: Reference) -> NDArray[np.float64]:
+def reference_probabilities(appearances: Appearances, reference: Reference) -> NDArray[np.float64]:
     """Return (N,) how probable it is that masks show what a reference shows, from their vectors alone.
 
     Log-odds grow with the cosines. A mask is of the shots' kind, which is the more probable the more of them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,24 @@ settings.register_profile(
 )
 settings.register_profile("explore", max_examples=400, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile("fixed")  # another with --hypothesis-profile=explore
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded_once() -> Iterator[None]:
+    """Each checkpoint is loaded once in a process."""
+    from tests.shared_networks import loaded_once
+
+    with loaded_once():
+        yield
+
+
+@pytest.fixture(scope="module")
+def seen_once() -> Iterator[None]:
+    """A module's tests look at the same photo with the same options once."""
+    from tests.shared_networks import seen_once
+
+    with seen_once():
+        yield
 
 
 @pytest.fixture(scope="session")

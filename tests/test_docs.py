@@ -34,6 +34,7 @@ FIRST = [
     "```",
 ]
 PICTURES = ROOT / "docs" / "pictures"
+pytestmark = pytest.mark.usefixtures("seen_once")
 
 
 def python_blocks(pages: list[Path]) -> list[Any]:

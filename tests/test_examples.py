@@ -19,6 +19,7 @@ from fastsam.cli.demo import demo_photo
 from tests.video.clips import panned_clip
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+pytestmark = pytest.mark.usefixtures("seen_once")
 
 
 def example(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What the command says while it works: a console on stderr, bars, and loading with a bar."""
+"""Progress of the command: a console on stderr, bars, and loading with a bar."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _shown: list[progress.Progress] = []  # a terminal shows one display at a time; 
 
 
 class _Count(progress.ProgressColumn):
-    """So many of so many, or of bytes, as the task is about."""
+    """Done and total, as a count or in bytes."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""``fastsam demo``: segment a photo that an installed package carries, and say what was found where."""
+"""``fastsam demo``: segment a photo that an installed package contains, and say where the results are."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def run_demo(out: Path, weights: str | None, device: str) -> Iterator[str]:
     yield f"the photo     {shutil.copy(photo, out / 'photo.jpg')}"
     files = everything.export(out / "masks", "png")
     yield f"{len(files)} mask files {out / 'masks'}"
-    asked: dict[str, Prompt] = {
+    prompts: dict[str, Prompt] = {
         "click": Points(_CLICK),
         "add-subtract": Points(_TWO, [1, 0]),
         "box": Box(_BOX),
         "text": Text(["a bus", "a person", "an elephant"]),
     }
-    for name, prompt in asked.items():
+    for name, prompt in prompts.items():
         answer = session.select(prompt)
         yield f"{name:<13} {answer.save(out / f'{name}.png')}  ({answer.reason})"

@@ -67,7 +67,7 @@ def evaluate(
     config = EvalConfig(**given)
     _check_protocol(protocol, {"--method": method, "--pictures": pictures}, given, split, worst)
     model = models.load()
-    found: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
     for folder in dataset:
         with bar(f"measuring {folder.name}") as update:
             if protocol == "vos":
@@ -93,14 +93,14 @@ def evaluate(
                         on_progress=update,
                     )
                 ]
-        found += results
+        figures += results
         for result in results if json_lines else ():
             typer.echo(json.dumps(result))
     if not json_lines:
         console = Console(highlight=False)
-        console.print(table(found))
+        console.print(table(figures))
         if protocol == "vos":
-            console.print(clip_table(found))
+            console.print(clip_table(figures))
 
 
 def _check_protocol(
@@ -164,7 +164,7 @@ def evaluate_texts(
     said = read_names(names, dataset) if names is not None else {}
     text_models = load_text_models(text_model or [], models.device)
     model = models.load()
-    config, found = TextEvalConfig(**collect(TextEvalConfig, options)), []
+    config, figures = TextEvalConfig(**collect(TextEvalConfig, options)), []
     for folder in dataset:
         with bar(f"measuring {folder.name}") as update:
             results = run(
@@ -180,8 +180,8 @@ def evaluate_texts(
                 limit=limit,
                 on_progress=update,
             )
-        found += results
+        figures += results
         for result in results if json_lines else ():
             typer.echo(json.dumps(result))
     if not json_lines:
-        Console(highlight=False).print(table(found))
+        Console(highlight=False).print(table(figures))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["find", "index"]
 
 _SHOWN = 20  # lines of the table on a terminal; the files have all
-_INDEX = "index"  # where an index is kept beside what was found
+_INDEX = "index"  # the folder of the index, beside the results
 
 
 @with_options(SegmentConfig, optional=True)
@@ -67,8 +67,8 @@ def find(
 
     Photos are indexed first, into the output folder; the next search there starts from that.
     """
-    from fastsam.search import write_found
-    from fastsam.search.found import record
+    from fastsam.search import write_hits
+    from fastsam.search.results import hit_record
 
     wanted = prompts.build()
     known = _known(images)
@@ -79,13 +79,13 @@ def find(
         )
     model = models.load()
     # A mistake in the reference shows before the photos are read.
-    looked = model.resolve(wanted, **(segment if known is None else known.segment))
+    resolved = model.resolve(wanted, **(segment if known is None else known.segment))
     built, failed = (known, 0) if known is not None else _index(model, images, out / _INDEX, segment)
-    hits = built.query(looked, model, limit=limit)
-    written = write_found(hits, out, RenderConfig(**collect(RenderConfig, options)))
+    hits = built.query(resolved, model, limit=limit)
+    written = write_hits(hits, out, RenderConfig(**collect(RenderConfig, options)))
     if json_lines:
         for hit in hits:
-            typer.echo(json.dumps(record(hit)))
+            typer.echo(json.dumps(hit_record(hit)))
     else:
         _show(hits)
     count = f"{len(hits)} masks in {len({hit.file for hit in hits})} of {len(built.files)} images"

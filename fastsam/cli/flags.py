@@ -199,8 +199,8 @@ def _in_force(spec: Field[Any]) -> str:
     value = spec.default if of_weights is None else of_weights
     if isinstance(value, bool):
         return spec.name.replace("_", "-") if value else "no-" + spec.name.replace("_", "-")
-    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return shown if of_weights is None else f"{shown} with the embedded weights"
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if of_weights is None else f"{text} with the embedded weights"
 
 
 def collect(config: type[CheckedConfig], options: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,15 @@ def page(
     video_s: Annotated[
         float, typer.Option(help="Maximum length of a visitor's video, seconds.", min=1)
     ] = 60.0,
+    uploads_mb: Annotated[
+        int, typer.Option(help="Limit on the files of all visitors together, MB.", min=1)
+    ] = 4096,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name that visitors reach the page by, such as that of a proxy; repeat for more."
+        ),
+    ] = None,
     weights: Weights = None,
     text_model: TextModel = None,
     device: Device = "auto",
@@ -94,6 +103,8 @@ def page(
         port,
         memory_mb=memory_mb,
         video_s=video_s,
+        uploads_mb=uploads_mb,
+        allow_host=allow_host or (),
         weights=weights,
         text_model=text_model,
         device=device,

@@ -40,13 +40,13 @@ def region_prompts(
     >>> region_prompts(["3,4", "9,9,0"], ["1,2,30,40"], None)[1]
     Box(xyxy=((1.0, 2.0, 30.0, 40.0),), iou_threshold=0.1)
     """
-    found: list[Prompt] = []
+    regions: list[Prompt] = []
     if points:
         parsed = [parse_point(text) for text in points]
-        found.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask, level))
+        regions.append(Points([p[:2] for p in parsed], [p[2] for p in parsed], multimask, level))
     if boxes:
-        found.append(Box([parse_box(text) for text in boxes]))
-    return found + [MaskLike(read_mask(path)) for path in masks or ()]
+        regions.append(Box([parse_box(text) for text in boxes]))
+    return regions + [MaskLike(read_mask(path)) for path in masks or ()]
 
 
 def text_prompt(texts: Sequence[str], threshold: float | None) -> Text:
@@ -84,8 +84,8 @@ def reference_prompt(
     if len(regions) != 1:
         raise PromptError(f"--reference: expected one of {flags} that says where in it, got {len(regions)}")
     unwanted = region_prompts(None, against, None)
-    made = Reference(str(image), regions[0], negatives=unwanted, mode="best" if best else "all")  # type: ignore[arg-type]
-    return made if threshold is None else Reference.of(made, threshold=threshold)
+    reference = Reference(str(image), regions[0], negatives=unwanted, mode="best" if best else "all")  # type: ignore[arg-type]
+    return reference if threshold is None else Reference.of(reference, threshold=threshold)
 
 
 def at_frame(text: str) -> tuple[int | None, str]:
@@ -125,8 +125,8 @@ def prompts_by_frame(
             frames.setdefault(at if number is None else number, ([], [], [], []))[kind].append(rest)
     if at is not None and at not in frames:
         raise PromptError(f"--at {at}: expected a --point, --box, --mask or --prompt of that frame")
-    found: list[tuple[int | None, Prompt]] = []
+    by_frame: list[tuple[int | None, Prompt]] = []
     for frame, (clicks, drags, files, texts) in frames.items():
-        found += [(frame, prompt) for prompt in region_prompts(clicks, drags, files)]
-        found += [(frame, prompt_from_json(text)) for text in texts]
-    return found
+        by_frame += [(frame, prompt) for prompt in region_prompts(clicks, drags, files)]
+        by_frame += [(frame, prompt_from_json(text)) for text in texts]
+    return by_frame

@@ -84,17 +84,17 @@ class SegmentPrompts:
             raise ConfigError("--threshold: expected a --text or --label that it applies to, got neither")
         if self.multimask and not self.point:
             raise PromptError("--multimask: expected at least one --point to give several answers to")
-        found = region_prompts(self.point, self.box, self.mask, multimask=self.multimask, level=self.level)
+        regions = region_prompts(self.point, self.box, self.mask, multimask=self.multimask, level=self.level)
         if self.text:
-            found.append(text_prompt(self.text, self.threshold))
-        found += [prompt_from_json(text) for text in self.prompt or ()]
-        if self.level != "auto" and found and not self.point:
+            regions.append(text_prompt(self.text, self.threshold))
+        regions += [prompt_from_json(text) for text in self.prompt or ()]
+        if self.level != "auto" and regions and not self.point:
             raise PromptError("--level: expected --point, or no prompt for a level of everything")
-        if found and self.disjoint:
+        if regions and self.disjoint:
             raise ConfigError("--disjoint: expected no prompt beside it; it cuts all masks")
-        if len(found) < 2:
-            return found[0] if found else None
-        return any_of(*found) if self.combine == "any" else all_of(*found)
+        if len(regions) < 2:
+            return regions[0] if regions else None
+        return any_of(*regions) if self.combine == "any" else all_of(*regions)
 
     def naming(self) -> dict[str, Any] | None:
         """Return the options of labelling that the flags ask for, or None for no labels."""
@@ -147,16 +147,16 @@ class FramePrompts:
             raise PromptError("--threshold: expected a --text or --reference that it applies to, got neither")
         if self.reference_box and self.reference is None:
             raise PromptError("--reference-box: expected a --reference that it is a region of")
-        found = prompts_by_frame(self.point, self.box, self.mask, self.prompt, at)
+        by_frame = prompts_by_frame(self.point, self.box, self.mask, self.prompt, at)
         if self.text:
-            found.append((None, text_prompt(self.text, self.threshold)))
+            by_frame.append((None, text_prompt(self.text, self.threshold)))
         if self.reference is not None:
             boxes, threshold = self.reference_box, self.threshold
-            shown = reference_prompt(
+            reference = reference_prompt(
                 self.reference, None, boxes, None, threshold=threshold, flags="--reference-box"
             )
-            found.append((None, shown))
-        return found
+            by_frame.append((None, reference))
+        return by_frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ class FindPrompts:
             return text_prompt(self.text or (), self.threshold)
         if self.threshold is not None:
             raise PromptError("--threshold: expected within the JSON of --prompt, as its key threshold")
-        found = prompt_from_json(self.prompt)
-        if not isinstance(found, (Text, Reference)):
-            raise PromptError(f"--prompt: expected a text or a reference, got {type(found).__name__}")
-        return found
+        prompt = prompt_from_json(self.prompt)
+        if not isinstance(prompt, (Text, Reference)):
+            raise PromptError(f"--prompt: expected a text or a reference, got {type(prompt).__name__}")
+        return prompt

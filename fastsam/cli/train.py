@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastsam.cli.console import bar, fetched
-from fastsam.cli.flags import Device, NetworkFlags, Out, Weights, collect, with_flags, with_options
-from fastsam.config import AnnotateConfig, TrainConfig
+from fastsam.cli.console import bar, fetched, talk
+from fastsam.cli.flags import INPUT, Device, NetworkFlags, Out, Weights, collect, with_flags, with_options
+from fastsam.config import AnnotateConfig, EvalConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from fastsam.datasets import CocoDataset
 
 __all__ = ["annotate", "calibrate", "mix", "train"]
 
+_FIGURES = {
+    "AR@1000": "recall of masks, mean over IoU .50:.95",
+    "AP": "average precision, class-agnostic",
+    "oracle_mIoU": "IoU of each object's best mask",
+    "point_mIoU": "IoU of the answer to one click",
+    "box_mIoU": "IoU of the answer to the tight box",
+}
+
 _Datasets = Annotated[
     list[Path], typer.Argument(help="COCO-format folders: instances.json, images/, heldout.txt.")
+]
+_Trained = Annotated[
+    list[Path],
+    typer.Argument(help="COCO folders (instances.json, images/, heldout.txt) or YOLO ones (data.yaml)."),
 ]
 _Partial = Annotated[
     list[str] | None,
@@ -42,20 +58,88 @@ def annotate(
 
 @with_options(TrainConfig)
 def train(
-    data: _Datasets,
+    data: _Trained,
     weights: Weights = None,
     out: Annotated[Path, Out("Run folder.")] = Path("runs/train"),
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Where the images of the folders are, if not in them.", rich_help_panel=INPUT),
+    ] = None,
     partial: _Partial = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the run folder's last checkpoint.")
     ] = False,
+    figures: Annotated[
+        int,
+        typer.Option(
+            help="Measure on at most this many images of each folder before and after; 0 does without.", min=0
+        ),
+    ] = 50,
     **options: Any,
 ) -> None:
-    """Fine-tune a network to find every mask (one class; images in heldout.txt are left out)."""
+    """Fine-tune a network to find every mask; images in heldout.txt are left out, and measured on."""
+    from fastsam.training.folders import read_folder
     from fastsam.training.trainer import train as run
 
     config = TrainConfig(**collect(TrainConfig, options))
-    typer.echo(run(data, weights or "default", out, config, partial=partial or (), resume=resume))
+    start = fetched(weights)
+    with bar("training", config.epochs) as update:
+
+        def told(done: int, total: int, loss: str) -> None:
+            update(done, total)
+            talk.print(f"epoch {done} of {total}, {loss}")
+
+        written = run(
+            data,
+            weights or "default",
+            out,
+            config,
+            partial=partial or (),
+            images=images,
+            resume=resume,
+            on_progress=told,
+            on_note=talk.print,
+        )
+    typer.echo(written)
+    if figures:
+        held = [read_folder(folder, "heldout", images) for folder in data if _holds_out(folder)]
+        measured = [one for one in held if one.images] or [read_folder(one, "train", images) for one in data]
+        _compare(measured, start, written, config.imgsz, figures)
+
+
+def _holds_out(folder: Path) -> bool:
+    return (folder / "heldout.txt").is_file() or (folder / "data.yaml").is_file()
+
+
+def _compare(datasets: Sequence[CocoDataset], before: Path, after: Path, imgsz: int, limit: int) -> None:
+    """Measure both networks, print the figures side by side, and keep them beside the newer one."""
+    from rich.table import Table
+
+    from fastsam.evaluation.report import save_json
+    from fastsam.evaluation.runner import evaluate
+    from fastsam.model import FastSAM
+
+    config = EvalConfig(imgsz=imgsz, used=False, quality=False)
+    found: list[dict[str, Any]] = []
+    for dataset in datasets:
+        row: dict[str, Any] = {"dataset": dataset.name, "split": dataset.split}
+        for when, weights in (("before", before), ("after", after)):
+            with bar(f"measuring {dataset.name}, {when}") as update:
+                results = evaluate(dataset, FastSAM(weights), config=config, limit=limit, on_progress=update)
+            row["images"] = results["images"]
+            row[when] = {name: results[name] for name in _FIGURES}
+        found.append(row)
+    save_json({"figures": found}, after.with_name("figures.json"))
+    table = Table(box=None)
+    for heading in ("", *(f"{when} {row['dataset']}" for row in found for when in ("before:", "after:"))):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, what in _FIGURES.items():
+        values = [row[when][name] for row in found for when in ("before", "after")]
+        table.add_row(what, *("-" if value is None else f"{value:.3f}" for value in values))
+    talk.print(table)
+    for row in found:
+        seen = "held out" if row["split"] == "heldout" else "trained on; hold some out (heldout.txt)"
+        talk.print(f"{row['dataset']}: {row['images']} images, {seen}")
 
 
 def calibrate(

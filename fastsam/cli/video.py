@@ -96,10 +96,10 @@ def video(
 
     if format and out is not None and is_video_file(out):
         raise ConfigError(f"--format: expected a folder as --out, got the one video {str(out)!r}")
-    asked = prompts.build()
+    by_frame = prompts.build()
     jobs = [
         VideoJob(
-            source=source, out=target, formats=format or ("video",), prompts=asked, resume=resume,
+            source=source, out=target, formats=format or ("video",), prompts=by_frame, resume=resume,
             **vars(reading), **_configs(options),
         )
         for source, target in zip(sources, _targets(sources, out), strict=True)
@@ -250,8 +250,8 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
             talk.print(escape(what), soft_wrap=True)
             raise typer.Exit(130) from None
     for frame in run.unasked:
-        told = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
-        talk.print(escape(told), soft_wrap=True)
+        warning = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
+        talk.print(escape(warning), soft_wrap=True)
     _tell(run, as_json)
 
 

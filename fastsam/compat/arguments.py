@@ -21,6 +21,7 @@ __all__ = [
     "core_of",
     "device_name",
     "is_tensor",
+    "objects_of",
     "our_weights",
     "points_inside",
     "warn_ignored",
@@ -83,10 +84,9 @@ def core_of(model: Any, text_model: Any = None, device: Any = None) -> FastSAM:
     Raises:
         ConfigError: a text model is named for a segmenter that is ready-made.
     """
-    for name in ("core", "model"):
-        inner = getattr(model, name, None)
-        if isinstance(inner, FastSAM):
-            model = inner
+    for name in ("model", "core", "model"):  # a predictor holds a model, which holds the segmenter
+        if not isinstance(model, (FastSAM, str, Path)) and getattr(model, name, None) is not None:
+            model = getattr(model, name)
     if not isinstance(model, FastSAM):
         if device is None:
             return FastSAM(model, text_model=text_model)
@@ -136,6 +136,28 @@ def as_array(values: Any) -> Any:
     if isinstance(values, (list, tuple)) and any(is_tensor(value) for value in values):
         return np.stack([as_array(value) for value in values])
     return values
+
+
+def objects_of(who: str, *columns: Any, empty: bool = False) -> list[tuple[Any, ...]]:
+    """Return the prompts of each object: row k of each kind of prompt, None for kinds that are not given.
+
+    Args:
+        who: the call, for messages.
+        columns: points, labels, boxes, ...: arrays with one row an object, or None.
+        empty: whether no objects at all are fine.
+
+    Raises:
+        PromptError: no prompt is given, or they are about different numbers of objects.
+
+    >>> objects_of("predict", [[1, 2], [3, 4]], None)
+    [([1, 2], None), ([3, 4], None)]
+    """
+    counts = {len(column) for column in columns if column is not None}
+    if len(counts) != 1 or (0 in counts and not empty):
+        raise PromptError(
+            f"{who}: expected prompts about the same objects, got {sorted(counts) or 'none'} of them"
+        )
+    return [tuple(None if column is None else column[k] for column in columns) for k in range(counts.pop())]
 
 
 def boxes_inside(boxes: Any, size_hw: tuple[int, int]) -> Any:

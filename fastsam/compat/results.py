@@ -5,7 +5,8 @@ The only module of the call shapes that imports ultralytics when it is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -72,8 +73,6 @@ class Results(theirs.Results):
         self._session_rows = np.arange(count) if masks is None else session_rows
         self._classes = np.zeros(count) if classes is None else np.asarray(classes)
         self._ids = None if ids is None else np.asarray(ids)
-        self._rows: NDArray[np.int64] | None = None
-        self._made: dict[str, Any] = {}
         self.orig_shape = session.frame.size_hw
         self.probs = self.keypoints = self.obb = self.semantic_mask = self.depth = None
         times = session.times_ms
@@ -86,13 +85,12 @@ class Results(theirs.Results):
         self.path, self.save_dir = path, None
         self._keys = ("boxes", "masks", "probs", "keypoints", "obb")  # type: ignore[assignment]
 
-    @property
+    @cached_property
     def rows(self) -> NDArray[np.int64]:
         """The rows of the given masks that are shown: those with pixels, unless empty ones are kept."""
-        if self._rows is None:
-            count = len(self._source)
-            self._rows = np.arange(count) if self._keep_empty else np.flatnonzero(self._source.areas_px > 0)
-        return self._rows
+        if self._keep_empty:
+            return np.arange(len(self._source))
+        return np.flatnonzero(self._source.areas_px > 0)
 
     @property
     def mask_set(self) -> MaskSet:
@@ -108,39 +106,14 @@ class Results(theirs.Results):
             return known.take(self._session_rows[self.rows])
         return ImageFeatures(self.session.frame, self.mask_set, known.embedder)
 
-    def _lazy(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
-
-    @property
-    def orig_img(self) -> NDArray[np.uint8]:
+    @cached_property
+    def orig_img(self) -> NDArray[np.uint8]:  # type: ignore[override]
         """(H, W, 3) uint8 BGR image."""
-        return self._lazy("orig_img", lambda: np.ascontiguousarray(self.session.frame.rgb[..., ::-1]))  # type: ignore[no-any-return]
+        return np.ascontiguousarray(self.session.frame.rgb[..., ::-1])
 
-    @orig_img.setter
-    def orig_img(self, image: NDArray[np.uint8]) -> None:
-        self._made["orig_img"] = image
-
-    @property
-    def boxes(self) -> Any:
+    @cached_property
+    def boxes(self) -> Any:  # type: ignore[override]
         """The box, confidence and class of each mask: ultralytics' ``Boxes``."""
-        return self._lazy("boxes", self._make_boxes)
-
-    @boxes.setter
-    def boxes(self, boxes: Any) -> None:
-        self._made["boxes"] = boxes
-
-    @property
-    def masks(self) -> Any:
-        """Ultralytics' ``Masks``; None where nothing was found."""
-        return self._lazy("masks", self._make_masks)
-
-    @masks.setter
-    def masks(self, masks: Any) -> None:
-        self._made["masks"] = masks
-
-    def _make_boxes(self) -> Any:
         rows = self.rows
         boxes = _at_the_edge(self._source.boxes_xyxy[rows], self.orig_shape)
         columns = [boxes, self._source.scores[rows, None], self._classes[rows, None]]
@@ -150,7 +123,9 @@ class Results(theirs.Results):
             torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float32)), self.orig_shape
         )
 
-    def _make_masks(self) -> Any:
+    @cached_property
+    def masks(self) -> Any:  # type: ignore[override]
+        """Ultralytics' ``Masks``; None where nothing was found."""
         rows = self.rows
         if len(rows) == 0 and not self._keep_empty:
             return None
@@ -169,8 +144,8 @@ class Results(theirs.Results):
         chosen = np.atleast_1d(self.rows[index])
         part = self._with(self._source[chosen], self._classes[chosen], chosen, keep_empty=len(self.rows) > 0)
         for name in ("boxes", "masks"):  # what the caller has looked at, and perhaps changed
-            if self._made.get(name) is not None:
-                setattr(part, name, self._made[name][index])
+            if vars(self).get(name) is not None:
+                setattr(part, name, vars(self)[name][index])
         return part
 
     def pick(self, rows: Any) -> Results:
@@ -186,19 +161,12 @@ class Results(theirs.Results):
 
     def answered(self, masks: MaskSet) -> Results:
         """Return the same image with other masks: the answer to a prompt."""
-        made = Results(
-            self.session,
-            masks,
-            path=self.path,
-            mask_kind=self._mask_kind,
-            mask_hw=self._mask_hw,
-            keep_empty=True,
-            names=self.names,
-        )
-        made.speed = self.speed
-        return made
+        return self._with(masks, None, None, keep_empty=True)
 
-    def _with(self, masks: MaskSet, classes: Any, chosen: NDArray[np.int64], *, keep_empty: bool) -> Results:
+    def _with(
+        self, masks: MaskSet, classes: Any, rows: NDArray[np.int64] | None, *, keep_empty: bool
+    ) -> Results:
+        """Return the same image with other masks: rows of the given ones, or new ones."""
         made = Results(
             self.session,
             masks,
@@ -208,11 +176,11 @@ class Results(theirs.Results):
             keep_empty=keep_empty,
             names=self.names,
             classes=classes,
-            ids=None if self._ids is None else self._ids[chosen],
-            session_rows=None if self._session_rows is None else self._session_rows[chosen],
+            ids=None if self._ids is None or rows is None else self._ids[rows],
+            session_rows=None if self._session_rows is None or rows is None else self._session_rows[rows],
         )
         made.speed = self.speed
-        if "orig_img" in self._made:
+        if "orig_img" in vars(self):
             made.orig_img = self.orig_img
         return made
 

@@ -66,9 +66,9 @@ def average_precision(scores: NDArray[np.floating], right: BoolArray, objects: i
     """
     if objects == 0:
         return None
-    found, wrong, _ = _curve(scores, right)
-    gained = np.diff(found, prepend=0)
-    return float((gained * found / np.maximum(found + wrong, 1)).sum() / objects)
+    right_so_far, wrong, _ = _curve(scores, right)
+    gained = np.diff(right_so_far, prepend=0)
+    return float((gained * right_so_far / np.maximum(right_so_far + wrong, 1)).sum() / objects)
 
 
 def _curve(
@@ -78,9 +78,9 @@ def _curve(
     order = np.argsort(-np.asarray(scores), kind="stable")
     values = np.asarray(scores)[order]
     ends = np.flatnonzero(np.diff(values, append=-np.inf))
-    found = np.cumsum(right[order], dtype=np.float64)[ends]
+    right_so_far = np.cumsum(right[order], dtype=np.float64)[ends]
     wrong = np.cumsum(~right[order], dtype=np.float64)[ends]
-    return found, wrong, values[ends]
+    return right_so_far, wrong, values[ends]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +109,14 @@ class Answers:
         text without any answer has a recall of 0, an F1 of 0 and no precision.
         """
         over = self.scores >= threshold
-        found, wrong = over & self.right, over & ~self.right
+        hits, wrong = over & self.right, over & ~self.right
         count = len(self.objects)
-        by_text = [np.bincount(self.texts[which], minlength=count) for which in (found, wrong)]
+        by_text = [np.bincount(self.texts[which], minlength=count) for which in (hits, wrong)]
         pooled = _precision_recall_f1(*(each.sum(keepdims=True) for each in (*by_text, self.objects)))
-        shown = self.objects > 0
-        single = _precision_recall_f1(*(each[shown] for each in (*by_text, self.objects)))
+        present = self.objects > 0
+        single = _precision_recall_f1(*(each[present] for each in (*by_text, self.objects)))
         names = ("precision", "recall", "F1")
-        aps = [self._average_precision(text) for text in np.flatnonzero(shown).tolist()]
+        aps = [self._average_precision(text) for text in np.flatnonzero(present).tolist()]
         best, at = self._best_f1()
         return {
             **{name: mean(value) for name, value in zip(names, pooled, strict=True)},
@@ -137,8 +137,8 @@ class Answers:
         total = int(self.objects.sum())
         if total == 0 or len(self.scores) == 0:
             return (None if total == 0 else 0.0), None
-        found, wrong, thresholds = _curve(self.scores, self.right)
-        f1 = 2 * found / (found + wrong + total)
+        hits, wrong, thresholds = _curve(self.scores, self.right)
+        f1 = 2 * hits / (hits + wrong + total)
         return float(f1.max()), float(thresholds[int(f1.argmax())])
 
 
@@ -170,11 +170,11 @@ def known_figures(
         of objects whose best name reaches the threshold, and ``named_right``, the share of those that it is
         the right name of.
     """
-    told = likely.max(axis=0, initial=0.0) > 0
+    described = likely.max(axis=0, initial=0.0) > 0
     own = likely[truth, np.arange(len(truth))]
     # Equally probable names come first: no luck.
-    place = np.where(told, (likely >= own).sum(axis=0), len(likely) + max(ranks))
-    named = told & (likely.max(axis=0, initial=0.0) >= threshold)
+    place = np.where(described, (likely >= own).sum(axis=0), len(likely) + max(ranks))
+    named = described & (likely.max(axis=0, initial=0.0) >= threshold)
     first = place <= 1
     return {
         **{f"top{rank}": mean((place <= rank).astype(float)) for rank in ranks},

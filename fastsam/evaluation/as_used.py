@@ -31,10 +31,10 @@ KINDS = ("point", "box")
 
 def covered(crops: Sequence[Crop], size_hw: tuple[int, int]) -> NDArray[np.bool_]:
     """Return (H, W) whether a pixel lies under some mask."""
-    found = np.zeros(size_hw, bool)
-    for x0, y0, patch in crops:
-        found[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] |= patch
-    return found
+    union = np.zeros(size_hw, bool)
+    for crop in crops:
+        crop.paste(union)
+    return union
 
 
 def measure_as_used(

@@ -13,7 +13,7 @@ from fastsam.datasets import CAPTIONS_NAME, CaptionedImage, Split, read_captions
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.evaluation.answers import hit_rate
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all
 from fastsam.files import file_sha256
 from fastsam.images.reading import read_frame
 from fastsam.prompts.text.matching import Embedder
@@ -29,7 +29,7 @@ def caption_figures(
     embedder: Embedder,
     out: str | Path | None = None,
     limit: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Return R@1 and R@5 in both directions, among all captions and photos of a folder.
 
@@ -39,12 +39,12 @@ def caption_figures(
         root: folder with ``captions.json``, ``images/`` and ``heldout.txt``.
         split: ``"heldout"``, ``"train"`` or ``"all"``.
         embedder: the text-image model.
-        out: folder for one file an image.
-        limit: only the first so many images.
+        out: folder for one file per image.
+        limit: maximum number of images.
         on_progress: called with (done, total, name) after each image.
 
     Raises:
-        DatasetError: the captions or an image cannot be read, or there are none.
+        DatasetError: the captions or an image cannot be read, or the split has no captions.
         ConfigError: ``limit`` is below 1.
     """
     if limit is not None and limit < 1:

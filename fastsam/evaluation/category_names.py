@@ -36,7 +36,7 @@ def read_names(path: str | Path, datasets: Sequence[str | Path] = ()) -> dict[st
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"names {path}: cannot be read ({error}); expected a text file") from error
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.strip().startswith("#"):
             continue
@@ -45,17 +45,17 @@ def read_names(path: str | Path, datasets: Sequence[str | Path] = ()) -> dict[st
             raise DatasetError(
                 f"names {path}, line {number}: expected CATEGORY = TEXT, such as piring = plate, got {line!r}"
             )
-        found[name] = text
+        names[name] = text
     if datasets:
         with_objects = [root for root in datasets if (Path(root) / "instances.json").is_file()]
         known = {name for root in with_objects for name in read_coco(root).categories.values()}
-        unknown = sorted(set(found) - known)
+        unknown = sorted(set(names) - known)
         if unknown:
             raise DatasetError(
                 f"names {path}: {unknown[0]!r} is no category of {', '.join(str(d) for d in datasets)}; "
                 f"expected one of {', '.join(sorted(known)) or 'none'}"
             )
-    return found
+    return names
 
 
 def asked_texts(dataset: CocoDataset, names: Mapping[str, str]) -> tuple[tuple[str, ...], dict[int, int]]:

@@ -35,7 +35,7 @@ Rule = Callable[[Scene, Clicks], BoolArray]
 
 NOC_IOUS = (0.85, 0.90)
 CLICKS = (1, 2, 3, 5, 10)
-"""Counts of clicks after which the IoU is told."""
+"""Numbers of clicks after which the IoU is reported."""
 
 _GRABCUT_SIDE = 320
 _GRABCUT_RADIUS = 3
@@ -47,13 +47,13 @@ def _points(clicks: Clicks) -> Points:
 
 
 def _ours(scene: Scene, clicks: Clicks) -> BoolArray:
-    found = select(scene.masks, _points(clicks), scene=scene)
-    return found.masks.mask(0) if len(found) else np.zeros(scene.masks.size_hw, bool)
+    answer = select(scene.masks, _points(clicks), scene=scene)
+    return answer.masks.mask(0) if len(answer) else np.zeros(scene.masks.size_hw, bool)
 
 
 def _chosen(scene: Scene, clicks: Clicks) -> BoolArray:
-    found = select(scene.masks, _points(clicks))
-    return found.masks.mask(0) if len(found) else np.zeros(scene.masks.size_hw, bool)
+    answer = select(scene.masks, _points(clicks))
+    return answer.masks.mask(0) if len(answer) else np.zeros(scene.masks.size_hw, bool)
 
 
 def _union(scene: Scene, clicks: Clicks) -> BoolArray:
@@ -62,8 +62,7 @@ def _union(scene: Scene, clicks: Clicks) -> BoolArray:
     for wanted in (1, 0):
         marked = np.array([label == wanted for *_, label in clicks])
         for i in np.flatnonzero(under[:, marked].any(axis=1)):
-            x0, y0, patch = scene.masks.crop(int(i))
-            answer[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]][patch] = wanted
+            scene.masks.crop(int(i)).paste(answer, wanted)
     return answer
 
 
@@ -119,12 +118,12 @@ def clicked(rule: Rule, scene: Scene, target: BoolArray, max_clicks: int) -> Flo
 
 def click_objects(scene: Scene, objects: Sequence[BoolArray], config: EvalConfig) -> FloatArray:
     """Return (rules, clicks, G) the IoU after each click on each object; NaN for too small objects."""
-    found = np.full((len(RULES), config.max_clicks, len(objects)), np.nan)
+    ious = np.full((len(RULES), config.max_clicks, len(objects)), np.nan)
     for g, target in enumerate(objects):
         if np.count_nonzero(target) >= max(config.min_area_px, 1):
             for r, rule in enumerate(RULES.values()):
-                found[r, :, g] = clicked(rule, scene, target, config.max_clicks)
-    return found
+                ious[r, :, g] = clicked(rule, scene, target, config.max_clicks)
+    return ious
 
 
 def clicks_needed(ious: FloatArray, wanted: float) -> FloatArray:

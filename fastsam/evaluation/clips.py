@@ -13,7 +13,7 @@ from fastsam.errors import DatasetError, ImageError
 from fastsam.images.frame import Frame
 from fastsam.images.reading import opened_image, read_frame
 
-__all__ = ["Clip", "read_clips"]
+__all__ = ["AnnotatedClip", "read_clips"]
 
 _PHOTOS = (".jpg", ".jpeg", ".png")
 _VOID = 255
@@ -21,7 +21,7 @@ _LAYOUTS = "CLIP/frames/*.jpg with CLIP/masks/*.png, or DAVIS's JPEGImages/480p 
 
 
 @dataclass(frozen=True)
-class Clip:
+class AnnotatedClip:
     """A video as one image a frame, and the objects to follow in it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Clip:
         return {object_id: np.asarray(indexed == object_id) for object_id in self.ids}
 
 
-def read_clips(root: str | Path, limit: int | None = None) -> list[Clip]:
+def read_clips(root: str | Path, limit: int | None = None) -> list[AnnotatedClip]:
     """Return the clips of a folder, in the order of their names.
 
     Args:
@@ -62,7 +62,7 @@ def read_clips(root: str | Path, limit: int | None = None) -> list[Clip]:
             as DAVIS (``JPEGImages/480p/CLIP/*.jpg``, ``Annotations/480p/CLIP/*.png``). Masks are
             palette or grey PNGs whose pixels are object numbers; 255 is an object where it is the only one
             (DAVIS 2016), else no one's pixels.
-        limit: only the first so many.
+        limit: maximum number.
 
     Raises:
         DatasetError: there is no clip, frames and masks do not match, or a first mask is empty.
@@ -72,25 +72,25 @@ def read_clips(root: str | Path, limit: int | None = None) -> list[Clip]:
         raise DatasetError(f"clips {root}: expected a folder ({_LAYOUTS}), found none")
     images, annotations = root / "JPEGImages" / "480p", root / "Annotations" / "480p"
     if (root / "frames").is_dir():
-        found = [(root.resolve().name, root / "frames", root / "masks")]
+        folders = [(root.resolve().name, root / "frames", root / "masks")]
     elif images.is_dir():
-        found = [(path.name, path, annotations / path.name) for path in _folders(images)]
+        folders = [(path.name, path, annotations / path.name) for path in _folders(images)]
     else:
-        found = [
+        folders = [
             (path.name, path / "frames", path / "masks")
             for path in _folders(root)
             if (path / "frames").is_dir()
         ]
-    if not found:
+    if not folders:
         raise DatasetError(f"clips {root}: expected {_LAYOUTS}; found no clip in it")
-    return [_clip(*one) for one in found[:limit]]
+    return [_clip(*one) for one in folders[:limit]]
 
 
 def _folders(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir())
 
 
-def _clip(name: str, frames_in: Path, masks_in: Path) -> Clip:
+def _clip(name: str, frames_in: Path, masks_in: Path) -> AnnotatedClip:
     """Return a clip whose files match, checked."""
     frames = _files(frames_in, _PHOTOS)
     masks = _files(masks_in, (".png",))
@@ -119,7 +119,7 @@ def _clip(name: str, frames_in: Path, masks_in: Path) -> Clip:
             f"clip {name}: its first mask {masks[0]} marks no object; it says what to follow: "
             "start the clip where the object is seen"
         )
-    return Clip(name, tuple(frames), tuple(masks), tuple(int(i) for i in ids))
+    return AnnotatedClip(name, tuple(frames), tuple(masks), tuple(int(i) for i in ids))
 
 
 def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:

@@ -133,7 +133,7 @@ def match_image(
         objects: G true masks; their boxes are the tight ones.
         kind: overlap of masks or of boxes.
         areas: names of :data:`AREAS`.
-        crowds: regions of objects that are not told apart.
+        crowds: regions of several objects that are not separated (``iscrowd``).
 
     Returns:
         the matches, and the (N, G) IoU of each detection with each object.
@@ -159,14 +159,14 @@ def match_image(
     evaluation = _evaluated(masks, boxes_xyxy, values, objects, kind, areas, crowds)
     every = total + len(crowds)
     ious = np.asarray(evaluation.ious[1, -1], np.float64).reshape(count, every)[:, :total]
-    found = evaluation.evalImgs
+    evaluated = evaluation.evalImgs
     return (
         ImageMatches(
             scores=values,
-            matched=np.stack([e["dtMatches"] > 0 for e in found]).reshape(shape),
-            ignored=np.stack([e["dtIgnore"] for e in found]).astype(bool).reshape(shape),
+            matched=np.stack([e["dtMatches"] > 0 for e in evaluated]).reshape(shape),
+            ignored=np.stack([e["dtIgnore"] for e in evaluated]).astype(bool).reshape(shape),
             # COCOeval puts what it ignores, so every crowd, last.
-            objects=np.stack([np.asarray(e["gtIgnore"])[:total] == 0 for e in found]).reshape(
+            objects=np.stack([np.asarray(e["gtIgnore"])[:total] == 0 for e in evaluated]).reshape(
                 len(areas), total
             ),
         ),
@@ -191,13 +191,13 @@ def _evaluated(
     boxes = np.asarray(boxes_xyxy, np.float64)
     sides = boxes[:, 2:] - boxes[:, :2]
     detected_areas = sides.prod(axis=1) if kind == "box" else [coco_mask.area(m) for m in masks]
-    found = _annotations(masks, boxes, [float(a) for a in detected_areas])
-    for annotation, score in zip(found, scores, strict=True):
+    detections = _annotations(masks, boxes, [float(a) for a in detected_areas])
+    for annotation, score in zip(detections, scores, strict=True):
         annotation["score"] = float(score)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
         true_areas = [float(coco_mask.area(o)) for o in truths]
         truth = _coco(_annotations(truths, true_boxes, true_areas, len(crowds)), (height, width))
-        evaluation = COCOeval(truth, _coco(found, (height, width)), _TYPES[kind])
+        evaluation = COCOeval(truth, _coco(detections, (height, width)), _TYPES[kind])
         _set_params(evaluation, areas, 1)
         evaluation.evaluate()
     return evaluation
@@ -226,7 +226,7 @@ def recall_and_precision(
 
     Returns:
         ``AR@10``, ``AR@100``, ``AR@1000`` (mean over IoU .50:.05:.95), the same by size as
-        ``AR@1000_small`` and so on, and ``AP`` over the first 1000; None where there is no object.
+        ``AR@1000_small`` and so on, and ``AP`` over the first 1000; None without objects.
     """
     evaluation = COCOeval(iouType="segm")
     _set_params(evaluation, areas, len(matches))
@@ -263,7 +263,7 @@ def _known_mean(values: NDArray[Any]) -> float | None:
 
 
 def mean(values: NDArray[Any]) -> float | None:
-    """Return the mean of the finite values, None where there is none.
+    """Return the mean of the finite values, None if there are none.
 
     >>> mean(np.array([1.0, np.nan, 3.0])), mean(np.array([]))
     (2.0, None)
@@ -284,11 +284,11 @@ def score_correlation(scores: NDArray[Any], ious: NDArray[Any]) -> dict[str, flo
     known = np.isfinite(ious)
     scores, ious = np.asarray(scores)[known], np.asarray(ious)[known]
     pairs = {"pearson": (scores, ious), "spearman": (_ranks(scores), _ranks(ious))}
-    found: dict[str, float | None] = {}
+    figures: dict[str, float | None] = {}
     for name, (a, b) in pairs.items():
         varies = len(a) > 1 and np.ptp(a) > 0 and np.ptp(b) > 0
-        found[f"score_iou_{name}"] = float(np.corrcoef(a, b)[0, 1]) if varies else None
-    return found
+        figures[f"score_iou_{name}"] = float(np.corrcoef(a, b)[0, 1]) if varies else None
+    return figures
 
 
 def _ranks(values: NDArray[Any]) -> FloatArray:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import EvalConfig
 from fastsam.errors import InputError
+from fastsam.masks.crop import edge_distance
 from fastsam.masks.dense import box_from_mask, farthest_point
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
@@ -152,9 +152,7 @@ def next_click(answer: BoolArray, target: BoolArray, clicked: BoolArray) -> tupl
     """
     best: tuple[float, int, int, int] | None = None
     for wrong, label in ((target & ~answer, 1), (answer & ~target, 0)):
-        padded = np.pad(wrong.astype(np.uint8), 1)
-        depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-        depth = np.where(clicked, 0, depth)
+        depth = np.where(clicked, 0, edge_distance(wrong))
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         if depth[y, x] > 0 and (best is None or depth[y, x] > best[0]):
             best = (float(depth[y, x]), int(x), int(y), label)

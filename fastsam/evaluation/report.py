@@ -146,21 +146,21 @@ def table(results: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
     runs = [results] if isinstance(results, Mapping) else list(results)
     if not runs:
         raise InputError("results: expected at least one evaluation, got none")
-    made = _new_table("Evaluation")
-    made.add_column("figure", no_wrap=True)
+    rich_table = _new_table("Evaluation")
+    rich_table.add_column("figure", no_wrap=True)
     for run in runs:
-        made.add_column(_heading(run), justify="right", no_wrap=True)
-    told = len(runs) <= _TOLD  # beside more columns there is no room for words
-    if told:
-        made.add_column("what it is")
+        rich_table.add_column(_heading(run), justify="right", no_wrap=True)
+    with_labels = len(runs) <= _TOLD  # beside more columns there is no room for words
+    if with_labels:
+        rich_table.add_column("what it is")
     for name, label in (LABELS | TEXT_LABELS | VOS_LABELS).items():
         if any(name in run for run in runs):
-            made.add_row(name, *[_number(run.get(name)) for run in runs], *[label][: int(told)])
+            rich_table.add_row(name, *[_number(run.get(name)) for run in runs], *[label][: int(with_labels)])
     for name, label in _TIMES.items():
         if any(name in run.get("time_ms", {}) for run in runs):
             times = [_number(run.get("time_ms", {}).get(name), 1) for run in runs]
-            made.add_row(f"time_ms.{name}", *times, *[label][: int(told)])
-    return made
+            rich_table.add_row(f"time_ms.{name}", *times, *[label][: int(with_labels)])
+    return rich_table
 
 
 def _new_table(title: str) -> Any:
@@ -182,16 +182,16 @@ def clip_table(results: Sequence[Mapping[str, Any]], figure: str = "J&F") -> Any
     """
     if not results:
         raise InputError("results: expected at least one evaluation, got none")
-    made = _new_table(f"{figure} of each clip")
-    made.add_column("clip", no_wrap=True)
+    rows = _new_table(f"{figure} of each clip")
+    rows.add_column("clip", no_wrap=True)
     methods = list(dict.fromkeys(run["method"] for run in results))
     for method in methods:
-        made.add_column(method, justify="right", no_wrap=True)
+        rows.add_column(method, justify="right", no_wrap=True)
     for dataset in dict.fromkeys(run["dataset"] for run in results):
         runs = {run["method"]: run["per_clip"] for run in results if run["dataset"] == dataset}
         for clip in next(iter(runs.values())):
-            made.add_row(clip, *[_number(runs.get(m, {}).get(clip, {}).get(figure)) for m in methods])
-    return made
+            rows.add_row(clip, *[_number(runs.get(m, {}).get(clip, {}).get(figure)) for m in methods])
+    return rows
 
 
 def _heading(run: Mapping[str, Any]) -> str:

@@ -44,7 +44,7 @@ from fastsam.evaluation.metrics import (
 )
 from fastsam.evaluation.prompting import FIGURES, prompt_objects
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.evaluation.worst import save_worst
 from fastsam.files import file_sha256
 from fastsam.images.frame import Frame
@@ -66,7 +66,7 @@ _TIMES = ("network", "decode", "pixels", "prompt")
 
 
 def evaluate(
-    dataset: str | Path,
+    dataset: str | Path | CocoDataset,
     model: FastSAM | Segmenter,
     *,
     split: Split = "heldout",
@@ -75,19 +75,19 @@ def evaluate(
     limit: int | None = None,
     model_id: str | None = None,
     worst: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a COCO-format dataset.
 
     Args:
-        dataset: folder with ``instances.json``, ``images/`` and ``heldout.txt``.
+        dataset: folder with ``instances.json``, ``images/`` and ``heldout.txt``; or one that is read.
         model: a ``FastSAM`` or its stage one.
-        split: ``"heldout"``, ``"train"`` or ``"all"``.
+        split: of a folder; ``"heldout"``, ``"train"`` or ``"all"``.
         config: the protocol; thresholds of the model itself are not used.
-        out: folder for one file an image and ``results.json``; a run that was interrupted goes on from
+        out: folder for one file per image and ``results.json``; an interrupted run continues from
             there. Other settings, weights or annotations get a folder of their own beside it.
-        limit: only the first so many images, in the order of their names.
-        worst: draw so many images, those whose objects fare worst, into ``worst/`` in the run's folder.
+        limit: maximum number of images, in the order of their names.
+        worst: number of images to draw, those with the lowest figures, into ``worst/`` in the run's folder.
         model_id: names a model that has no checkpoint file; needed only with ``out``.
         on_progress: called after each image with (done, total, name).
 
@@ -106,11 +106,11 @@ def evaluate(
         raise ConfigError("worst: expected an output folder for the pictures; give 'out'")
     segmenter: Any = getattr(model, "segmenter", model)
     used: SegmentConfig = getattr(model, "defaults", None) or SegmentConfig()
-    coco = read_coco(dataset, split)
+    coco = dataset if isinstance(dataset, CocoDataset) else read_coco(dataset, split)
     images = first_images(coco, limit)
     identity = {
         "model": model_identity(segmenter, model_id, required=out is not None),
-        "annotations_sha256": file_sha256(coco.root / "instances.json"),
+        "annotations_sha256": file_sha256(coco.root / "instances.json") if out is not None else None,
         "protocol": asdict(config),
         "used": asdict(used) if config.used else None,
         "version": fastsam.__version__,
@@ -131,7 +131,7 @@ def evaluate(
     measured = [arrays[""] for arrays in all_arrays]
     results = {
         "dataset": coco.root.resolve().name,
-        "split": split,
+        "split": coco.split,
         "images": len(images),
         **_summary(measured, config),
         **{name: identity[name] for name in ("model", "protocol", "version")},
@@ -185,9 +185,9 @@ def _measure(
     pixels = MaskSet.from_crops([refined.crop(i) for i in range(len(masks))], masks.size_hw, masks.scores)
     decoded = time.perf_counter()
     rles, objects, crowds = [pixels.rle(i) for i in range(len(pixels))], image.rles(), image.crowd_rles()
-    found = (rles, masks.boxes_xyxy, masks.scores, objects)
-    by_mask, ious = match_image(*found, crowds=crowds)
-    by_box, _ = match_image(*found, kind="box", areas=_BOX_AREAS, crowds=crowds)
+    detected = (rles, masks.boxes_xyxy, masks.scores, objects)
+    by_mask, ious = match_image(*detected, crowds=crowds)
+    by_box, _ = match_image(*detected, kind="box", areas=_BOX_AREAS, crowds=crowds)
     arrays = {f"mask_{name}": value for name, value in by_mask.arrays().items()}
     arrays |= {f"box_{name}": value for name, value in by_box.arrays().items()}
     arrays["best_iou"] = best_ious(ious)

@@ -1,4 +1,4 @@
-"""What an evaluation measured on each image, one file an image, so that an interrupted run goes on.
+"""What an evaluation measured on each image, one file per image, so that an interrupted run can continue.
 
 The name of a run's folder depends on all that its figures depend on, and that of an image's file on the
 bytes of its inputs: results of other settings, weights or annotations are never mixed in.
@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from fastsam.errors import ConfigError, DatasetError
 from fastsam.files import file_sha256, fingerprint, replacing, write_bytes
 
-__all__ = ["Arrays", "Progress", "Shards", "measure_all", "model_identity"]
+__all__ = ["Arrays", "OnProgress", "Shards", "measure_all", "model_identity"]
 
 Arrays = dict[str, NDArray[Any]]
-Progress = Callable[[int, int, str], None]
+OnProgress = Callable[[int, int, str], None]
 Item = TypeVar("Item")
 
 
@@ -99,7 +99,7 @@ def measure_all(
     measure: Callable[[Item, list[str]], Iterable[tuple[str, Arrays]]],
     *,
     label: Callable[[Item], str],
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[dict[str, Arrays]]:
     """Yield the measurements of each item, by what was measured: stored ones, or new ones that are stored.
 

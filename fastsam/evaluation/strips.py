@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.config import RenderConfig
-from fastsam.evaluation.clips import Clip
+from fastsam.evaluation.clips import AnnotatedClip
 from fastsam.evaluation.vos_metrics import region_similarity
 from fastsam.images.drawing import overlay, save_image
 from fastsam.images.frame import Frame
@@ -26,7 +26,7 @@ _TILE_WIDTH = 320
 _LOOK = RenderConfig(alpha=0.5)
 
 
-def save_strip(clip: Clip, answers: Mapping[str, BoolArray], path: Path) -> Path:
+def save_strip(clip: AnnotatedClip, answers: Mapping[str, BoolArray], path: Path) -> Path:
     """Draw a clip's frames, evenly spaced, with the truth and each method's masks; return the file.
 
     On each answer stand the method's name and its J, the mean over the objects.
@@ -44,9 +44,9 @@ def save_strip(clip: Clip, answers: Mapping[str, BoolArray], path: Path) -> Path
         frame, truth = clip.frame(number), np.stack(list(clip.truth(number).values()))
         tiles = [_tile(frame, truth, f"truth {number}")]
         for name, masks in answers.items():
-            shown = truth if number == 0 else masks[number - 1]
-            j = np.mean([region_similarity(m, t) for m, t in zip(shown, truth, strict=True)])
-            tiles.append(_tile(frame, shown, f"{name} {'given' if number == 0 else f'{j:.2f}'}"))
+            drawn_masks = truth if number == 0 else masks[number - 1]
+            j = np.mean([region_similarity(m, t) for m, t in zip(drawn_masks, truth, strict=True)])
+            tiles.append(_tile(frame, drawn_masks, f"{name} {'given' if number == 0 else f'{j:.2f}'}"))
         columns.append(np.vstack(tiles))
     return save_image(np.hstack(columns), path)
 

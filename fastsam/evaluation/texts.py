@@ -29,13 +29,13 @@ from fastsam.evaluation.category_names import asked_texts
 from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
 from fastsam.evaluation.runner import first_images, read_listed
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.files import file_sha256
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import Rle, decode_rle, rle_iou_matrix
 from fastsam.prompts.spec import CropStyle, Text
-from fastsam.prompts.text.matching import Embedder, ImageFeatures, probabilities, score
+from fastsam.prompts.text.matching import Embedder, ImageFeatures, mask_text_probabilities, score
 from fastsam.prompts.text.models import open_text_model
 from fastsam.prompts.text.vocabulary import background, templates
 
@@ -73,7 +73,7 @@ def evaluate_texts(
     segment: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     limit: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
     """Measure text-image models on a COCO-format folder, on one with captions, or on both in one.
 
@@ -88,8 +88,8 @@ def evaluate_texts(
         names: what to ask for a category by; of itself it is asked for by its name.
         segment: options of stage one, fields of :class:`fastsam.config.SegmentConfig`; the rest are the
             weights' own defaults.
-        out: folder for one file an image and ``results.json``; a run that was interrupted goes on from there.
-        limit: only the first so many images, in the order of their names.
+        out: folder for one file per image and ``results.json``; an interrupted run continues from there.
+        limit: maximum number of images, in the order of their names.
         on_progress: called with (done, total, name) after each image.
 
     Returns:
@@ -110,13 +110,13 @@ def evaluate_texts(
             _header(root, split, name) | caption_figures(root, split, embedder, out, limit, on_progress)
             for name, embedder in embedders.items()
         ]
-    found = read_coco(root, split)
-    images = first_images(found, limit)
-    texts, index = asked_texts(found, names or {})
+    coco = read_coco(root, split)
+    images = first_images(coco, limit)
+    texts, index = asked_texts(coco, names or {})
     options = dict(segment or {})
-    columns = _columns(found, model, embedders, styles, config, texts, options, out)
+    columns = _columns(coco, model, embedders, styles, config, texts, options, out)
     measured = _measured(columns, images, model, options, texts, index, config, on_progress)
-    told = {
+    captions = {
         name: caption_figures(root, split, embedder, out, limit) if with_captions else {}
         for name, embedder in embedders.items()
     }
@@ -127,7 +127,7 @@ def evaluate_texts(
             "images": len(images),
             "texts": len(texts),
             **_summary(arrays, images, texts, index, config),
-            **told[column.model],
+            **captions[column.model],
             **column.identity,
             "protocol": asdict(config),
         }
@@ -144,13 +144,13 @@ def _header(root: Path, split: Split, model: str, style: str | None = None) -> d
 def _embedders(text_models: Mapping[str, Any] | Sequence[Any]) -> dict[str, Embedder]:
     """Return the models by the names they were asked for by."""
     named = text_models.items() if isinstance(text_models, Mapping) else [("", one) for one in text_models]
-    found: dict[str, Embedder] = {}
+    embedders: dict[str, Embedder] = {}
     for name, model in named:
         opened = model if isinstance(model, Embedder) else open_text_model(model)
-        found[name or (str(model) if isinstance(model, (str, Path)) else opened.location)] = opened
-    if not found:
+        embedders[name or (str(model) if isinstance(model, (str, Path)) else opened.location)] = opened
+    if not embedders:
         raise ConfigError("text models: expected at least one, or [None] for the one that comes with fastsam")
-    return found
+    return embedders
 
 
 def _styles(crops: Sequence[str]) -> list[CropStyle]:
@@ -203,7 +203,7 @@ def _measured(
     texts: Sequence[str],
     index: Mapping[int, int],
     config: TextEvalConfig,
-    on_progress: Progress | None,
+    on_progress: OnProgress | None,
 ) -> list[list[Arrays]]:
     """Return what each column measures on each image; stage one runs once an image."""
     by_name = {f"{column.model} {column.style}": column for column in columns}
@@ -265,15 +265,17 @@ class _Scene:
         seen = ImageFeatures(self.frame, self.true_masks, embedder)
         arrays: Arrays = {
             "truth": np.array(self.objects[1], np.int64),
-            "object_likely": probabilities(seen, texts, ensemble=ensemble, crops=style),
-            "object_names": probabilities(seen, texts, ensemble=ensemble, crops=style, together=True),
+            "object_likely": mask_text_probabilities(seen, texts, ensemble=ensemble, crops=style),
+            "object_names": mask_text_probabilities(
+                seen, texts, ensemble=ensemble, crops=style, together=True
+            ),
         }
         if not self.with_masks:
             return arrays
         masks, given = self.found
         seen = ImageFeatures(self.frame, masks, embedder)
         start = time.perf_counter()
-        told = len(seen.embeddings(style)[1])
+        encoded = len(seen.embeddings(style)[1])
         spent_ms = 1e3 * (time.perf_counter() - start)
         crowds, crowd_texts = _regions(self.image, self.image.crowds, self.index)
         return arrays | {
@@ -281,7 +283,7 @@ class _Scene:
             "ious": rle_iou_matrix(given, self.objects[0]).astype(np.float32),
             "covered": _covered(given, crowds),
             "crowds": np.array(crowd_texts, np.int64),
-            "crop_ms": np.array(spent_ms / told if told else np.nan),
+            "crop_ms": np.array(spent_ms / encoded if encoded else np.nan),
         }
 
 
@@ -332,15 +334,15 @@ def _summary(
     about_objects, about_masks = _Pool(len(texts)), _Pool(len(texts))
     for arrays, image in zip(measured, images, strict=True):
         truth = arrays["truth"]
-        shown = np.unique([index[a["category_id"]] for a in (*image.annotations, *image.crowds)])
-        for text in _asked(image, shown.astype(np.int64), len(texts), config):
-            mine, absent = truth == text, text not in shown
+        present = np.unique([index[a["category_id"]] for a in (*image.annotations, *image.crowds)])
+        for text in _asked(image, present.astype(np.int64), len(texts), config):
+            mine, absent = truth == text, text not in present
             about_objects.add(text, arrays["object_likely"][text], mine.astype(np.int64), mine, absent)
             if config.masks:
-                likely, ious = arrays["mask_likely"][text], arrays["ious"][:, mine]
+                probabilities, ious = arrays["mask_likely"][text], arrays["ious"][:, mine]
                 within = arrays["covered"][:, arrays["crowds"] == text]
                 excused = np.asarray((within >= _IOU).any(axis=1))
-                about_masks.add(text, likely, judge(likely, ious, excused, _IOU), mine, absent)
+                about_masks.add(text, probabilities, judge(probabilities, ious, excused, _IOU), mine, absent)
     names = np.concatenate([arrays["object_names"] for arrays in measured], axis=1)
     truths = np.concatenate([arrays["truth"] for arrays in measured])
     figures: dict[str, Any] = {
@@ -378,11 +380,11 @@ class _Pool:
         objects: NDArray[np.bool_],
         absent: bool,
     ) -> None:
-        """Take the answers of a pair in; masks too small to tell (0) are none."""
+        """Take the answers of a pair in; masks too small to describe (0) do not count."""
         self.pairs += 1
         self.objects[text] += np.count_nonzero(objects)
-        told = likely > 0
-        self._rows.append((text, likely[told], verdicts[told]))
+        described = likely > 0
+        self._rows.append((text, likely[described], verdicts[described]))
         if absent:
             self.absent.append(float(likely.max(initial=0.0)))
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 import fastsam
 from fastsam.errors import ConfigError, InputError, check_one_of
-from fastsam.evaluation.clips import Clip, read_clips
+from fastsam.evaluation.clips import AnnotatedClip, read_clips
 from fastsam.evaluation.metrics import mean
 from fastsam.evaluation.report import save_json
-from fastsam.evaluation.shards import Arrays, Progress, Shards, measure_all, model_identity
+from fastsam.evaluation.shards import Arrays, OnProgress, Shards, measure_all, model_identity
 from fastsam.evaluation.strips import save_strip
 from fastsam.evaluation.vos_methods import (
     DEFAULT_METHODS,
     METHODS,
-    Follower,
+    ClipFollower,
     SharedSegmenter,
     with_shared_stage_one,
 )
@@ -44,7 +44,7 @@ __all__ = ["Method", "evaluate_vos", "stored_masks"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
-Method = Callable[["FastSAM", Clip], Follower]
+Method = Callable[["FastSAM", AnnotatedClip], ClipFollower]
 
 _MEASURES = 1  # raise it when what is measured changes: stored measurements are then not used again
 _STAGES = ("read", "network", "decode", "follow")
@@ -59,7 +59,7 @@ def evaluate_vos(
     pictures: str | Path | None = None,
     limit: int | None = None,
     model_id: str | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[dict[str, Any]]:
     """Measure methods of following on the clips of a folder.
 
@@ -70,10 +70,10 @@ def evaluate_vos(
         root: clips (:func:`fastsam.evaluation.clips.read_clips`).
         model: its stage one finds the masks, with its own defaults.
         methods: names of :data:`fastsam.evaluation.vos_methods.METHODS`, or methods of your own by name.
-        out: folder for one file a clip and method, and ``results.json``; a run that was interrupted goes on
+        out: folder for one file per clip and method, and ``results.json``; an interrupted run continues
             from there.
         pictures: folder for a strip of frames a clip with the answers of each method.
-        limit: only the first so many clips, in the order of their names.
+        limit: maximum number of clips, in the order of their names.
         model_id: names a model that has no checkpoint file, or a state of the methods; needed only
             with ``out``.
         on_progress: called after each clip with (done, total, name).
@@ -102,11 +102,11 @@ def evaluate_vos(
     name = Path(root).resolve().name
     shards = Shards(out, f"{name}-vos", identity)
 
-    def files(clip: Clip) -> dict[str, Path | None]:
+    def files(clip: AnnotatedClip) -> dict[str, Path | None]:
         inputs = [file for pair in zip(clip.frames, clip.masks, strict=True) for file in pair]
         return {method: shards.path(inputs, f"{clip.name}.{method}") for method in chosen}
 
-    def measure(clip: Clip, missing: list[str]) -> Iterable[tuple[str, Arrays]]:
+    def measure(clip: AnnotatedClip, missing: list[str]) -> Iterable[tuple[str, Arrays]]:
         followers = {method: chosen[method](shared_model, clip) for method in missing}
         return _run(clip, followers, shared).items()
 
@@ -195,7 +195,9 @@ def stored_masks(arrays: Arrays) -> BoolArray:
     return np.asarray(bits.reshape(shape).astype(bool))
 
 
-def _run(clip: Clip, followers: Mapping[str, Follower], shared: SharedSegmenter) -> dict[str, Arrays]:
+def _run(
+    clip: AnnotatedClip, followers: Mapping[str, ClipFollower], shared: SharedSegmenter
+) -> dict[str, Arrays]:
     """Hand the frames of a clip to each follower."""
     first, given = clip.frame(0), clip.truth(0)
     for follower in followers.values():
@@ -214,7 +216,7 @@ def _run(clip: Clip, followers: Mapping[str, Follower], shared: SharedSegmenter)
 
 
 def _timed_step(
-    follower: Follower, frame: Frame, shared: SharedSegmenter
+    follower: ClipFollower, frame: Frame, shared: SharedSegmenter
 ) -> tuple[dict[int, BoolArray], list[float]]:
     """Return a follower's answer and its times: network, decode, and the rest."""
     shared.reset()
@@ -229,7 +231,7 @@ def _timed_step(
     return answer, [sum(cost.values()) - decode_ms, decode_ms, max(own_ms, 0.0)]
 
 
-def _check_answer(answer: Any, frame: Frame, clip: Clip, name: str) -> None:
+def _check_answer(answer: Any, frame: Frame, clip: AnnotatedClip, name: str) -> None:
     where = f"method {name!r}, clip {clip.name}, frame {frame.index}"
     if not isinstance(answer, dict) or not set(answer) <= set(clip.ids):
         raise InputError(
@@ -244,7 +246,7 @@ def _check_answer(answer: Any, frame: Frame, clip: Clip, name: str) -> None:
             )
 
 
-def _summary(clips: Sequence[Clip], measured: Sequence[Arrays]) -> dict[str, Any]:
+def _summary(clips: Sequence[AnnotatedClip], measured: Sequence[Arrays]) -> dict[str, Any]:
     """Return the figures of one method over all clips, and of each clip."""
     objects = [[_object_figures(arrays, k) for k in range(len(arrays["J"]))] for arrays in measured]
     each = {

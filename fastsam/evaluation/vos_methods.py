@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig, VideoConfig
 from fastsam.errors import ConfigError
-from fastsam.evaluation.clips import Clip
+from fastsam.evaluation.clips import AnnotatedClip
 from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
@@ -40,7 +40,7 @@ __all__ = [
     "DEFAULT_METHODS",
     "METHODS",
     "BoxFollower",
-    "Follower",
+    "ClipFollower",
     "OracleFollower",
     "OurFollower",
     "SharedSegmenter",
@@ -52,7 +52,7 @@ BoolArray = NDArray[np.bool_]
 Masks = dict[int, BoolArray]
 
 
-class Follower(Protocol):
+class ClipFollower(Protocol):
     """Follows the objects of one clip.
 
     Attributes:
@@ -100,9 +100,9 @@ class SharedSegmenter:
         if frame is not self._frame:
             self._frame, self._found = frame, {}
         if config not in self._found:
-            found = segmented(as_segmenter(self._inner), frame, config)
+            segmentation = segmented(as_segmenter(self._inner), frame, config)
             whole_ms = 1e3 * (time.perf_counter() - start)
-            self._found[config] = found.masks, dict(found.times_ms) or {"network": whole_ms}
+            self._found[config] = segmentation.masks, dict(segmentation.times_ms) or {"network": whole_ms}
         masks, self.times_ms = self._found[config]
         for name, value in self.times_ms.items():
             self.cost_ms[name] = self.cost_ms.get(name, 0.0) + value
@@ -142,13 +142,13 @@ class BoxFollower:
         ids = list(self._boxes)
         session = self._model.open(frame)
         answer = session.select(Box([self._boxes[i] for i in ids], iou_threshold=0.0))
-        found: Masks = {}
+        masks: Masks = {}
         for row, group in enumerate(answer.groups.tolist()):
             mask = answer.masks.mask(row)
             if mask.any():
-                found[ids[group]] = mask
+                masks[ids[group]] = mask
                 self._boxes[ids[group]] = tuple(box_from_mask(mask).tolist())
-        return found
+        return masks
 
 
 class OracleFollower:
@@ -161,7 +161,7 @@ class OracleFollower:
 
     name = "oracle"
 
-    def __init__(self, model: FastSAM, clip: Clip) -> None:
+    def __init__(self, model: FastSAM, clip: AnnotatedClip) -> None:
         self._model, self._clip = model, clip
         self.times_ms: dict[str, float] = {}
 
@@ -171,12 +171,12 @@ class OracleFollower:
     def step(self, frame: Frame) -> Masks:
         """Return the best mask of each object; none for one that is not seen."""
         session = self._model.open(frame)
-        found: Masks = {}
+        answer: Masks = {}
         for object_id, truth in self._clip.truth(frame.index).items():
             if truth.any():
                 best = session.select(MaskLike(truth, threshold=0.0))
-                found |= {object_id: best.masks.mask(0)} if len(best) else {}
-        return found
+                answer |= {object_id: best.masks.mask(0)} if len(best) else {}
+        return answer
 
 
 class TrackFollower:
@@ -331,8 +331,8 @@ class OurFollower:
         return self._model.open(frame, conf=min(self._model.defaults.conf, self._config.follow_conf))
 
 
-def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
-    def made(model: FastSAM, clip: Clip) -> Follower:
+def _tracker(name: str, tracker: str) -> Callable[[FastSAM, AnnotatedClip], ClipFollower]:
+    def made(model: FastSAM, clip: AnnotatedClip) -> ClipFollower:
         checkpoint = getattr(model.segmenter, "checkpoint", None)
         if checkpoint is None or not Path(checkpoint).is_file():
             raise ConfigError(
@@ -347,7 +347,7 @@ def _tracker(name: str, tracker: str) -> Callable[[FastSAM, Clip], Follower]:
 
 
 # Name -> how it is made for a clip, from a model whose stage one is shared.
-METHODS: Mapping[str, Callable[[FastSAM, Clip], Follower]] = {
+METHODS: Mapping[str, Callable[[FastSAM, AnnotatedClip], ClipFollower]] = {
     "ours": lambda model, _: OurFollower(model),
     "box": lambda model, _: BoxFollower(model),
     "track": _tracker("track", "bytetrack"),

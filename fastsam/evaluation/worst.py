@@ -44,8 +44,8 @@ def save_worst(
     files = []
     for number, (figure, image) in enumerate(images, start=1):
         frame = read_frame(image.path)
-        found = refine(segmenter.segment(frame, config.segment), frame.rgb, config.segment)
-        picture = _side_by_side(frame, found, image)
+        masks = refine(segmenter.segment(frame, config.segment), frame.rgb, config.segment)
+        picture = _side_by_side(frame, masks, image)
         files.append(save_image(picture, folder / f"{number:02d}-{figure:.3f}-{frame.name}.jpg"))
     return files
 

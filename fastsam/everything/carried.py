@@ -33,13 +33,13 @@ class Carried:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as a checkpoint or a converted network holds them."""
-        found: dict[str, Any] = {
+        content: dict[str, Any] = {
             "quality": self.quality.to_dict() if self.quality is not None else None,
             "box_growth": self.box_growth,
             "trained_imgsz": self.trained_imgsz,
             "defaults": dict(self.defaults),
         }
-        return {name: value for name, value in found.items() if value}
+        return {name: value for name, value in content.items() if value}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Carried:

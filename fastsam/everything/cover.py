@@ -20,11 +20,11 @@ _DONE = 0.998  # of the image: no mask can add anything any more
 
 def covered_cells(store: GridStore) -> BoolArray:
     """Return (grid height, grid width) whether a cell lies in some mask."""
-    found = np.zeros(store.grid.grid_hw, bool)
+    covered = np.zeros(store.grid.grid_hw, bool)
     for start in range(0, len(store), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(store)))
-        found |= store.cells(rows).any(axis=0)
-    return found
+        covered |= store.cells(rows).any(axis=0)
+    return covered
 
 
 def filling(store: GridStore, sure: int) -> NDArray[np.int64]:

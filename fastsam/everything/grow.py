@@ -76,5 +76,5 @@ def _ends(sign: NDArray[np.bool_], inner: NDArray[np.int64], outer: NDArray[np.i
     columns, rows = np.flatnonzero(mine.any(axis=0)), np.flatnonzero(mine.any(axis=1))
     if len(columns) == 0:
         return inner
-    found = np.array([columns[0] + x0, rows[0] + y0, columns[-1] + 1 + x0, rows[-1] + 1 + y0])
-    return np.concatenate([np.minimum(found[:2], inner[:2]), np.maximum(found[2:], inner[2:])])
+    ends = np.array([columns[0] + x0, rows[0] + y0, columns[-1] + 1 + x0, rows[-1] + 1 + y0])
+    return np.concatenate([np.minimum(ends[:2], inner[:2]), np.maximum(ends[2:], inner[2:])])

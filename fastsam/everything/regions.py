@@ -52,7 +52,7 @@ def region_cells(
         store: N masks.
         confidences: (N,) falling.
         photo: (grid height, grid width, 3) in 0..1; see :func:`photo_on_grid`.
-        limit: at most so many.
+        limit: maximum number.
 
     Returns:
         (K, grid height, grid width) their cells, those that stand out most first; and (K,) how much they
@@ -68,13 +68,13 @@ def region_cells(
     voting = np.flatnonzero(confidences > _LEAST_CONF)[:_MOST_VOTES]
     votes = _votes(cells[voting], store.windows_on_grid[voting], confidences[voting])[content]
     strength = _contrast(photo[content]) * (votes + _NO_VOTES)
-    found, standing = [], []
+    chosen, standing = [], []
     for mask, outstanding in _nodes(strength / (1 + strength), covered, limit):
         whole = np.zeros(store.grid.grid_hw, bool)
         whole[content] = mask
-        found.append(whole)
+        chosen.append(whole)
         standing.append(outstanding)
-    return (np.stack(found), np.array(standing, np.float32)) if found else empty
+    return (np.stack(chosen), np.array(standing, np.float32)) if chosen else empty
 
 
 def _votes(cells: BoolArray, windows: NDArray[np.int64], confidences: FloatArray) -> FloatArray:

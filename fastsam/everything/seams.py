@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastsam.masks.crop import Crop
 from fastsam.masks.stores.joined import JoinedStore
 
-__all__ = ["Pieces", "View", "distinct", "join_halves", "margin_px"]
+__all__ = ["NetworkView", "Pieces", "distinct", "join_halves", "margin_px"]
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -31,7 +31,7 @@ _STRIP_SAMPLES = 1 << 16  # pixels of a strip that are compared; of a larger one
 
 
 @dataclass(frozen=True)
-class View:
+class NetworkView:
     """A rectangle that the network sees by itself: x0, y0, x1, y1 in image pixels; it may leave the image.
 
     Views of one layer share the image among them.
@@ -78,7 +78,7 @@ class Pieces:
     scores: FloatArray
     areas_px: IntArray
     of_view: IntArray
-    views: tuple[View, ...]
+    views: tuple[NetworkView, ...]
 
     @cached_property
     def _edges(self) -> IntArray:
@@ -155,14 +155,16 @@ def _halves(pieces: Pieces) -> Iterator[tuple[int, int]]:
             yield from _matched(pieces, some, others, strip)
 
 
-def _strip(first: View, second: View, size_hw: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _strip(
+    first: NetworkView, second: NetworkView, size_hw: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
     """Return the part of the image that two views show."""
     a, b = first.inside(size_hw), second.inside(size_hw)
     x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
     return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
 
 
-def _edges_within(view: View, other: View) -> BoolArray:
+def _edges_within(view: NetworkView, other: NetworkView) -> BoolArray:
     """Return (4,) which edges of a view run through another one."""
     return np.array(
         [

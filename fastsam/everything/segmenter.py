@@ -84,15 +84,19 @@ class NetworkBackend(Segmenter):
             x0, y0, x1, y1 = window
             image = np.ascontiguousarray(image[:, :, y0:y1, x0:x1])
         prepared = time.perf_counter()
-        found = self.forward(image)
+        outputs = self.forward(image)
         if window is not None:
-            found = placed(found, window, letterbox.net_hw, None if part is None else part.before)
+            outputs = placed(outputs, window, letterbox.net_hw, None if part is None else part.before)
         passed = time.perf_counter()
         # Exports of ultralytics give no maps.
-        pyramid = Pyramid(found.maps, letterbox, self.fingerprint, found.backbone) if found.maps else None
-        grid_hw = (found.prototypes.shape[1], found.prototypes.shape[2])
+        pyramid = None
+        if outputs.maps:
+            pyramid = Pyramid(outputs.maps, letterbox, self.fingerprint, outputs.backbone)
+        grid_hw = (outputs.prototypes.shape[1], outputs.prototypes.shape[2])
         photo = photo_on_grid(image, grid_hw) if config.regions and window is None else None
-        masks = decode(found.predictions, found.prototypes, letterbox, config, self.carried, pyramid, photo)
+        masks = decode(
+            outputs.predictions, outputs.prototypes, letterbox, config, self.carried, pyramid, photo
+        )
         if window is not None:
             masks = masks[~_cut_off(masks.boxes_xyxy, window, letterbox)]
         done = time.perf_counter()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.everything.network_input import PADDING_GREY
-from fastsam.everything.seams import Pieces, View, distinct, join_halves, margin_px
+from fastsam.everything.seams import NetworkView, Pieces, distinct, join_halves, margin_px
 from fastsam.images.frame import Frame
 from fastsam.masks.crop import Crop
 from fastsam.masks.letterbox import GridMap
@@ -36,12 +36,12 @@ __all__ = ["TiledSegmenter", "crop_views", "tile_views", "views_of"]
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 OnTile = Callable[[int, int], None]
-_NEAR_TILES = 4  # up to so many tiles long, the network sees an image as a whole not much smaller
+_NEAR_TILES = 4  # up to this length in tiles, the whole image is not scaled down much more than a tile
 
 
 def tile_views(
     size_hw: tuple[int, int], side: int, overlap: float, origin_xy: tuple[int, int] = (0, 0)
-) -> list[View]:
+) -> list[NetworkView]:
     """Return the tiles of an image; none where a single one would show it all.
 
     Tiles are squares ``side - overlap`` apart, on a grid through the corner of the picture that the image was
@@ -60,41 +60,41 @@ def tile_views(
         return list(range(first, max(length - (side - step), first + 1), step))
 
     return [
-        View(x, y, x + side, y + side, 1)
+        NetworkView(x, y, x + side, y + side, 1)
         for y in starts(size_hw[0], origin_xy[1])
         for x in starts(size_hw[1], origin_xy[0])
     ]
 
 
-def crop_views(size_hw: tuple[int, int], layers: int, overlap: float) -> list[View]:
+def crop_views(size_hw: tuple[int, int], layers: int, overlap: float) -> list[NetworkView]:
     """Return the crops of SAM's ``crop_n_layers``: 2x2 of them, then 4x4, ...; as SAM cuts them.
 
     >>> [view.xyxy for view in crop_views((100, 150), 1, 0.2)]
     [(0, 0, 85, 60), (0, 40, 85, 100), (65, 0, 150, 60), (65, 40, 150, 100)]
     """
     height, width = size_hw
-    found = []
+    views = []
     for layer in range(1, layers + 1):
         count = 2**layer
         shared = int(overlap * min(size_hw) * 2 / count)
         w, h = (math.ceil((shared * (count - 1) + side) / count) for side in (width, height))
-        found += [
-            View(x, y, min(x + w, width), min(y + h, height), 1 + layer)
+        views += [
+            NetworkView(x, y, min(x + w, width), min(y + h, height), 1 + layer)
             for x in (k * (w - shared) for k in range(count))
             for y in (k * (h - shared) for k in range(count))
             if x < width and y < height
         ]
-    return found
+    return views
 
 
-def views_of(frame: Frame, config: SegmentConfig) -> list[View]:
+def views_of(frame: Frame, config: SegmentConfig) -> list[NetworkView]:
     """Return what the network is shown of a frame; the whole image alone where no parts are asked for."""
     height, width = frame.size_hw
     tiles = (
         tile_views(frame.size_hw, config.tile, config.tile_overlap, frame.origin_xy) if config.tile else []
     )
     parts = tiles + crop_views(frame.size_hw, config.crop_layers, config.crop_overlap)
-    whole = [View(0, 0, width, height, 0)] if config.tile_whole or len(parts) == 0 else []
+    whole = [NetworkView(0, 0, width, height, 0)] if config.tile_whole or len(parts) == 0 else []
     return whole + parts
 
 
@@ -123,23 +123,23 @@ class TiledSegmenter(Segmenter):
         views = views_of(frame, config)
         if len(views) == 1 or part is not None:
             return segmented(self.inner, frame, config, part)
-        found: list[_Seen] = []
+        seen: list[_Seen] = []
         times_ms: dict[str, float] = {}
         for number, view in enumerate(views):
             whole = view.layer == 0
             # What covers the gaps of one part would end at its edges.
-            asked = config if whole else replace(config, fill_conf=1.0, regions=0)
-            masks = segmented(self.inner, frame if whole else _shown(frame, view), asked)
+            wanted = config if whole else replace(config, fill_conf=1.0, regions=0)
+            masks = segmented(self.inner, frame if whole else _shown(frame, view), wanted)
             for name, value in masks.times_ms.items():
                 times_ms[name] = times_ms.get(name, 0.0) + value
             if whole:
-                found.append(_Seen(masks.store, masks.boxes_xyxy, masks.scores, masks.masks))
+                seen.append(_Seen(masks.store, masks.boxes_xyxy, masks.scores, masks.masks))
             else:
-                found.append(_placed(masks, view, frame.size_hw))
+                seen.append(_placed(masks, view, frame.size_hw))
             if self.on_tile is not None:
                 self.on_tile(number + 1, len(views))
         start = time.perf_counter()
-        joined = _joined(frame, views, found, config)
+        joined = _joined(frame, views, seen, config)
         times_ms["join"] = 1e3 * (time.perf_counter() - start)
         return Segmentation.of(joined, times_ms)
 
@@ -154,7 +154,7 @@ class _Seen:
     masks: MaskSet | None = None  # of the whole image, as the inner segmenter gave them
 
 
-def _shown(frame: Frame, view: View) -> Frame:
+def _shown(frame: Frame, view: NetworkView) -> Frame:
     """Return the pixels of a view; grey where it leaves the image, so that all tiles are of one size."""
     x0, y0, x1, y1 = view.inside(frame.size_hw)
     part = frame.rgb[y0:y1, x0:x1]
@@ -165,7 +165,7 @@ def _shown(frame: Frame, view: View) -> Frame:
     return Frame(part, f"{frame.name} at {x0},{y0}", frame.source, frame.index, frame.t_ms)
 
 
-def _placed(masks: MaskSet, view: View, size_hw: tuple[int, int]) -> _Seen:
+def _placed(masks: MaskSet, view: NetworkView, size_hw: tuple[int, int]) -> _Seen:
     """Return the masks of a view where they lie in the image; what lies beyond its edges is cut off."""
     shift = np.array([view.x0, view.y0, view.x0, view.y0], np.float32)
     x0, y0, x1, y1 = view.inside(size_hw)
@@ -184,19 +184,17 @@ def _placed(masks: MaskSet, view: View, size_hw: tuple[int, int]) -> _Seen:
     return _Seen(store, boxes[rows], kept.scores)
 
 
-def _moved(masks: MaskSet, view: View, inside: Region) -> Iterator[Crop]:
+def _moved(masks: MaskSet, view: NetworkView, inside: Region) -> Iterator[Crop]:
     """Yield the pixels of a view's masks in the frame of the image, cut to the image."""
     for i in range(len(masks)):
-        x0, y0, patch = masks.crop(i)
-        left, top = max(inside.x0 - x0, 0), max(inside.y0 - y0, 0)
-        cut = patch[top : max(inside.y1 - y0, 0), left : max(inside.x1 - x0, 0)]
-        yield Crop(x0 + left + view.x0, y0 + top + view.y0, cut)
+        part = masks.crop(i).within(inside.x0, inside.y0, inside.x1, inside.y1)
+        yield Crop(part.x0 + view.x0, part.y0 + view.y0, part.patch)
 
 
 # --- one set of all ---------------------------------------------------------------------------------
 
 
-def _joined(frame: Frame, views: list[View], found: list[_Seen], config: SegmentConfig) -> MaskSet:
+def _joined(frame: Frame, views: list[NetworkView], found: list[_Seen], config: SegmentConfig) -> MaskSet:
     """Return one set of what all views found."""
     pieces = _pieces(frame.size_hw, views, found, config)
     pieces, kind = _with_joined(pieces)
@@ -222,7 +220,9 @@ def _joined(frame: Frame, views: list[View], found: list[_Seen], config: Segment
     return replace(whole, boxes_xyxy=joined.boxes_xyxy, scores=joined.scores, store=joined.store)
 
 
-def _pieces(size_hw: tuple[int, int], views: list[View], found: list[_Seen], config: SegmentConfig) -> Pieces:
+def _pieces(
+    size_hw: tuple[int, int], views: list[NetworkView], found: list[_Seen], config: SegmentConfig
+) -> Pieces:
     """Return the masks of all views in one record; of the whole of a huge image only the large ones."""
     counts = [len(seen.scores) for seen in found]
     of_view = np.repeat(np.arange(len(views), dtype=np.int64), counts)
@@ -286,7 +286,7 @@ def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
         return pieces, kind
     count = len(stores)
     # Each counts as a view of its own, so that it is compared with everything.
-    everywhere = View(0, 0, size_hw[1], size_hw[0], 0)
+    everywhere = NetworkView(0, 0, size_hw[1], size_hw[0], 0)
     joined = Pieces(
         size_hw,
         JoinedStore.join(

@@ -122,12 +122,12 @@ def overlay(
     outlines: list[tuple[int, Sequence[Any]]] = []
     anchors: dict[int, tuple[int, int]] = {}
     for i in order[areas[order] > 0].tolist():
-        x0, y0, patch = crop(i)
-        _tint(canvas[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]], patch, chosen[i], config.alpha)
+        one = crop(i)
+        _tint(one.cut(canvas), one.patch, chosen[i], config.alpha)
         if config.contours:
-            outlines.append((i, _outline(patch, x0, y0)))
+            outlines.append((i, _outline(one.patch, one.x0, one.y0)))
         if config.scores or labels is not None:
-            anchors[i] = _anchor(Crop(x0, y0, patch))
+            anchors[i] = _anchor(one)
     for i, rings in outlines:  # after all fills: a fill would dim the outlines below it
         cv2.drawContours(canvas, rings, -1, _lighter(chosen[i]), line, cv2.LINE_AA)
     if config.boxes:

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Crop", "lookup"]
+__all__ = ["Crop", "edge_distance", "lookup"]
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float32]
 
 
 class Crop(NamedTuple):
@@ -39,6 +40,28 @@ class Crop(NamedTuple):
     def paste(self, canvas: NDArray[Any], value: Any = True) -> None:
         """Set the mask's pixels of an image (H, W, ...) to a value, in place."""
         self.cut(canvas)[self.patch] = value
+
+    def grown(self, margin_px: int, size_hw: tuple[int, int]) -> Crop:
+        """Return the same mask in a rectangle that is larger on all sides, as far as the image goes.
+
+        >>> Crop(1, 0, np.ones((1, 1), bool)).grown(2, (2, 9)).box
+        (0, 0, 4, 2)
+        """
+        x0, y0, x1, y1 = self.box
+        left, top = max(x0 - margin_px, 0), max(y0 - margin_px, 0)
+        right, bottom = min(x1 + margin_px, size_hw[1]), min(y1 + margin_px, size_hw[0])
+        patch = np.pad(self.patch, ((y0 - top, bottom - y1), (x0 - left, right - x1)))
+        return Crop(left, top, patch)
+
+    def within(self, x0: int, y0: int, x1: int, y1: int) -> Crop:
+        """Return the part of the mask that lies in a rectangle of the image; it may be empty.
+
+        >>> Crop(2, 1, np.ones((3, 3), bool)).within(0, 0, 3, 9).box
+        (2, 1, 3, 4)
+        """
+        left, top = max(x0 - self.x0, 0), max(y0 - self.y0, 0)
+        patch = self.patch[top : max(y1 - self.y0, 0), left : max(x1 - self.x0, 0)]
+        return Crop(self.x0 + left, self.y0 + top, patch)
 
     def tight(self) -> Crop:
         """Return the same mask in the smallest rectangle; a mask without pixels gets a patch of (0, 0)."""
@@ -74,10 +97,25 @@ class Crop(NamedTuple):
         small = self.patch[::step, ::step]
         if not small.any():
             return self.deepest() if step > 1 else None
-        padded = np.pad(small.astype(np.uint8), 1)
-        depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-        y, x = np.unravel_index(int(depth.argmax()), small.shape)
+        y, x = np.unravel_index(int(edge_distance(small).argmax()), small.shape)
         return self.x0 + int(x) * step, self.y0 + int(y) * step
+
+
+def edge_distance(mask: BoolArray, *, exact: bool = True) -> FloatArray:
+    """Return (H, W) how far each pixel of a mask is from the nearest pixel outside; 0 outside.
+
+    What lies beyond the array counts as outside.
+
+    Args:
+        mask: (H, W).
+        exact: Euclidean distances; else up to 5 % off, several times faster.
+
+    >>> edge_distance(np.ones((3, 3), bool)).tolist()
+    [[1.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    padded = np.pad(mask.astype(np.uint8), 1)
+    size = cv2.DIST_MASK_PRECISE if exact else cv2.DIST_MASK_3
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, size)[1:-1, 1:-1], np.float32)
 
 
 def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
@@ -89,6 +127,6 @@ def lookup(crop: Crop, pixels_xy: NDArray[np.int64]) -> BoolArray:
     x, y = pixels_xy[:, 0] - crop.x0, pixels_xy[:, 1] - crop.y0
     height, width = crop.patch.shape
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    found = np.zeros(len(pixels_xy), bool)
-    found[inside] = crop.patch[y[inside], x[inside]]
-    return found
+    hits = np.zeros(len(pixels_xy), bool)
+    hits[inside] = crop.patch[y[inside], x[inside]]
+    return hits

@@ -35,7 +35,7 @@ SAME_IOU = 0.8
 
 _SAMPLES = 192  # along the longer side of the image; the network's grid has 160 to 256
 _FEW_SAMPLES = 16  # a mask with fewer is looked at pixel by pixel,
-_PIXELS = 64  # of which so many are enough
+_PIXELS = 64  # a sample of this many is enough
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -101,17 +101,17 @@ class Levels:
 
     def ancestors(self, i: int) -> list[int]:
         """Return the masks that mask ``i`` lies in, the smallest first."""
-        found = []
+        rows = []
         while (i := int(self.parent[i])) >= 0:
-            found.append(i)
-        return found
+            rows.append(i)
+        return rows
 
 
 def check_level(level: str) -> Level:
     """Return a level, checked.
 
     Raises:
-        PromptError: it is none.
+        PromptError: there is no such level.
     """
     for known in LEVELS:
         if level == known:
@@ -211,15 +211,15 @@ def containment_tree(masks: MaskSet, threshold: float = 0.8) -> Levels:
     """
     if not 0.5 < threshold <= 1:
         raise InputError(f"threshold: expected a share above 0.5, 1 at most, got {threshold!r}")
-    found = overlaps(masks)
-    twin = _twins(masks, found)
+    overlap = overlaps(masks)
+    twin = _twins(masks, overlap)
     parent = np.full(len(masks), -1, np.int64)
     nodes = np.flatnonzero(twin == np.arange(len(masks)))
-    nodes = nodes[np.lexsort((nodes, found.areas_px[nodes]))]  # the smallest first
+    nodes = nodes[np.lexsort((nodes, overlap.areas_px[nodes]))]  # the smallest first
     for place, i in enumerate(nodes):
         larger = nodes[place + 1 :]
         holders = larger[
-            (found.shares[i, larger] >= threshold) & (found.areas_px[larger] > found.areas_px[i])
+            (overlap.shares[i, larger] >= threshold) & (overlap.areas_px[larger] > overlap.areas_px[i])
         ]
         if len(holders):
             parent[i] = holders[0]

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.arrays import frozen_array, read_only, row_index, unit_rows
 from fastsam.errors import RecordError
 from fastsam.masks.coordinates import check_points
-from fastsam.masks.crop import Crop
+from fastsam.masks.crop import Crop, edge_distance
 from fastsam.masks.pyramid import Pyramid, coarser, coverage, pool
 from fastsam.masks.region import Region
 from fastsam.masks.rle import Rle, encode_crop
@@ -307,9 +306,7 @@ class MaskSet:
             x1, y1, x2, y2 = self.boxes_xyxy[i]
             step = max(1, int(max(x2 - x1, y2 - y1)) // _DEPTH_SAMPLES)
             left, top, patch = self.store.crop(int(i), step)
-            edge = cv2.distanceTransform(
-                np.pad(patch.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-            )
+            edge = edge_distance(np.pad(patch, 1))
             here = edge[(y - top) // step + 1, (x - left) // step + 1]
             depths[k] = max(here, 0.5) / max(edge.max(), 1.0)  # a sample beside the pixel may miss the mask
         return np.minimum(depths, 1)

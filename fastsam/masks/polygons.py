@@ -12,6 +12,8 @@ __all__ = ["edge_polygons", "fill_polygons", "join_rings", "polygon_parts", "pol
 
 BoolArray = NDArray[np.bool_]
 FAR_PX = 1_000_000
+_MANY_CORNERS = 500  # of one ring; OpenCV's time grows with their square if its edges cross
+_AT_ONCE = 1 << 20  # crossings of edges and rows
 
 
 def polygons(mask: BoolArray, tolerance_px: float = 0.0) -> list[NDArray[np.float32]]:
@@ -141,6 +143,46 @@ def fill_polygons(rings: list[NDArray[np.float32]], size_hw: tuple[int, int]) ->
     rounded = [np.round(np.nan_to_num(np.asarray(ring, np.float64)).clip(-FAR_PX, FAR_PX)) for ring in rings]
     usable = [ring.astype(np.int32).reshape(-1, 2) for ring in rounded]
     usable = [ring for ring in usable if len(ring) >= 3]
+    if any(len(ring) > _MANY_CORNERS for ring in usable):
+        return _fill_by_rows(usable, size_hw)
     if usable:
         cv2.fillPoly(canvas, usable, 1)
     return canvas.astype(bool)
+
+
+def _fill_by_rows(rings: list[NDArray[np.int32]], size_hw: tuple[int, int]) -> BoolArray:
+    """Rasterise as ``cv2.fillPoly`` does, in time that grows with the length of the outline.
+
+    Each edge turns the parity of what is right of it in its rows; the outline itself belongs to the mask.
+    """
+    height, width = size_hw
+    turns = np.zeros(height * (width + 1), np.uint8)  # in one row, which numpy counts faster
+    canvas = np.zeros(size_hw, np.uint8)
+    for ring in rings:
+        cv2.polylines(canvas, [ring], True, 1)
+        start, end = ring.astype(np.float64), np.roll(ring, -1, axis=0).astype(np.float64)
+        down = start[:, 1] > end[:, 1]
+        start[down], end[down] = end[down], start[down]
+        first = np.clip(start[:, 1], 0, height).astype(np.int64)
+        count = np.clip(end[:, 1], 0, height).astype(np.int64) - first
+        crossed = np.flatnonzero(count > 0)
+        for some in np.split(
+            crossed, np.searchsorted(np.cumsum(count[crossed]), np.arange(1, 65) * _AT_ONCE)
+        ):
+            rows, x = _crossings(start[some], end[some], first[some], count[some])
+            # The first pixel whose centre is not left of the edge.
+            columns = np.clip(np.ceil(x), 0, width).astype(np.int64)
+            np.add.at(turns, rows * (width + 1) + columns, np.uint8(1))
+    inside = np.bitwise_xor.accumulate(turns.reshape(height, -1) & 1, axis=1)[:, :width]
+    return np.asarray((inside | canvas).astype(bool))
+
+
+def _crossings(
+    start: NDArray[np.float64], end: NDArray[np.float64], first: NDArray[np.int64], count: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the rows that edges cross, and where they cross them."""
+    edge = np.repeat(np.arange(len(count)), count)
+    begun = np.repeat(np.cumsum(count) - count, count)
+    rows = first[edge] + np.arange(len(edge)) - begun
+    slope = (end[:, 0] - start[:, 0]) / (end[:, 1] - start[:, 1])
+    return rows, start[edge, 0] + (rows - start[edge, 1]) * slope[edge]

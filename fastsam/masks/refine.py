@@ -41,7 +41,7 @@ FloatArray = NDArray[np.float32]
 
 _GUIDE_NOISE = 0.01  # std, of a 0..1 image, below which colour changes are noise (He et al.'s epsilon)
 _LEAST_REST = 0.1  # of a mask, for it to stay in a partition
-_PIXELS_AT_ONCE = 1 << 23  # bounds the float copies of a mask's window: five of so many
+_PIXELS_AT_ONCE = 1 << 23  # limits the five float copies of a mask's window
 _MEMORY_BYTES = 32 << 20  # of refined masks of one image: 268 million pixels
 _WORKING_RADIUS = 4  # pixels; filters of a larger radius run on a smaller copy
 
@@ -56,7 +56,7 @@ def refine(
     Args:
         masks: of the photo.
         rgb: the photo, (H, W, 3).
-        config: what to do; with nothing turned on, ``masks`` comes back as it is.
+        config: what to do; with everything turned off, ``masks`` is returned unchanged.
         cell_px: side of a cell of the grid that the masks came from, image pixels, one for all or (N,); by
             default that of their own (:func:`grid_cell_px`).
 
@@ -177,8 +177,8 @@ class RefinedStore(MaskStore):
 
     def hits(self, pixels_xy: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Look up each pixel in each mask."""
-        found = [lookup(self.crop(i), pixels_xy) for i in range(len(self))]
-        return np.stack(found) if found else np.zeros((0, len(pixels_xy)), bool)
+        inside = [lookup(self.crop(i), pixels_xy) for i in range(len(self))]
+        return np.stack(inside) if inside else np.zeros((0, len(pixels_xy)), bool)
 
     def bounds(self, region: Region, index: NDArray[np.int64]) -> Bounds:
         """Return exact counts: nothing cheaper knows the refined pixels."""

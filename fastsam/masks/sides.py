@@ -59,15 +59,15 @@ def straight_sides(crop: Crop, size_hw: tuple[int, int]) -> list[Side]:
     x0, y0 = crop.x0 + int(columns[0]), crop.y0 + int(rows[0])
     outlines, _ = cv2.findContours(patch.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     least = max(_LEAST_SHARE * sum(cv2.arcLength(ring, True) for ring in outlines), _LEAST_PX)
-    found: list[Side] = []
+    sides: list[Side] = []
     for axis, first, along in ((0, y0, x0), (1, x0, y0)):
         across = patch if axis == 0 else patch.T
         depth = max(1, round(min(_TOLERANCE_PX, _TOLERANCE_SHARE * len(across))))
         for end, at in ((across[:depth], first), (across[-depth:], first + len(across))):
             run = np.flatnonzero(end.any(axis=0))
             if len(run) >= least and 0 < at < size_hw[axis]:
-                found.append(Side(axis, at, along + int(run[0]), along + int(run[-1]) + 1))
-    return found
+                sides.append(Side(axis, at, along + int(run[0]), along + int(run[-1]) + 1))
+    return sides
 
 
 def supported(side: Side, lab: FloatArray) -> bool:
@@ -105,8 +105,8 @@ def count_sides(crops: Iterable[Crop], rgb: NDArray[np.uint8]) -> NDArray[np.int
     """
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     size_hw = (rgb.shape[0], rgb.shape[1])
-    found = []
+    counts = []
     for crop in crops:
         sides = straight_sides(crop, size_hw)
-        found.append((len(sides), sum(not supported(side, np.asarray(lab, np.float32)) for side in sides)))
-    return np.array(found, np.int64).reshape(-1, 2)
+        counts.append((len(sides), sum(not supported(side, np.asarray(lab, np.float32)) for side in sides)))
+    return np.array(counts, np.int64).reshape(-1, 2)

@@ -1,6 +1,6 @@
-"""Search: a folder's masks indexed once, asked by text or by reference as often as you like."""
+"""Search: index the masks of a folder once, then search by text or reference as often as you like."""
 
-from fastsam.search.found import write_found
 from fastsam.search.index import Hit, Indexed, MaskIndex
+from fastsam.search.results import write_hits
 
-__all__ = ["Hit", "Indexed", "MaskIndex", "write_found"]
+__all__ = ["Hit", "Indexed", "MaskIndex", "write_hits"]

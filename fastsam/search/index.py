@@ -1,4 +1,4 @@
-"""Index the masks of a folder once; then ask by text or by reference, without a network pass an image."""
+"""Index the masks of a folder once; then search by text or reference without running the network again."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastsam.images.listing import list_images
 from fastsam.masks.rle import Rle, decode_rle, encode_crop
 from fastsam.model import FastSAM
 from fastsam.prompts import Prompt, Reference, Text
-from fastsam.prompts.appearance import Appearances, apart, middle, seen_of
-from fastsam.prompts.reference import probabilities
+from fastsam.prompts.appearance import Appearances, mean_vector, network_vectors, without_common_part
+from fastsam.prompts.reference import reference_probabilities
 from fastsam.prompts.text.crops import LEAST_PX
-from fastsam.prompts.text.matching import shown
-from fastsam.search.store import HEADER, Entry, Header, Store
+from fastsam.prompts.text.matching import text_probabilities
+from fastsam.search.store import HEADER, Header, ImageEntry, IndexStore
 from fastsam.session import Session
 
 __all__ = ["Hit", "Indexed", "MaskIndex"]
@@ -32,13 +32,13 @@ _ROWS_AT_ONCE = 16384  # of the matrix in memory
 
 @dataclass(frozen=True)
 class Indexed:
-    """What became of one image.
+    """What happened to one image.
 
     Attributes:
         file: absolute path.
         count: masks in it.
         error: one line, or empty.
-        skipped: it was in the index already, as it is.
+        skipped: the index had it already, unchanged.
     """
 
     file: str
@@ -49,16 +49,16 @@ class Indexed:
 
 @dataclass(frozen=True)
 class Hit:
-    """A mask that answers.
+    """A mask that matches.
 
     Attributes:
         file: absolute path of its image.
-        row: which of the image's masks.
-        score: how well it answers, as for the prompt on the image itself.
+        row: number of the mask in its image.
+        score: how well it matches, the same as for the prompt on the image itself.
         box_xyxy: image pixels.
         mask_score: how good the mask is.
         rle: its pixels, COCO's compressed RLE.
-        group: which of several texts.
+        group: number of the text, if there are several.
     """
 
     file: str
@@ -77,24 +77,24 @@ class Hit:
 class MaskIndex:
     """The masks of many images, on disk, with the vectors that prompts compare.
 
-    :meth:`build` makes one or brings it up to date, :meth:`open` takes one that is there.
+    :meth:`build` makes or updates an index, :meth:`open` opens an existing one.
 
     >>> index = MaskIndex.build(FastSAM(), "photos", "photos.index")      # doctest: +SKIP
     >>> index.query(Text("a dog"), model)[0].file                         # doctest: +SKIP
     'photos/12.jpg'
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: IndexStore) -> None:
         self._store = store
 
     @classmethod
     def open(cls, folder: str | Path) -> MaskIndex:
-        """Return an index that is there.
+        """Open an existing index.
 
         Raises:
-            ConfigError: there is none in the folder.
+            ConfigError: the folder holds no index.
         """
-        return cls(Store(Path(folder)))
+        return cls(IndexStore(Path(folder)))
 
     @classmethod
     def build(
@@ -106,20 +106,20 @@ class MaskIndex:
         on_image: Callable[[Indexed, int], None] | None = None,
         **options: Any,
     ) -> MaskIndex:
-        """Index images, or bring an index up to date: new and changed files are read, others are not.
+        """Index images, or update an index: only new and changed files are read.
 
-        An interrupted run goes on where it stopped. Files that are no longer among the images leave it.
+        An interrupted run continues where it stopped. Files that are not among the images are removed.
 
         Args:
-            model: finds the masks and looks at them.
+            model: finds and describes the masks.
             images: a folder, pattern or files.
-            out: folder of the index; made when absent.
-            on_image: is told what became of each image, and how many there are.
+            out: folder of the index; created if missing.
+            on_image: called with each :class:`Indexed` and the number of images.
             options: as in :meth:`fastsam.FastSAM.open`.
 
         Raises:
             ImageError: there are no images.
-            ConfigError: the index is of other models or options.
+            ConfigError: the index was made with other models or options.
             ExportError: it cannot be written.
             WeightsError: the text-image model cannot be had.
         """
@@ -127,23 +127,25 @@ class MaskIndex:
         files = [os.path.abspath(path) for path in list_images(images)]
         segment = asdict(model.segment_config(**options))
         writable_folder(folder)
-        store = Store(folder) if (folder / HEADER).is_file() else None
+        store = IndexStore(folder) if (folder / HEADER).is_file() else None
         if store is not None:
             _check(store.header, model, segment)
-            store = store if store.header.width else None  # none of the images could be read
+            store = store if store.header.width else None  # no image of it could be read
         for file in files:
-            known = store.entries.get(file) if store is not None else None
-            if known is not None and known.state == file_state(file):
-                done = Indexed(file, len(known), skipped=True)
+            entry = store.entries.get(file) if store is not None else None
+            if entry is not None and entry.state == file_state(file):
+                indexed = Indexed(file, len(entry), skipped=True)
             else:
-                store, done = _one(model, file, folder, store, segment)
+                store, indexed = _index_image(model, file, folder, store, segment)
             if on_image is not None:
-                on_image(done, len(files))
+                on_image(indexed, len(files))
         if store is None:
-            store = Store.create(folder, Header(model.fingerprint, model.embedder.fingerprint, segment, 0, 0))
-        for gone in set(store.entries) - set(files):
-            store.drop(gone)
-        store.tidy()
+            store = IndexStore.create(
+                folder, Header(model.fingerprint, model.embedder.fingerprint, segment, 0, 0)
+            )
+        for file in set(store.entries) - set(files):
+            store.drop(file)
+        store.compact()
         return cls(store)
 
     def __len__(self) -> int:
@@ -151,7 +153,7 @@ class MaskIndex:
         return len(self._store)
 
     def __repr__(self) -> str:
-        """Return where it is and what it holds."""
+        """Return the folder and the number of images and masks."""
         return f"MaskIndex({str(self._store.folder)!r}, {len(self.files)} images, {len(self)} masks)"
 
     @property
@@ -165,27 +167,27 @@ class MaskIndex:
         return dict(self._store.header.segment)
 
     def query(self, prompt: Prompt, model: FastSAM | None = None, *, limit: int | None = None) -> list[Hit]:
-        """Return the masks that answer, best first, with the scores that they would have in their images.
+        """Return the masks that match, best first, with the scores that they would have in their images.
 
         Args:
             prompt: a Text or a Reference; ``Reference(..., mode="best")`` means the best mask of each image.
-            model: reads texts and references; a reference that is described already needs none.
-            limit: at most so many.
+            model: encodes texts and references; a reference that is already described needs none.
+            limit: maximum number of masks.
 
         Raises:
             PromptError: another kind of prompt, or one that needs a model and has none.
-            ConfigError: the model is not that of the index.
+            ConfigError: the index was made with another model.
         """
         if not isinstance(prompt, (Text, Reference)):
             raise PromptError(
-                f"index: expected a Text or a Reference, got {type(prompt).__name__}; ask the images' "
-                "sessions for the other prompts"
+                f"index: expected a Text or a Reference, got {type(prompt).__name__}; other prompts need the "
+                "image: FastSAM().open(file).select(prompt)"
             )
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
             raise ConfigError(f"limit: expected a whole number above 0, got {limit!r}")
         if model is None and not (isinstance(prompt, Reference) and prompt.is_described):
             raise PromptError(
-                "index: expected the model that made it, to read the prompt with; query(prompt, model)"
+                "index: expected the model that made it, to encode the prompt; call query(prompt, model)"
             )
         if model is not None:
             _check(self._store.header, model, None)
@@ -196,78 +198,81 @@ class MaskIndex:
     def _texts(self, prompt: Text, model: FastSAM | None) -> list[Hit]:
         hits: list[Hit] = []
         for chunk in self._chunks():
-            pictures = chunk.vectors[:, self._store.header.seen :]
-            told = pictures.any(axis=1)
-            likely = np.zeros((len(prompt.texts), len(pictures)), np.float32)
-            if told.any() and model is not None:
-                likely[:, told] = shown(
-                    pictures[told],
+            crops = chunk.vectors[:, self._store.header.network_width :]
+            described = crops.any(axis=1)
+            probabilities = np.zeros((len(prompt.texts), len(crops)), np.float32)
+            if described.any() and model is not None:
+                probabilities[:, described] = text_probabilities(
+                    crops[described],
                     model.embedder,
                     prompt.texts,
                     negatives=prompt.negatives,
                     ensemble=prompt.templates,
                 )
-            for group, values in enumerate(likely):
+            for group, values in enumerate(probabilities):
                 hits += chunk.hits(values, prompt.threshold, group=group)
         return hits
 
     def _reference(self, prompt: Reference, model: FastSAM | None) -> list[Hit]:
-        looked = prompt if model is None else model.resolve(prompt, **self.segment)
-        if not isinstance(looked, Reference):  # it is one: this is for the type checker
+        described = prompt if model is None else model.resolve(prompt, **self.segment)
+        if not isinstance(described, Reference):  # it is one: this is for the type checker
             return []
         header, hits = self._store.header, list[Hit]()
         for chunk in self._chunks():
-            parts = (slice(0, header.seen), slice(header.seen, None))
-            seen, pictures = (apart(chunk.vectors[:, part], chunk.common[:, part]) for part in parts)
-            likely = probabilities(Appearances(seen, pictures, header.network, header.text_model), looked)
-            hits += chunk.hits(likely, looked.threshold, best=looked.mode == "best")
+            parts = (slice(0, header.network_width), slice(header.network_width, None))
+            seen, crops = (
+                without_common_part(chunk.vectors[:, part], chunk.common[:, part]) for part in parts
+            )
+            appearances = Appearances(seen, crops, header.network, header.text_model)
+            probabilities = reference_probabilities(appearances, described)
+            hits += chunk.hits(probabilities, described.threshold, best=described.mode == "best")
         return hits
 
     def _chunks(self) -> Iterator[_Chunk]:
         """Yield the masks of some images at a time."""
-        matrix, waiting, rows = self._store.vectors(), list[Entry](), 0
+        matrix, entries, rows = self._store.vectors(), list[ImageEntry](), 0
         for entry in self._store:
-            waiting.append(entry)
+            entries.append(entry)
             rows += len(entry)
             if rows >= _ROWS_AT_ONCE:
-                yield _Chunk.of(waiting, matrix)
-                waiting, rows = [], 0
-        if waiting:
-            yield _Chunk.of(waiting, matrix)
+                yield _Chunk.read(entries, matrix)
+                entries, rows = [], 0
+        if entries:
+            yield _Chunk.read(entries, matrix)
 
 
 @dataclass(frozen=True, eq=False)
 class _Chunk:
     """The masks of some images, in memory."""
 
-    entries: list[Entry]
+    entries: list[ImageEntry]
     vectors: FloatArray  # (N, width)
-    common: FloatArray  # (N, width) what the masks of the same image share
+    common: FloatArray  # (N, width) mean vector of the image of each mask
 
     @classmethod
-    def of(cls, entries: list[Entry], matrix: NDArray[np.float16]) -> _Chunk:
+    def read(cls, entries: list[ImageEntry], matrix: NDArray[np.float16]) -> _Chunk:
         masks = [matrix[entry.first : entry.end - 1] for entry in entries]
         common = np.stack([matrix[entry.end - 1] for entry in entries]).astype(np.float32)
         counts = [len(entry) for entry in entries]
         return cls(entries, np.concatenate(masks).astype(np.float32), np.repeat(common, counts, axis=0))
 
     def hits(
-        self, likely: NDArray[Any], threshold: float, *, best: bool = False, group: int = 0
+        self, probabilities: NDArray[Any], threshold: float, *, best: bool = False, group: int = 0
     ) -> Iterator[Hit]:
-        """Yield the masks whose probability times their own score reaches a threshold."""
+        """Yield the masks whose probability times mask score reaches a threshold."""
         start = 0
         for entry in self.entries:
             end = start + len(entry)
-            values = np.asarray(likely[start:end] * np.asarray(entry.scores), np.float32)
+            scores = np.asarray(probabilities[start:end] * np.asarray(entry.scores), np.float32)
             start = end
-            rows = np.flatnonzero((values >= threshold) & (values > 0))
+            rows = np.flatnonzero((scores >= threshold) & (scores > 0))
             if best and len(rows):
-                rows = rows[[values[rows].argmax()]]
+                rows = rows[[scores[rows].argmax()]]
             for row in rows.tolist():
                 yield Hit(
                     entry.file,
                     row,
-                    float(values[row]),
+                    float(scores[row]),
                     entry.boxes_xyxy[row],
                     entry.scores[row],
                     entry.rles[row],
@@ -276,16 +281,16 @@ class _Chunk:
 
 
 def _check(header: Header, model: FastSAM, segment: dict[str, Any] | None) -> None:
-    """Raise ConfigError where an index is not of this model, or of other options."""
-    for what, theirs, ours in (
+    """Raise ConfigError if an index was made with other models or options."""
+    for what, indexed, ours in (
         ("segmenter", header.network, model.fingerprint),
         ("text-image model", header.text_model, model.embedder.fingerprint),
     ):
-        if theirs != ours:
+        if indexed != ours:
             raise ConfigError(
-                f"index: it was made with another {what} ({theirs[:12] or 'none'}, this one is "
-                f"{ours[:12] or 'none'}), whose vectors cannot be compared; ask with that model, or index "
-                "again into another folder"
+                f"index: it was made with another {what} ({indexed[:12] or 'none'}, this one is "
+                f"{ours[:12] or 'none'}), and their vectors cannot be compared; search with that model, or "
+                "index again into another folder"
             )
     different = [name for name in segment or {} if (segment or {})[name] != header.segment.get(name)]
     if different:
@@ -296,48 +301,47 @@ def _check(header: Header, model: FastSAM, segment: dict[str, Any] | None) -> No
         )
 
 
-def _one(
-    model: FastSAM, file: str, folder: Path, store: Store | None, segment: dict[str, Any]
-) -> tuple[Store | None, Indexed]:
+def _index_image(
+    model: FastSAM, file: str, folder: Path, store: IndexStore | None, segment: dict[str, Any]
+) -> tuple[IndexStore | None, Indexed]:
     """Index one image; a bad one is reported and does not stop the rest."""
     try:
         state = file_state(file)
         session = model.open(file, **segment)
-        seen, pictures = _vectors(session, model)
-        found = session.everything()
+        seen, crops = _vectors(session, model)
+        result = session.everything()
     except WeightsError:
-        raise  # the text-image model cannot be had: no other image would fare better
+        raise  # the text-image model cannot be loaded: the other images would fail too
     except (FastSAMError, OSError) as error:
         return store, Indexed(file, error=str(error))
     if store is None:
-        header = Header(
-            model.fingerprint, model.embedder.fingerprint, segment, seen.shape[1], pictures.shape[1]
-        )
-        store = Store.create(folder, header)
-    shared = np.concatenate([middle(part, session.masks.scores, part.shape[1]) for part in (seen, pictures)])
-    rows = np.concatenate([np.concatenate([seen, pictures], axis=1), shared[None]])
-    crops = [found.masks.crop(i) for i in range(len(found))]
+        header = Header(model.fingerprint, model.embedder.fingerprint, segment, seen.shape[1], crops.shape[1])
+        store = IndexStore.create(folder, header)
+    parts = (seen, crops)
+    mean = np.concatenate([mean_vector(part, session.masks.scores, part.shape[1]) for part in parts])
+    rows = np.concatenate([np.concatenate(parts, axis=1), mean[None]])
+    patches = [result.masks.crop(i) for i in range(len(result))]
     size_hw = session.frame.size_hw
-    entry = Entry(
+    entry = ImageEntry(
         file,
         state,
         size_hw,
         0,
-        tuple(tuple(round(float(edge), 2) for edge in box) for box in found.boxes_xyxy),
+        tuple(tuple(round(float(edge), 2) for edge in box) for box in result.boxes_xyxy),
         tuple(round(float(score), 4) for score in session.masks.scores),
-        tuple(encode_crop(patch, x0, y0, size_hw) for x0, y0, patch in crops),
+        tuple(encode_crop(patch, x0, y0, size_hw) for x0, y0, patch in patches),
     )
     store.add(entry, rows)
-    return store, Indexed(file, len(found))
+    return store, Indexed(file, len(result))
 
 
 def _vectors(session: Session, model: FastSAM) -> tuple[FloatArray, FloatArray]:
-    """Return (N, C) and (N, D) vectors of an image's masks, of the same widths for every image."""
-    seen = seen_of(session.masks)
+    """Return (N, C) network and (N, D) crop vectors of an image's masks, equally long for all images."""
+    seen = network_vectors(session.masks)
     width = model.embedder.pictures([np.zeros((LEAST_PX, LEAST_PX, 3), np.uint8)]).shape[1]
-    pictures = np.zeros((len(session.masks), width), np.float32)
+    crops = np.zeros((len(session.masks), width), np.float32)
     if session.features is not None:
-        vectors, of = session.features.embeddings("masked")
-        if len(of):
-            pictures[of] = vectors
-    return seen, pictures
+        vectors, rows = session.features.embeddings("masked")
+        if len(rows):
+            crops[rows] = vectors
+    return seen, crops

@@ -1,9 +1,8 @@
-"""An index on disk: who made it, a table of masks, and a matrix of vectors that stays on disk.
+"""An index on disk: the models that made it, a table of masks, and a memory-mapped matrix of vectors.
 
-``index.json`` says which models made it. ``masks.jsonl`` has a line an image, in the order they came;
-the last line that names a file holds. ``vectors.f16`` has float16 rows, memory-mapped: for each image its
-masks', then one with what they share. A line is written after its rows, so a run that was interrupted
-loses at most the image it was at.
+``index.json`` names the models. ``masks.jsonl`` has one line per image, in the order of indexing; the last
+line that names a file is valid. ``vectors.f16`` has float16 rows: for each image one row per mask, then one
+with the mean of its masks. A line is written after its rows, so an interrupted run loses at most one image.
 """
 
 from __future__ import annotations
@@ -23,48 +22,48 @@ from fastsam.files import replacing, write_bytes
 from fastsam.masks.rle import Rle
 from fastsam.untrusted import MALFORMED
 
-__all__ = ["HEADER", "Entry", "Header", "Store"]
+__all__ = ["HEADER", "Header", "ImageEntry", "IndexStore"]
 
 FloatArray = NDArray[np.float32]
 HEADER = "index.json"
 _TABLE, _VECTORS = "masks.jsonl", "vectors.f16"
-_FORMAT = 1
-_WASTE = 0.5  # of the rows: the files are written anew when more are of no use
+_FORMAT = 2
+_UNUSED = 0.5  # share of unused rows above which the files are rewritten
 
 
 @dataclass(frozen=True)
 class Header:
-    """Who made an index: its vectors can only be compared with those of the same models.
+    """The models of an index: its vectors can only be compared with those of the same models.
 
     Attributes:
-        network: the segmenter's network, by its weights' content.
-        text_model: the text-image model, by its weights' content.
+        network: fingerprint of the segmenter's network.
+        text_model: fingerprint of the text-image model.
         segment: the options that the masks were found with.
-        seen: width of the network's vectors.
-        pictures: width of the text-image model's vectors.
+        network_width: length of the network's vectors.
+        text_width: length of the text-image model's vectors.
     """
 
     network: str
     text_model: str
     segment: dict[str, Any]
-    seen: int
-    pictures: int
+    network_width: int
+    text_width: int
 
     @property
     def width(self) -> int:
-        """Numbers in a row."""
-        return self.seen + self.pictures
+        """Numbers per row."""
+        return self.network_width + self.text_width
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageEntry:
     """One image: its state when it was indexed, and its masks.
 
     Attributes:
         file: absolute path.
         state: of the file (:func:`fastsam.files.file_state`).
         size_hw: of the image.
-        first: the row of its first mask; the row after its last one holds what they share.
+        first: the row of its first mask; the row after its last one holds the mean of its masks.
         boxes_xyxy: of N masks.
         scores: N.
         rles: N.
@@ -104,8 +103,8 @@ class Entry:
         )
 
     @classmethod
-    def read(cls, line: str) -> Entry | None:
-        """Return the entry of a line; None where a crash has damaged it."""
+    def read(cls, line: str) -> ImageEntry | None:
+        """Return the entry of a line; None if a crash has damaged it."""
         try:
             data = json.loads(line)
             height, width = (int(side) for side in data["size"])
@@ -123,34 +122,34 @@ class Entry:
             return None
 
 
-class Store:
-    """An index's files.
+class IndexStore:
+    """The files of an index.
 
     Args:
         folder: of the index.
 
     Raises:
-        ConfigError: there is no index in the folder, or what there is cannot be read.
+        ConfigError: the folder holds no index, or one that cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.header = _header(folder)
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ImageEntry] = {}
         self._rows = self._size() // max(2 * self.header.width, 1)
         table = folder / _TABLE
         lines = table.read_text(encoding="utf-8", errors="replace").split("\n") if table.is_file() else []
         for line in lines:
-            entry = Entry.read(line)
+            entry = ImageEntry.read(line)
             if entry is None or entry.end > self._rows:
                 continue
             self.entries.pop(entry.file, None)
-            if entry.state != _GONE:
+            if entry.state != _REMOVED:
                 self.entries[entry.file] = entry
-        self._whole = not lines or lines[-1] == ""
+        self._ends_with_newline = not lines or lines[-1] == ""
 
     @classmethod
-    def create(cls, folder: Path, header: Header) -> Store:
+    def create(cls, folder: Path, header: Header) -> IndexStore:
         """Return a new, empty index.
 
         Raises:
@@ -169,15 +168,15 @@ class Store:
         return sum(len(entry) for entry in self.entries.values())
 
     def vectors(self) -> NDArray[np.float16]:
-        """Return the (rows, width) matrix; it is read from the disk where it is looked at."""
+        """Return the (rows, width) matrix, memory-mapped."""
         width = self.header.width
         if not self.entries:
             return np.zeros((0, width), np.float16)
         rows = self._size() // (2 * width)
         return np.memmap(self.folder / _VECTORS, np.float16, "r", shape=(rows, width))
 
-    def add(self, entry: Entry, rows: FloatArray) -> Entry:
-        """Append an image: its masks' rows and the one that they share; return it with its place.
+    def add(self, entry: ImageEntry, rows: FloatArray) -> ImageEntry:
+        """Append an image with the rows of its masks and their mean; return the entry with its place.
 
         Raises:
             ExportError: the files cannot be written.
@@ -185,10 +184,10 @@ class Store:
         width = self.header.width
         try:
             with (self.folder / _VECTORS).open("ab") as stream:
-                stream.truncate(stream.tell() - stream.tell() % (2 * width))  # a row that a crash has cut
+                stream.truncate(stream.tell() - stream.tell() % (2 * width))  # a row that a crash has cut off
                 first = stream.seek(0, os.SEEK_END) // (2 * width)
                 stream.write(rows.astype(np.float16).tobytes())
-            placed = Entry(**{**entry.__dict__, "first": first})
+            placed = ImageEntry(**{**entry.__dict__, "first": first})
             self._append(placed.line())
         except OSError as error:
             raise ExportError(f"index {str(self.folder)!r}: cannot be written ({error})") from error
@@ -196,53 +195,53 @@ class Store:
         return placed
 
     def drop(self, file: str) -> None:
-        """Take note that a file is no longer there.
+        """Record that a file is no longer there.
 
         Raises:
             ExportError: the table cannot be written.
         """
         entry = self.entries.pop(file)
         try:
-            self._append(Entry(file, _GONE, entry.size_hw, 0, (), (), ()).line())
+            self._append(ImageEntry(file, _REMOVED, entry.size_hw, 0, (), (), ()).line())
         except OSError as error:
             raise ExportError(f"index {str(self.folder)!r}: cannot be written ({error})") from error
 
     def _append(self, line: str) -> None:
         with (self.folder / _TABLE).open("a", encoding="utf-8") as stream:
-            stream.write(("" if self._whole else "\n") + line + "\n")
-        self._whole = True
+            stream.write(("" if self._ends_with_newline else "\n") + line + "\n")
+        self._ends_with_newline = True
 
-    def tidy(self) -> None:
-        """Write the files anew where most rows are of images that have changed or gone.
+    def compact(self) -> None:
+        """Rewrite the files if most rows belong to images that have changed or are gone.
 
         Raises:
             ExportError: they cannot be written.
         """
         used = sum(len(entry) + 1 for entry in self.entries.values())
         rows = self._size() // max(2 * self.header.width, 1)
-        if rows == 0 or 1 - used / rows <= _WASTE:
+        if rows == 0 or 1 - used / rows <= _UNUSED:
             return
         old, first, lines = self.vectors(), 0, []
         # The table goes first: for a moment there is an index without images, never one with wrong rows.
-        kept: list[Entry] = []
+        entries: list[ImageEntry] = []
         for entry in self.entries.values():
-            kept.append(Entry(**{**entry.__dict__, "first": first}))
-            lines.append(kept[-1].line())
-            first = kept[-1].end
+            entries.append(ImageEntry(**{**entry.__dict__, "first": first}))
+            lines.append(entries[-1].line())
+            first = entries[-1].end
         chunks = [np.array(old[entry.first : entry.end]) for entry in self.entries.values()]
         write_bytes(self.folder / _TABLE, b"")
         with replacing(self.folder / _VECTORS) as stream:
             for chunk in chunks:
                 stream.write(chunk.tobytes())
         write_bytes(self.folder / _TABLE, "".join(line + "\n" for line in lines).encode())
-        self.entries = {entry.file: entry for entry in kept}
+        self.entries = {entry.file: entry for entry in entries}
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ImageEntry]:
         """Yield the images in the order of their rows."""
         return iter(sorted(self.entries.values(), key=lambda entry: entry.first))
 
 
-_GONE = "gone"
+_REMOVED = "removed"
 
 
 def _header(folder: Path) -> Header:

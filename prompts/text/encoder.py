@@ -256,13 +256,13 @@ class OpenClipEncoder:
 
     def encode_images(self, pictures: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Return (N, D) float32 unit vectors of N (H, W, 3) uint8 RGB pictures; a batch at a time."""
-        found = []
+        batches = []
         for start in range(0, len(pictures), self.batch_size):
             few = pictures[start : start + self.batch_size]
             with self._torch.inference_mode():
                 seen = self._model.encode_image(self._batch(few), normalize=True)
-                found.append(seen.float().cpu().numpy())
-        return self._joined(found)
+                batches.append(seen.float().cpu().numpy())
+        return self._joined(batches)
 
     def _batch(self, pictures: Sequence[NDArray[np.uint8]]) -> Any:
         """Return (B, 3, S, S) normalized pictures; those that have the network's size are not resized."""
@@ -282,12 +282,12 @@ class OpenClipEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Return (M, D) float32 unit vectors; a batch at a time."""
-        found = []
+        batches = []
         for start in range(0, len(texts), self.batch_size):
             tokens = self._tokenize(list(texts[start : start + self.batch_size])).to(self.device)
             with self._torch.inference_mode():
-                found.append(self._read(tokens).float().cpu().numpy())
-        return self._joined(found)
+                batches.append(self._read(tokens).float().cpu().numpy())
+        return self._joined(batches)
 
     def _read(self, tokens: Any) -> Any:
         """Return unit vectors of texts; padding, most of what there is, is left out where it cannot matter.
@@ -328,7 +328,7 @@ def check_folder(folder: Path) -> Path:
     """Return the weights' file of a folder in open_clip's format.
 
     Raises:
-        WeightsError: the configuration or the weights are missing, or the configuration is none.
+        WeightsError: the configuration or the weights are missing, or the configuration is invalid.
     """
     if not (folder / CONFIG_NAME).is_file():
         raise WeightsError(

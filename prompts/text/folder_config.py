@@ -35,10 +35,10 @@ def check_config(path: Path) -> None:
 
 
 def _mapping(content: Any, name: str) -> dict[str, Any]:
-    found = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        raise InputError(f"{name}: expected a mapping, got {short(found)}")
-    return found
+    mapping = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(mapping, dict):
+        raise InputError(f"{name}: expected a mapping, got {short(mapping)}")
+    return mapping
 
 
 def _check_names(part: dict[str, Any], what: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import PromptError, RecordError
 from fastsam.prompts.spec import as_share
-from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, probabilities
+from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, mask_text_probabilities
 from fastsam.prompts.text.vocabulary import read_vocabulary
 
 __all__ = ["UNKNOWN", "Labels", "label"]
@@ -66,15 +66,15 @@ def label(
         templates: average each name over sentences such as ``"a photo of {}."``.
 
     Raises:
-        PromptError: no such vocabulary, the threshold is none, or there are no features.
+        PromptError: no such vocabulary, a bad threshold, or no features.
     """
     names = read_vocabulary(vocabulary)
     threshold = as_share(threshold, "threshold")
     if features is None:
         raise PromptError(f"labels: {NO_FEATURES}")
-    likely = probabilities(features, names, ensemble=templates, together=True)
-    best = likely.argmax(axis=0) if likely.size else np.zeros(len(features), np.int64)
-    scores = likely[best, np.arange(len(features))]
+    probabilities = mask_text_probabilities(features, names, ensemble=templates, together=True)
+    best = probabilities.argmax(axis=0) if probabilities.size else np.zeros(len(features), np.int64)
+    scores = probabilities[best, np.arange(len(features))]
     chosen = [
         names[k] if score >= threshold and score > 0 else UNKNOWN
         for k, score in zip(best, scores, strict=True)

@@ -34,9 +34,9 @@ __all__ = [
     "TextCache",
     "answer",
     "asks_text",
-    "probabilities",
+    "mask_text_probabilities",
     "score",
-    "shown",
+    "text_probabilities",
 ]
 
 FloatArray = NDArray[np.float32]
@@ -84,11 +84,11 @@ class Embedder:
         self._lock = threading.Lock()  # of ``_known``, which all threads share
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the lock, which another process cannot use."""
+        """Leave out the lock, which cannot be pickled."""
         return {name: value for name, value in vars(self).items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the rest, with a lock of its own."""
+        """Restore the rest, with a new lock."""
         vars(self).update(state, _lock=threading.Lock())
 
     @property
@@ -122,23 +122,23 @@ class Embedder:
         forms = templates() if ensemble else ("{}",)
         with self._lock:
             kept = {phrase: self._known.get((phrase, ensemble)) for phrase in wanted}
-        found = {phrase: vector for phrase, vector in kept.items() if vector is not None}
-        if len(found) < len(wanted):
+        by_phrase = {phrase: vector for phrase, vector in kept.items() if vector is not None}
+        if len(by_phrase) < len(wanted):
             cache = self._cache if len(wanted) >= _WORTH_KEEPING else None
             vectors = cache.load(wanted, forms) if cache is not None else None
             if vectors is not None:
-                found = dict(zip(wanted, vectors, strict=True))
+                by_phrase = dict(zip(wanted, vectors, strict=True))
             else:
-                found |= self._encoded([phrase for phrase in wanted if phrase not in found], forms)
+                by_phrase |= self._encoded([phrase for phrase in wanted if phrase not in by_phrase], forms)
                 if cache is not None:
-                    cache.save(wanted, forms, np.stack([found[phrase] for phrase in wanted]))
+                    cache.save(wanted, forms, np.stack([by_phrase[phrase] for phrase in wanted]))
         with self._lock:
             for phrase in wanted:
-                self._known[phrase, ensemble] = found[phrase]
+                self._known[phrase, ensemble] = by_phrase[phrase]
                 self._known.move_to_end((phrase, ensemble))
             while len(self._known) > _TEXTS_KEPT:
                 self._known.popitem(last=False)
-        return np.stack([found[phrase] for phrase in phrases])
+        return np.stack([by_phrase[phrase] for phrase in phrases])
 
     def _encoded(self, phrases: Sequence[str], forms: Sequence[str]) -> dict[str, FloatArray]:
         """Return a unit vector a phrase, the mean over the sentences of all forms."""
@@ -173,7 +173,7 @@ class ImageFeatures:
 
     Raises:
         PromptError: masks and photo are of different sizes.
-        ConfigError: the encoder is none.
+        ConfigError: it is not an encoder.
     """
 
     frame: Frame
@@ -240,7 +240,7 @@ class ImageFeatures:
         return joined, np.array(of, np.int64)
 
 
-def probabilities(
+def mask_text_probabilities(
     features: ImageFeatures,
     texts: Sequence[str],
     *,
@@ -263,15 +263,15 @@ def probabilities(
         together: the texts exclude each other, as the names of a vocabulary do.
     """
     vectors, of = features.embeddings(crops)
-    found = np.zeros((len(texts), len(features)), np.float32)
+    probabilities = np.zeros((len(texts), len(features)), np.float32)
     if len(of) and texts:
-        found[:, of] = shown(
+        probabilities[:, of] = text_probabilities(
             vectors, features.embedder, texts, negatives=negatives, ensemble=ensemble, together=together
         )
-    return found
+    return probabilities
 
 
-def shown(
+def text_probabilities(
     vectors: FloatArray,
     embedder: Embedder,
     texts: Sequence[str],
@@ -294,18 +294,18 @@ def shown(
         )
     logits = embedder.logit_scale * (vectors.astype(np.float64) @ words.T.astype(np.float64))
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    asked, rest = odds[:, : len(texts)], odds[:, len(texts) :]
+    wanted, rest = odds[:, : len(texts)], odds[:, len(texts) :]
     if together:
         names = " ".join(texts)
         competing = [k < len(negatives) or not share_a_word(names, other) for k, other in enumerate(others)]
-        against = asked.sum(axis=1) + rest[:, competing].sum(axis=1)
-        return np.asarray(_share(asked, against[:, None]).T, np.float32)
-    found = np.zeros((len(texts), len(vectors)), np.float32)
+        against = wanted.sum(axis=1) + rest[:, competing].sum(axis=1)
+        return np.asarray(_share(wanted, against[:, None]).T, np.float32)
+    probabilities = np.zeros((len(texts), len(vectors)), np.float32)
     for m, text in enumerate(texts):
         competing = [k < len(negatives) or not share_a_word(text, other) for k, other in enumerate(others)]
-        against = asked[:, m] + rest[:, competing].sum(axis=1)
-        found[m] = _share(asked[:, m], against)
-    return found
+        against = wanted[:, m] + rest[:, competing].sum(axis=1)
+        probabilities[m] = _share(wanted[:, m], against)
+    return probabilities
 
 
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -314,7 +314,7 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def asks_text(prompt: Prompt | None) -> bool:
-    """Tell whether a prompt is a text or is made of one, so that it needs features.
+    """Return whether a prompt is a text or is made of one, so that it needs features.
 
     >>> from fastsam.prompts.spec import Position
     >>> asks_text(Position("leftmost", of=Text("a dog")))
@@ -340,10 +340,10 @@ def score(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Float
             f"features: expected the features of these {len(masks)} masks, "
             f"got those of {len(features)} other masks"
         )
-    likely = probabilities(
+    probabilities = mask_text_probabilities(
         features, prompt.texts, negatives=prompt.negatives, ensemble=prompt.templates, crops=prompt.crops
     )
-    return likely * masks.scores
+    return probabilities * masks.scores
 
 
 def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Selection:
@@ -354,10 +354,10 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
     values = score(masks, prompt, features)
     rows: list[tuple[int, int]] = []
     notes = []
-    for number, (text, likely) in enumerate(zip(prompt.texts, values, strict=True)):
-        chosen = (likely >= prompt.threshold) & (likely > 0)
-        rows += [(row, number) for row in ranked_rows(masks, likely) if chosen[row]]
-        best = likely.max(initial=0)
+    for number, (text, scores) in enumerate(zip(prompt.texts, values, strict=True)):
+        chosen = (scores >= prompt.threshold) & (scores > 0)
+        rows += [(row, number) for row in ranked_rows(masks, scores) if chosen[row]]
+        best = scores.max(initial=0)
         if chosen.any():
             notes.append(f"{text!r}: {counted(int(np.count_nonzero(chosen)), 'mask')}, best score {best:.2f}")
         elif len(masks):

@@ -56,7 +56,7 @@ def open_text_model(
             open_clip knows, such as ``"ViT-B-32:laion2b_s34b_b79k"``, or ``MODEL`` where it knows only one;
             or ``MODEL:FILE``, a checkpoint of that architecture.
         device: where the network runs.
-        progress: is told of the bytes of a download.
+        progress: called with (done, total) bytes during a download.
 
     Raises:
         WeightsError: the folder or file is not there, or incomplete.
@@ -98,7 +98,7 @@ class NamedEncoder:
         return {**vars(self), "_lock": None, "_loaded": None, "progress": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take the rest, with a lock of its own."""
+        """Restore the rest, with a new lock."""
         vars(self).update(state, _lock=threading.Lock())
 
     @classmethod

@@ -35,14 +35,14 @@ def read_vocabulary(names: str | Path | Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(names, (str, os.PathLike)):
         what = f"vocabulary {str(names)!r}"
-        found = _preset(str(names)) if str(names) in VOCABULARIES else _lines(_read(Path(names)))
+        phrases = _preset(str(names)) if str(names) in VOCABULARIES else _lines(_read(Path(names)))
     elif isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
-        what, found = "vocabulary", _lines("\n".join(names))
+        what, phrases = "vocabulary", _lines("\n".join(names))
     else:
         raise PromptError(f"vocabulary: expected a name, a path or a list of names, got {names!r}")
-    if not found:
+    if not phrases:
         raise PromptError(f"{what}: expected at least one name, one a line, got none")
-    return found
+    return phrases
 
 
 @lru_cache(maxsize=1)
@@ -58,7 +58,7 @@ def background() -> tuple[str, ...]:
 
 
 def share_a_word(first: str, second: str) -> bool:
-    """Tell whether two phrases name the same thing in part; plurals count as their singular.
+    """Return whether two phrases name the same thing in part; plurals count as their singular.
 
     Where the second is one of :func:`background`, the words that presets/background.txt gives it count too.
 
@@ -101,8 +101,8 @@ def _read(path: Path) -> str:
 def _lines(text: str) -> tuple[str, ...]:
     """Return the lines that say something, the first of each that differ only in case."""
     lines = (" ".join(line.split()) for line in text.splitlines())
-    found: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     for line in lines:
         if line and not line.startswith("#"):
-            found.setdefault(line.casefold(), line)
-    return tuple(found.values())
+            by_key.setdefault(line.casefold(), line)
+    return tuple(by_key.values())

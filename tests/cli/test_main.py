@@ -26,6 +26,7 @@ from fastsam.masks.rle import decode_rle
 from tests.text_models import tiny_folder
 
 CLICK = "150,600"
+pytestmark = pytest.mark.usefixtures("seen_once")
 Command = Callable[..., tuple[int, str, str]]
 
 

@@ -23,7 +23,7 @@ from fastsam.cli import main as cli
 from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, FastSAMError, InputError
 from fastsam.evaluation import vos_methods
-from fastsam.evaluation.clips import Clip, read_clips
+from fastsam.evaluation.clips import AnnotatedClip, read_clips
 from fastsam.evaluation.report import VOS_LABELS, clip_table, table
 from fastsam.evaluation.shards import Shards
 from fastsam.evaluation.vos import evaluate_vos, stored_masks
@@ -31,7 +31,7 @@ from fastsam.evaluation.vos_methods import lapjv, with_shared_stage_one
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.model import FastSAM
-from tests import oracles
+from tests.evaluation import oracles
 
 SIZE = (60, 96)
 COUNT = 6
@@ -95,7 +95,7 @@ class Scripted:
         return self.answer(self.first, frame)
 
 
-def truth_of(clip: Clip) -> Scripted:
+def truth_of(clip: AnnotatedClip) -> Scripted:
     return Scripted(lambda _, frame: clip.truth(frame.index))
 
 
@@ -184,7 +184,7 @@ def test_interrupted_run_goes_on_and_new_methods_join(root: Path, model: FastSAM
     started: list[tuple[str, str]] = []
 
     def made(name: str, fail_on: str = "") -> Any:
-        def build(_: FastSAM, clip: Clip) -> Scripted:
+        def build(_: FastSAM, clip: AnnotatedClip) -> Scripted:
             started.append((name, clip.name))
             if clip.name == fail_on:
                 raise FastSAMError("power cut")

@@ -19,7 +19,8 @@ from fastsam.evaluation.vos_metrics import (
     region_similarity,
     sequence_statistics,
 )
-from tests import oracles
+from tests.evaluation import oracles
+from tests.oracles import iou
 
 EMPTY = np.zeros((40, 60), bool)
 
@@ -84,7 +85,7 @@ def test_contours_and_f_are_those_of_the_slow_twin(
     wanted = oracles.contour_f(found, truth, tolerance)
     assert contour_accuracy(found, truth, float(tolerance)) == pytest.approx(float(wanted))
     assert region_similarity(found, truth) == pytest.approx(
-        float(oracles.iou(found, truth)) if (found | truth).any() else 1.0
+        float(iou(found, truth)) if (found | truth).any() else 1.0
     )
 
 

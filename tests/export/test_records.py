@@ -11,8 +11,8 @@ from fastsam import FastSAM, Points, Tracked
 from fastsam.jobs.images import BatchDone
 from fastsam.masks.rle import decode_rle
 from fastsam.page.photo.api import facts_of
-from fastsam.search.found import record
 from fastsam.search.index import Hit
+from fastsam.search.results import hit_record
 from fastsam.testing import FixedSegmenter
 from fastsam.video.write.spool import SpooledFrame
 
@@ -30,7 +30,7 @@ def records() -> dict[str, dict[str, Any]]:
     return {
         "command": BatchDone("a.jpg", found).record()["masks"][0],
         "page": facts_of(found)["masks"][0],
-        "search": record(hit),
+        "search": hit_record(hit),
         "video": json.loads(SpooledFrame.from_tracked(tracked).line())["objects"][0],
         "result": found.to_dict()["masks"][0],
         "tracked": tracked.to_dict()["masks"][0],

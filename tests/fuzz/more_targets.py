@@ -16,7 +16,7 @@ from fastsam.everything.backends.converted import NetworkCard
 from fastsam.export.load import load_npz, load_sam_json
 from fastsam.images.video_file import VideoFile
 from fastsam.prompts.text.folder_config import check_config
-from fastsam.search.store import Entry, Store
+from fastsam.search.store import ImageEntry, IndexStore
 from fastsam.video.write.run_file import read_run
 from fastsam.video.write.spool import read_frames
 from fastsam.weights import download
@@ -86,8 +86,8 @@ def run_folder(rng: random.Random, folder: Path) -> None:
     (folder / "run.json").write_bytes(as_json(disturbed(_RUN, rng), rng))
     (folder / "frames.jsonl").write_bytes(as_json(disturbed(_FRAME, rng), rng) + rng.choice((b"\n", b"")))
     (folder / "index.json").write_bytes(as_json(disturbed(_HEADER, rng), rng))
-    Entry.read(as_json(disturbed(_ENTRY, rng), rng).decode("utf-8", "replace"))
-    for read in (read_run, lambda out: list(read_frames(out)), Store):
+    ImageEntry.read(as_json(disturbed(_ENTRY, rng), rng).decode("utf-8", "replace"))
+    for read in (read_run, lambda out: list(read_frames(out)), IndexStore):
         try:
             read(folder)
         except FastSAMError:

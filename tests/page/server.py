@@ -29,16 +29,17 @@ masks = np.load(sys.argv[1])
 encoder = ColourWordEncoder() if sys.argv[2] else None
 model = fastsam.FastSAM(segmenter=FixedSegmenter(masks, [0.9, 0.8, 0.7]), text_model=encoder)
 page = build(model)
-print(serve(page), flush=True)
+print(serve(page, uploads_mb=int(sys.argv[3])), flush=True)
 page.block_thread()
 """
 
 
 @contextmanager
-def served(folder: Path, masks: np.ndarray, *, words: bool = False) -> Iterator[str]:
+def served(folder: Path, masks: np.ndarray, *, words: bool = False, uploads_mb: int = 1024) -> Iterator[str]:
     """Serve a page whose segmenter always finds these masks; give its address."""
     np.save(folder / "masks.npy", masks)
     command = [sys.executable, "-c", _FIXED, str(folder / "masks.npy"), "words" if words else ""]
+    command.append(str(uploads_mb))
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "uploads"), "PYTHONPATH": str(ROOT)}
     with (
         open(folder / "log", "w+") as log,

@@ -30,8 +30,8 @@ from fastsam.errors import ImageError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.prompts import Appearance, Example, ImageFeatures, prompt_from_json
-from fastsam.prompts.appearance import apart, appearances_of, middle
-from fastsam.prompts.reference import asks_reference, describe_region, probabilities, resolve
+from fastsam.prompts.appearance import appearances_of, mean_vector, without_common_part
+from fastsam.prompts.reference import asks_reference, describe_region, reference_probabilities, resolve
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from tests.text_models import PAINT, SIZE, scene, shapes
 
@@ -137,7 +137,7 @@ def test_several_shots_are_one_kind(session: Session) -> None:
 def test_scores_are_probabilities_times_the_masks_own(session: Session) -> None:
     reference = session.reference(RED, threshold=0.0)
     assert session.features is not None
-    likely = probabilities(appearances_of(session.features), reference)
+    likely = reference_probabilities(appearances_of(session.features), reference)
     found = session.select(reference)
     np.testing.assert_allclose(found.scores, (likely * session.masks.scores)[found.indices], rtol=1e-5)
     assert likely[0] == pytest.approx(likely[2], abs=1e-3)  # of one colour
@@ -152,13 +152,15 @@ def test_more_alike_is_more_probable_and_a_negative_takes_away() -> None:
     looks = replace(appearances_of(session.features), seen=np.zeros((5, 0), np.float32), pictures=rows)
     shot = Appearance(np.zeros(0), vector(1, 0), looks.network, looks.text_model)
     against = Appearance(np.zeros(0), vector(0, 1), looks.network, looks.text_model)
-    alone = probabilities(looks, Reference.made([shot]))
+    alone = reference_probabilities(looks, Reference.made([shot]))
     assert (np.diff(alone) < 0).all()
-    less = probabilities(looks, Reference.made([shot], [against]))
+    less = reference_probabilities(looks, Reference.made([shot], [against]))
     assert (less < alone).all()
     assert less[-1] / alone[-1] < less[0] / alone[0]
     far = Appearance(np.zeros(0), vector(-1, -1), looks.network, looks.text_model)
-    np.testing.assert_allclose(probabilities(looks, Reference.made([shot], [against, far])), less, rtol=1e-12)
+    np.testing.assert_allclose(
+        reference_probabilities(looks, Reference.made([shot], [against, far])), less, rtol=1e-12
+    )
 
 
 def test_combined_with_other_prompts(session: Session) -> None:
@@ -282,17 +284,17 @@ def test_a_reference_is_plain_numbers(session: Session) -> None:
 
 def test_half_of_what_masks_share_is_taken_off() -> None:
     vectors = np.array([[1, 0], [0, 1], [0, 0]], np.float32)
-    common = middle(vectors, np.array([0.5, 0.5, 0.9], np.float32), 2)
+    common = mean_vector(vectors, np.array([0.5, 0.5, 0.9], np.float32), 2)
     np.testing.assert_allclose(common, [0.5, 0.5])
     np.testing.assert_allclose(
-        apart(vectors, common), [vector(0.75, -0.25), vector(-0.25, 0.75), (0, 0)], atol=1e-6
+        without_common_part(vectors, common), [vector(0.75, -0.25), vector(-0.25, 0.75), (0, 0)], atol=1e-6
     )
     # A mask of low score says little of what the photo shows.
     np.testing.assert_allclose(
-        middle(vectors, np.array([0.9, 0.1, 0.5], np.float32), 2), [0.9, 0.1], atol=1e-6
+        mean_vector(vectors, np.array([0.9, 0.1, 0.5], np.float32), 2), [0.9, 0.1], atol=1e-6
     )
-    assert apart(vectors[:0], common).shape == (0, 2)
-    assert middle(vectors[:0], np.zeros(0, np.float32), 2).tolist() == [0, 0]
+    assert without_common_part(vectors[:0], common).shape == (0, 2)
+    assert mean_vector(vectors[:0], np.zeros(0, np.float32), 2).tolist() == [0, 0]
 
 
 def test_looks_of_no_masks() -> None:

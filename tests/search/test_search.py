@@ -15,8 +15,8 @@ from PIL import Image
 
 from fastsam import Box, FastSAM, Points, Reference, Text
 from fastsam.errors import ConfigError, ExportError, ImageError, PromptError
-from fastsam.search import Hit, Indexed, MaskIndex, write_found
-from fastsam.search.store import Store
+from fastsam.search import Hit, Indexed, MaskIndex, write_hits
+from fastsam.search.store import IndexStore
 from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from tests.text_models import PAINT, SIZE, shapes
 
@@ -239,7 +239,7 @@ def test_what_is_no_index(tmp_path: Path) -> None:
 
 def test_the_matrix_is_mapped_not_read(photos: Path, tmp_path: Path) -> None:
     MaskIndex.build(colour_model(), photos, tmp_path / "index")
-    matrix = Store(tmp_path / "index").vectors()
+    matrix = IndexStore(tmp_path / "index").vectors()
     assert isinstance(matrix, np.memmap)
     assert (matrix.shape, matrix.dtype) == ((18, 4), np.float16)
 
@@ -247,7 +247,7 @@ def test_the_matrix_is_mapped_not_read(photos: Path, tmp_path: Path) -> None:
 def test_what_is_found_is_written(photos: Path, tmp_path: Path) -> None:
     model, out = colour_model(), tmp_path / "found"
     hits = MaskIndex.build(model, photos, tmp_path / "index").query(Text("a red car"), model)
-    files = write_found(hits, out)
+    files = write_hits(hits, out)
     rows = list(csv.DictReader((out / "found.csv").read_text().splitlines()))
     lines = [json.loads(line) for line in (out / "found.jsonl").read_text().splitlines()]
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
@@ -259,12 +259,12 @@ def test_what_is_found_is_written(photos: Path, tmp_path: Path) -> None:
             assert np.count_nonzero(np.asarray(crop)[..., 3]) == hit.mask().sum()
     assert len(files) == 2 + 3 + 4
     assert all(path.is_file() for path in files)
-    again = write_found([replace(hits[0], score=0.5)], out)
+    again = write_hits([replace(hits[0], score=0.5)], out)
     assert len(again) == 4
 
 
 def test_nothing_found_is_a_table_without_rows(tmp_path: Path) -> None:
-    written = write_found([], tmp_path / "found")
+    written = write_hits([], tmp_path / "found")
     assert [path.name for path in written] == ["found.csv", "found.jsonl"]
     assert written[0].read_text().startswith("rank,file,row,score")
     assert written[1].read_text() == ""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import csv
-import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -18,21 +16,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.config import SegmentConfig, TrainConfig
-from fastsam.datasets import CocoDataset, read_coco
 from fastsam.errors import DatasetError, TrainingError, UnknownWeightsError
 from fastsam.everything.backends.choose import open_network
 from fastsam.everything.backends.torch_network import TorchBackend
 from fastsam.everything.carried import Carried, carried_by
 from fastsam.images.frame import Frame
-from fastsam.masks.rle import encode_rle
 from fastsam.training import trainer as training
-from fastsam.training.dataset import write_yolo_dataset
-from fastsam.training.surgery import class_agnostic, settle_batch_norm
+from fastsam.training.surgery import class_agnostic, settle_batch_norm, with_classes
 from fastsam.training.trainer import train
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
 from fastsam.weights.resolve import resolve
-from tests import oracles
-from tests.drawing import ellipse, rectangle
 
 torch = pytest.importorskip("torch")
 TINY = TrainConfig(epochs=3, imgsz=64, batch=2, workers=0, device="cpu")
@@ -40,33 +33,8 @@ GROWN = replace(TINY, box_growth=0.25)
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four small photographs, one of them held out; their masks are what is brighter than the middle."""
-    root = tmp_path_factory.mktemp("data") / "four photos"
-    (root / "images").mkdir(parents=True)
-    images, annotations = [], []
-    for number, name in enumerate(("astronaut", "chelsea", "coffee", "rocket")):
-        photo = Image.fromarray(getattr(skimage.data, name)()).resize((96, 72))
-        photo.save(root / "images" / f"{name}.png")
-        grey = cv2.GaussianBlur(np.asarray(photo.convert("L")), (9, 9), 3)
-        bright = grey > np.quantile(grey, 0.6)
-        count, labels = cv2.connectedComponents(bright.astype(np.uint8))
-        images.append({"id": number, "file_name": f"{name}.png", "height": 72, "width": 96})
-        for k in range(1, count):
-            mask = labels == k
-            if mask.sum() > 60:
-                annotations.append(
-                    {
-                        "id": len(annotations),
-                        "image_id": number,
-                        "category_id": 1,
-                        "segmentation": encode_rle(mask),
-                    }
-                )
-    assert len(annotations) >= 6
-    (root / "instances.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    (root / "heldout.txt").write_text("coffee.png\n")
-    return root
+def photos(small_dataset: Path) -> Path:
+    return small_dataset
 
 
 @cache
@@ -102,94 +70,6 @@ def outputs(model: Any, images: NDArray[np.float32]) -> tuple[Any, Any]:
     with torch.no_grad():
         found = model(torch.from_numpy(images))
     return found[0] if isinstance(found[0], tuple) else found[:2]
-
-
-# Labels
-
-
-def drawn(label: str, size_hw: tuple[int, int]) -> list[NDArray[np.bool_]]:
-    """What a YOLO trainer makes of a label file."""
-    height, width = size_hw
-    found = []
-    for line in label.splitlines():
-        number, *values = line.split()
-        assert number == "0"
-        ring = np.array(values, float).reshape(-1, 2) * [width, height]
-        canvas = np.zeros(size_hw, np.uint8)
-        cv2.fillPoly(canvas, [ring.astype(np.int32)], 1)
-        found.append(canvas.astype(bool))
-    return found
-
-
-def dataset(root: Path, masks: dict[str, list[NDArray[np.bool_]]]) -> CocoDataset:
-    """Write drawn masks as a dataset of grey images."""
-    images, annotations = [], []
-    for number, (name, found) in enumerate(masks.items()):
-        path = root / "images" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((60, 80, 3), 114, np.uint8)).save(path)
-        images.append({"id": number, "file_name": name, "height": 60, "width": 80})
-        annotations += [{"image_id": number, "segmentation": encode_rle(mask)} for mask in found]
-    (root / "instances.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    return read_coco(root, "train")
-
-
-def test_labels_are_the_masks(tmp_path: Path) -> None:
-    size = (60, 80)
-    ring = ellipse(size, 5, 5, 50, 50) & ~ellipse(size, 18, 18, 36, 36)
-    islands = rectangle(size, 55, 5, 75, 25) | rectangle(size, 55, 35, 75, 55)
-    speck = rectangle(size, 3, 50, 4, 51)
-    found = dataset(tmp_path / "some data", {"a.png": [ring, islands, speck], "b.jpg": []})
-    description = write_yolo_dataset([found], tmp_path / "out: here")
-    out = description.parent
-    first = drawn((out / "labels" / "some data__a.txt").read_text(), size)
-    assert [oracles.iou(a, b) > 0.93 for a, b in zip(first, (ring, islands), strict=True)] == [True, True]
-    assert (out / "labels" / "some data__b.txt").read_text() == ""
-    listed = (out / "train.txt").read_text().splitlines()
-    assert [Path(line).name for line in listed] == ["some data__a.png", "some data__b.jpg"]
-    assert all(Path(line).is_file() for line in listed)
-    assert not list(out.rglob("*.part"))
-
-    from ultralytics.utils import YAML
-
-    content = YAML.load(description)
-    assert (content["path"], content["names"]) == (str(out), {0: "object"})
-
-
-def test_writing_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    found = dataset(tmp_path / "d", {"a.png": [ellipse((60, 80), 5, 5, 50, 50)], "b.png": []})
-    out = write_yolo_dataset([found], tmp_path / "out", ["d"]).parent
-    label = out / "labels" / "d__a.txt"
-    label.write_text("kept")
-    (out / "labels" / "d__b.txt").unlink()
-    assert write_yolo_dataset([found], tmp_path / "out", ["d"]) == out / "data.yaml"
-    assert label.read_text() == "kept"
-    assert (out / "labels" / "d__b.txt").is_file()
-    assert json.loads((out / "partial.json").read_text()) == ["d__a.png", "d__b.png"]
-
-
-@pytest.mark.parametrize("names", [("1.jpg", "1.png"), ("x/1.jpg", "y/1.jpg")])
-def test_two_images_do_not_share_a_label(tmp_path: Path, names: tuple[str, str]) -> None:
-    found = dataset(tmp_path / "d", {name: [] for name in names})
-    with pytest.raises(DatasetError, match="its label file would be that of"):
-        write_yolo_dataset([found], tmp_path / "out")
-
-
-def test_two_folders_of_one_name_do_not_mix(tmp_path: Path) -> None:
-    folders = [dataset(tmp_path / side / "d", {"1.png": []}) for side in ("left", "right")]
-    with pytest.raises(DatasetError, match="rename one"):
-        write_yolo_dataset(folders, tmp_path / "out")
-
-
-def test_a_dataset_needs_images_that_are_there(tmp_path: Path) -> None:
-    empty = dataset(tmp_path / "d", {"1.png": []})
-    (tmp_path / "d" / "images" / "1.png").unlink()
-    with pytest.raises(DatasetError, match=r"1\.png"):
-        write_yolo_dataset([empty], tmp_path / "out")
-    with pytest.raises(DatasetError, match="at least one training image"):
-        write_yolo_dataset([], tmp_path / "none")
-    with pytest.raises(DatasetError, match=r"\['e'\] not among the datasets \['d'\]"):
-        write_yolo_dataset([empty], tmp_path / "out", ["e"])
 
 
 # The start
@@ -281,7 +161,7 @@ def test_a_run_can_be_interrupted_and_resumed(
     photos: Path, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "a run"
-    plain = training._trainer_class
+    plain = training.trainer_class
 
     def interrupted(*args: Any) -> type[Any]:
         class Interrupted(plain(*args)):  # type: ignore[misc]
@@ -291,11 +171,11 @@ def test_a_run_can_be_interrupted_and_resumed(
 
         return Interrupted
 
-    monkeypatch.setattr(training, "_trainer_class", interrupted)
+    monkeypatch.setattr(training, "trainer_class", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train([photos], start, out, GROWN, partial=["four photos"])
     assert not (out / "fastsam.pt").exists()
-    monkeypatch.setattr(training, "_trainer_class", plain)
+    monkeypatch.setattr(training, "trainer_class", plain)
     finished = train([photos], start, out, GROWN, partial=["four photos"], resume=True)
     assert finished == out / "fastsam.pt"
     assert epochs(out) == [1, 2, 3]
@@ -333,6 +213,19 @@ def test_a_fine_tuned_checkpoint_carries_the_defaults_of_its_start(tmp_path: Pat
     )
     assert training._carried(again, TrainConfig(box_growth=0.1)).box_growth == 0.1
     assert open_network(again, device="cpu").defaults == named.defaults
+
+
+def test_a_network_gets_the_classes_of_the_datasets() -> None:
+    """Classes that it knows keep their rows; others start as its objectness."""
+    model = random_network(classes=4)
+    model.names = {0: "cat", 1: "bus", 2: "Dog", 3: "cup"}
+    before = outputs(model, samples(1))[0]
+    objectness = outputs(class_agnostic(random_network(classes=4), samples(1)), samples(1))[0][:, 4]
+    after = outputs(with_classes(model, samples(1), ("dog", "tree", "cat")), samples(1))[0]
+    assert model.names == {0: "dog", 1: "tree", 2: "cat"}
+    assert (model.nc, model.yaml["nc"], model.model[-1].nc) == (3, 3, 3)
+    assert torch.allclose(after[:, [4, 6]], before[:, [6, 4]], atol=1e-4)
+    assert torch.allclose(after[:, 5], objectness, atol=1e-4)
 
 
 def test_there_has_to_be_something_to_resume(photos: Path, start: Path, tmp_path: Path) -> None:

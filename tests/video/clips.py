@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastsam.video.read.reader import VideoReader
+
 Rgb = NDArray[np.uint8]
 _BITS = 16
 
@@ -158,3 +160,14 @@ def _write_tone(container: Any, stream: Any, seconds: float) -> None:
         frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
+
+
+def small(number: int) -> NDArray[np.uint8]:
+    """Return a small frame that shows a number."""
+    return write_number(np.zeros((20, 80, 3), np.uint8), number)
+
+
+def ended(reader: VideoReader) -> bool:
+    """Whether the reader's thread is gone, soon."""
+    reader._thread.join(20)
+    return not reader._thread.is_alive()

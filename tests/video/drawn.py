@@ -188,6 +188,11 @@ def stream_of(
     return model.stream(drawn.frames(frames), config=VideoConfig(), **options)
 
 
+def streaming(segmenter: Any, source: Any, **options: Any) -> Stream:
+    """Return a stream of any source through any segmenter."""
+    return FastSAM(segmenter=segmenter).stream(source, **options)
+
+
 def iou(a: Mask, b: Mask) -> float:
     """Return the overlap of two masks; 1 where both are empty."""
     union = int((a | b).sum())

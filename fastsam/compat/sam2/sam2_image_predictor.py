@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam import FastSAM
-from fastsam.compat.arguments import as_array
+from fastsam.compat.arguments import as_array, objects_of
 from fastsam.compat.segment_anything.modeling.sam import Sam
 from fastsam.compat.segment_anything.predictor import Features, SamPredictor
 from fastsam.errors import NoImageError, PromptError
@@ -134,15 +134,10 @@ class SAM2ImagePredictor:
             _objects(box, 1, np.tile(sides, 2)),
             _objects(mask_input, 3, None),
         ]
-        counts = {len(column) for column in columns if column is not None}
-        if len(counts) > 1:
-            raise PromptError(
-                f"predict: expected prompts about the same objects, got {sorted(counts)} of them"
-            )
-        rows = []
-        for k in range(max(counts, default=1)):
-            coords, labels, one_box, drawn = (None if column is None else column[k] for column in columns)
-            rows.append(self._one.predict(coords, labels, one_box, drawn, multimask_output, return_logits))
+        rows = [
+            self._one.predict(coords, labels, one_box, drawn, multimask_output, return_logits)
+            for coords, labels, one_box, drawn in objects_of("predict", *columns)
+        ]
         found = [np.stack([row[part] for row in rows]).astype(np.float32) for part in range(3)]
         first, second, third = found if len(rows) > 1 else [stack[0] for stack in found]
         return first, second, third

@@ -25,7 +25,6 @@ from fastsam.everything.decode import nms
 from fastsam.images.reading import FrameSource
 from fastsam.masks.crop import Crop
 from fastsam.masks.dense import clean, farthest_point
-from fastsam.masks.region import Region
 from fastsam.masks.rle import encode_crop
 from fastsam.masks.stores.joined import JoinedStore
 
@@ -228,26 +227,20 @@ class SamAutomaticMaskGenerator:
 
     def _cleaned(self, masks: MaskSet, i: int) -> tuple[Crop, bool]:
         """Return a mask without small holes and islands, and whether it had any."""
-        x0, y0, patch = masks.crop(i)
-        least = self.min_mask_region_area
+        crop, least = masks.crop(i), self.min_mask_region_area
         if not least:
-            return _tight(Crop(x0, y0, patch)), False
-        # So far around it, a part of the background that goes on further is no small hole.
-        height, width = masks.size_hw
-        left, top = max(x0 - least, 0), max(y0 - least, 0)
-        right = min(x0 + patch.shape[1] + least, width)
-        bottom = min(y0 + patch.shape[0] + least, height)
-        around = np.zeros((bottom - top, right - left), bool)
-        around[y0 - top : y0 - top + patch.shape[0], x0 - left : x0 - left + patch.shape[1]] = patch
-        cleaned = clean(around, least)
-        return _tight(Crop(left, top, cleaned)), bool((cleaned != around).any())
+            return crop.tight(), False
+        # With a margin of that many pixels, background that goes on beyond it is not a small hole.
+        around = crop.grown(least, masks.size_hw)
+        cleaned = clean(around.patch, least)
+        return around._replace(patch=cleaned).tight(), bool((cleaned != around.patch).any())
 
     def _without_duplicates(self, kept: list[_Kept]) -> list[_Kept]:
         """Return the masks with pixels, without those that cleaning has made the same as another."""
         kept = [one for one in kept if one.crop.patch.size]
         if not any(one.changed for one in kept):
             return kept
-        boxes = np.array([one.box_xyxy for one in kept], np.float32)
+        boxes = np.array([one.crop.box for one in kept], np.float32)
         unchanged = np.array([not one.changed for one in kept], np.float32)
         survivors = set(nms(boxes, unchanged, self._duplicate_iou).tolist())
         return [one for row, one in enumerate(kept) if row in survivors or not one.changed]
@@ -261,7 +254,7 @@ class SamAutomaticMaskGenerator:
             segmentation = encode_crop(patch, x0, y0, size_hw)
         else:
             segmentation = np.zeros(size_hw, bool)
-            segmentation[y0 : y0 + patch.shape[0], x0 : x0 + patch.shape[1]] = patch
+            one.crop.paste(segmentation)
         if self.output_mode == "uncompressed_rle":
             segmentation = uncompressed_rle(segmentation)
         left, top, right, bottom = (int(edge) for edge in one.found_in)
@@ -286,12 +279,6 @@ class _Kept:
     stability: float
     found_in: NDArray[np.int64]  # xyxy
 
-    @property
-    def box_xyxy(self) -> tuple[int, int, int, int]:
-        """The tight box."""
-        x0, y0, patch = self.crop
-        return x0, y0, x0 + patch.shape[1], y0 + patch.shape[0]
-
 
 def _threshold(value: float | None, name: str) -> float | None:
     """Return a threshold from 0 to 1, or None."""
@@ -304,13 +291,6 @@ def _threshold(value: float | None, name: str) -> float | None:
 def _differs(value: Any, usual: Any) -> bool:
     """Tell whether an option of the grid is not SAM's default."""
     return usual is None or not np.array_equal(value, usual)
-
-
-def _tight(crop: Crop) -> Crop:
-    """Return a mask cut to its box."""
-    tight = Region.from_mask(crop.patch)
-    patch = crop.patch[tight.y0 : tight.y1, tight.x0 : tight.x1]
-    return Crop(crop.x0 + tight.x0, crop.y0 + tight.y0, patch)
 
 
 def _found_in(masks: MaskSet) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam import FastSAM, Session
-from fastsam.compat.arguments import as_array, core_of, our_weights
+from fastsam.compat.arguments import as_array, core_of, objects_of, our_weights
 from fastsam.compat.segment_anything.answers import answer
 from fastsam.compat.segment_anything.low_res import LOGIT, LOW_RES, to_low_res
 from fastsam.compat.segment_anything.modeling.sam import Sam
@@ -287,15 +287,10 @@ class SamPredictor:
             self._undone(boxes, size_hw, (2, 4), "boxes: expected (B, 4)"),
             None if mask_input is None else np.asarray(as_array(mask_input)),
         ]
-        counts = {len(column) for column in columns if column is not None}
-        if len(counts) != 1:
-            raise PromptError(
-                f"predict_torch: expected prompts about the same objects, got {counts or 'none'}"
-            )
-        rows = []
-        for k in range(counts.pop()):
-            coords, labels, box, drawn = (None if column is None else column[k] for column in columns)
-            rows.append(self.predict(coords, labels, box, drawn, multimask_output, return_logits))
+        rows = [
+            self.predict(coords, labels, box, drawn, multimask_output, return_logits)
+            for coords, labels, box, drawn in objects_of("predict_torch", *columns, empty=True)
+        ]
         count, device = 3 if multimask_output else 1, self.device
         masks = np.array([row[0] for row in rows], np.float32 if return_logits else bool)
         scores = np.array([row[1] for row in rows], np.float32)

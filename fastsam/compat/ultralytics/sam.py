@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastsam import FastSAM as Core
 from fastsam import Frame, MaskSet, Session
-from fastsam.compat.arguments import as_array, our_weights
+from fastsam.compat.arguments import as_array, objects_of, our_weights
 from fastsam.compat.calling import Call
 from fastsam.compat.models import CalledModel
 from fastsam.compat.segment_anything.answers import answer
@@ -225,7 +225,7 @@ def _numbered(session: Session, masks: MaskSet, number: int, *, keep_empty: bool
     )
 
 
-def by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[Any, Any, Any, Any]]:
+def by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[Any, ...]]:
     """Return the points, labels, box and low-resolution logits of each object."""
     boxes = None if bboxes is None else box_array(bboxes)
     coords = None if points is None else _shaped(points, "points", (1, 2, 3))
@@ -242,12 +242,7 @@ def by_object(bboxes: Any, points: Any, labels: Any, masks: Any) -> list[tuple[A
     if masks is not None:
         stack = np.asarray(as_array(masks))
         drawn = np.stack([to_low_res(mask > 0) for mask in (stack[None] if stack.ndim == 2 else stack)])
-    counts = {len(column) for column in (coords, boxes, drawn) if column is not None}
-    if len(counts) != 1:
-        raise PromptError(f"SAM: expected prompts about the same objects, got {sorted(counts)} of them")
-    rows = range(counts.pop())
-    columns = (coords, marks, boxes, drawn)
-    return [tuple(None if column is None else column[k] for column in columns) for k in rows]  # type: ignore[misc]
+    return objects_of("SAM", coords, marks, boxes, drawn, empty=True)
 
 
 def _shaped(values: Any, what: str, depths: tuple[int, ...]) -> NDArray[np.float64]:

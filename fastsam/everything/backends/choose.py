@@ -68,7 +68,7 @@ def open_network(
         backend: ``"torch"``, ``"onnx"`` (ONNX Runtime) or ``"openvino"``; ``"auto"`` is torch for checkpoints
             and the format's own runtime for converted networks. OpenVINO runs ``.onnx`` files too.
         device: where the network runs; each backend has its own.
-        progress: is told of a download's bytes.
+        progress: called with (done, total) bytes during a download.
 
     Raises:
         WeightsError: the weights cannot be had or used.
@@ -88,16 +88,16 @@ def open_network(
             )
         network = _load(path, chosen, device)
         return OpenedNetwork(network, _location(path, chosen), network.carried.defaults)
-    found = resolve(weights, progress=progress)
+    resolved = resolve(weights, progress=progress)
     if backend in ("auto", "torch"):
         from fastsam.everything.backends.torch_network import (
             TorchBackend,  # torch loads only when it is needed
         )
 
-        segmenter: NetworkBackend = TorchBackend(found.path, device)
-        return OpenedNetwork(segmenter, _location(found.path), _defaults(found, segmenter))
-    segmenter = _load_cached(found, backend, device)
-    return OpenedNetwork(segmenter, _location(found.path, backend), _defaults(found, segmenter))
+        segmenter: NetworkBackend = TorchBackend(resolved.path, device)
+        return OpenedNetwork(segmenter, _location(resolved.path), _defaults(resolved, segmenter))
+    segmenter = _load_cached(resolved, backend, device)
+    return OpenedNetwork(segmenter, _location(resolved.path, backend), _defaults(resolved, segmenter))
 
 
 def _defaults(found: ResolvedWeights, network: NetworkBackend) -> Mapping[str, Any]:
@@ -219,18 +219,18 @@ def export_network(weights: str | Path | None, out: str | Path, to: str, *, imgs
     if to == "openvino":
         with needed("openvino", "write a network for OpenVINO"):
             import openvino  # noqa: F401  before the seconds that follow
-    found = resolve(weights)
-    defaults = {**found.defaults, **({} if imgsz is None else {"imgsz": imgsz})}
+    resolved = resolve(weights)
+    defaults = {**resolved.defaults, **({} if imgsz is None else {"imgsz": imgsz})}
     SegmentConfig(**defaults)  # before the seconds that follow
     from fastsam.everything.backends.convert import convert_apart
 
     if to == "onnx":
-        convert_apart(found.path, out.resolve(), defaults)
+        convert_apart(resolved.path, out.resolve(), defaults)
         return out
     from fastsam.everything.backends.openvino_network import write_ir
 
     with tempfile.TemporaryDirectory(prefix="fastsam-") as folder:
-        made = Path(folder) / "network.onnx"
-        convert_apart(found.path, made, defaults)
-        write_ir(made, out)
+        network = Path(folder) / "network.onnx"
+        convert_apart(resolved.path, network, defaults)
+        write_ir(network, out)
     return out

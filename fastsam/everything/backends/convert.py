@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["convert", "convert_apart"]
 
 _OPSET = 17
-_REFUSED = 3  # exit code: the error is told on stdout
+_REFUSED = 3  # exit code: the error is reported on stdout
 _STRIDES = (2, 3)  # of the traced input, in rows and columns of the coarsest map: unlike each other
 
 
@@ -83,8 +83,8 @@ def _traceable(network: Any, watch: Watch) -> nn.Module:
             return predictions, prototypes, *watch.maps, *watch.backbone
 
     network.model[-1].dynamic = True  # anchors are laid for the input's size in every pass
-    made: nn.Module = Traceable().eval()
-    return made
+    module: nn.Module = Traceable().eval()
+    return module
 
 
 def _exported(network: nn.Module, watch: Watch, card: NetworkCard, path: Path) -> bytes:
@@ -126,7 +126,7 @@ def _exported(network: nn.Module, watch: Watch, card: NetworkCard, path: Path) -
 
 
 def convert_apart(checkpoint: Path, target: Path, defaults: Mapping[str, Any] | None = None) -> None:
-    """Do :func:`convert` in a process of its own, so that torch stays out of this one.
+    """Run :func:`convert` in a separate process, so that this one does not load torch.
 
     Raises:
         FastSAMError: as :func:`convert`.
@@ -145,8 +145,8 @@ def convert_apart(checkpoint: Path, target: Path, defaults: Mapping[str, Any] | 
     if done.returncode == 0:
         return
     if done.returncode == _REFUSED:
-        told = json.loads(done.stdout.strip().split("\n")[-1])
-        raise getattr(fastsam.errors, told["error"])(told["message"])
+        report = json.loads(done.stdout.strip().split("\n")[-1])
+        raise getattr(fastsam.errors, report["error"])(report["message"])
     last = [line for line in done.stderr.strip().split("\n") if line][-1:] or ["no word of why"]
     raise CheckpointError(
         f"checkpoint {checkpoint}: converting it failed (exit code {done.returncode}: {last[0][:300]}); "

@@ -69,7 +69,7 @@ class NetworkCard:
         """Return the card that :meth:`to_json` wrote into a file; ``path`` is for errors.
 
         Raises:
-            CheckpointError: there is none, it is damaged, or of another version.
+            CheckpointError: it is missing, damaged, or of another version.
         """
         if not text:
             raise CheckpointError(

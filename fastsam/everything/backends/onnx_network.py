@@ -46,7 +46,7 @@ class OnnxBackend(ConvertedBackend):
 
     Raises:
         MissingPackageError: onnxruntime is not installed.
-        CheckpointError: the file is no ONNX network, or none of ours.
+        CheckpointError: the file is not an ONNX network, or has an unknown form.
         ConfigError: the device is not there.
     """
 

@@ -61,11 +61,11 @@ def _said(model: Any, path: Path) -> dict[str, str]:
     ours = _metadata(model)
     if ours is not None:
         return {METADATA_KEY: ours}
-    found = sidecar(path)
+    card = sidecar(path)
     for name in ("stride", "task"):
         if model.has_rt_info(["framework", name]):  # of an ONNX file
-            found[name] = str(model.get_rt_info(["framework", name]).value)
-    return found
+            card[name] = str(model.get_rt_info(["framework", name]).value)
+    return card
 
 
 def _port(port: Any) -> Port:
@@ -102,7 +102,7 @@ class OpenVinoBackend(ConvertedBackend):
 
     Raises:
         MissingPackageError: openvino is not installed.
-        CheckpointError: the file is no network, or none of ours.
+        CheckpointError: the file is not a network, or has an unknown form.
         ConfigError: the device is not there.
     """
 
@@ -132,8 +132,8 @@ class OpenVinoBackend(ConvertedBackend):
     def forward(self, image: NDArray[np.float32]) -> Outputs:
         """Run the bare network; see :meth:`fastsam.everything.segmenter.NetworkBackend.forward`."""
         with self._lock:
-            found = self._request.infer([self._fed(image)], share_inputs=True, share_outputs=True)
-            return self._outputs([found[k] for k in range(len(found))], image)
+            outputs = self._request.infer([self._fed(image)], share_inputs=True, share_outputs=True)
+            return self._outputs([outputs[k] for k in range(len(outputs))], image)
 
 
 def write_ir(network: Path, target: Path) -> None:
@@ -145,7 +145,7 @@ def write_ir(network: Path, target: Path) -> None:
 
     Raises:
         MissingPackageError: openvino is not installed.
-        CheckpointError: the file is no network, or none of ours.
+        CheckpointError: the file is not a network, or has an unknown form.
         ExportError: the pair cannot be written.
     """
     openvino = _openvino()

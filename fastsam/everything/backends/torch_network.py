@@ -20,7 +20,7 @@ from fastsam.files import file_sha256
 from fastsam.needed import needed
 from fastsam.weights.checkpoint import load_checkpoint, network_of
 
-__all__ = ["TorchBackend", "Watch", "load_network", "pick_device"]
+__all__ = ["TorchBackend", "Watch", "load_network", "one_to_many", "pick_device"]
 
 _BACKBONE_LEVELS = 2  # the finer ones tell edges, which all things have
 _MAX_STRIDE = 1024
@@ -51,7 +51,7 @@ def pick_device(device: str = "auto") -> str:
 
 
 def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
-    """Return a checkpoint's network as it is run: float32, on the CPU, fused; and what it carries.
+    """Return a checkpoint's network ready to run (float32, on the CPU, fused), and what the file carries.
 
     The network is the ``torch.nn.Module`` of ultralytics, whose attributes torch's types do not know.
 
@@ -65,7 +65,7 @@ def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
     carried = carried_by(content, path)
     _check_input(model, path)
     with _layers_that_fit(path):
-        _one_to_many(model.model[-1])
+        one_to_many(model.model[-1])
         network = model.fuse(verbose=False)
         for parameter in network.parameters():
             parameter.requires_grad_(False)
@@ -126,7 +126,7 @@ def _check_input(model: Any, path: Path) -> None:
         )
 
 
-def _one_to_many(head: Any) -> None:
+def one_to_many(head: Any) -> None:
     """Leave a head with the branch whose boxes go through NMS, which is the one that is decoded here.
 
     YOLO26 and YOLOv10 have two. Where fusing has removed it, the one-to-one branch takes its place:
@@ -148,9 +148,10 @@ def _try(network: Any) -> None:
     if not 1 <= stride <= _MAX_STRIDE:
         raise ValueError(f"expected a stride of 1 to {_MAX_STRIDE}, got {stride}")
     with torch.inference_mode():
-        found = _outputs(network(torch.zeros(1, 3, 2 * stride, stride)))
-    if any(part.ndim != rank or len(part) != 1 for part, rank in zip(found, (3, 4), strict=True)):
-        raise ValueError(f"expected predictions and prototypes, got {[tuple(part.shape) for part in found]}")
+        outputs = _outputs(network(torch.zeros(1, 3, 2 * stride, stride)))
+    if any(part.ndim != rank or len(part) != 1 for part, rank in zip(outputs, (3, 4), strict=True)):
+        shapes = [tuple(part.shape) for part in outputs]
+        raise ValueError(f"expected predictions and prototypes, got {shapes}")
 
 
 def _outputs(given: Any) -> tuple[Any, Any]:
@@ -160,7 +161,7 @@ def _outputs(given: Any) -> tuple[Any, Any]:
 
 
 class _OfThread:
-    """An attribute of which each thread has a value of its own, and which starts as the class has it."""
+    """An attribute with a separate value for each thread, starting with the class's value."""
 
     def __init__(self, name: str, start: Any) -> None:
         self._name, self._start = name, start
@@ -260,7 +261,7 @@ class TorchBackend(NetworkBackend):
         return 2 if self.device == "cpu" and self._cores > 1 else 1
 
     def share_cores(self, passes: int) -> None:
-        """Let this thread's passes take their share of the cores, where so many run at once; 1 takes all."""
+        """Use a share of the cores for this thread's passes, because ``passes`` run at once; 1 uses all."""
         self._torch.set_num_threads(max(self._cores // passes, 1))
 
     def forward(self, image: NDArray[np.float32]) -> Outputs:

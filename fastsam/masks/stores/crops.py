@@ -59,7 +59,7 @@ class CropStore(MaskStore):
 
     @classmethod
     def of(cls, store: MaskStore, size_hw: tuple[int, int]) -> CropStore:
-        """Return the masks of any store, decoded; one of this kind comes back as it is."""
+        """Return the masks of any store, decoded; a CropStore is returned unchanged."""
         if isinstance(store, CropStore):
             return store
         return cls.from_crops((store.crop(i) for i in range(len(store))), size_hw)

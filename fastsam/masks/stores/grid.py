@@ -63,13 +63,13 @@ class Upsampled(MaskStore):
 
     def pixels_in(self, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
         """Decode mask ``i`` in a rectangle of the image, and no more than that."""
-        found = np.zeros((y1 - y0, x1 - x0), bool)
+        pixels = np.zeros((y1 - y0, x1 - x0), bool)
         (dx, dy), (left, top, right, bottom) = self.origin(i), self.window(i)
         a0, b0, a1, b1 = max(x0, left + dx), max(y0, top + dy), min(x1, right + dx), min(y1, bottom + dy)
         if a0 < a1 and b0 < b1:
             rows, columns = slice(b0 - dy, b1 - dy), slice(a0 - dx, a1 - dx)
-            found[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = self.pixels(i, rows, columns)
-        return found
+            pixels[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = self.pixels(i, rows, columns)
+        return pixels
 
     def stability(self, i: int, offset: float) -> float:
         """Return how little mask ``i`` depends on its threshold: exact, on the logits at image size."""
@@ -191,11 +191,11 @@ class GridStore(Upsampled):
         across = self.grid.columns[columns]
         down = np.tensordot(self.grid.rows[rows], self.prototypes, axes=(1, 1))  # (rows, C, grid width)
         cells = np.ascontiguousarray((down @ across.T).transpose(0, 2, 1))  # (rows, columns, C)
-        found = np.zeros((len(self), len(rows), len(columns)), bool)
+        samples = np.zeros((len(self), len(rows), len(columns)), bool)
         for i, (x0, y0, x1, y1) in enumerate(self._windows):
             y, x = within(rows, y0, y1), within(columns, x0, x1)
-            np.greater(cells[y, x] @ self.coefficients[i], 0, out=found[i, y, x])
-        return found
+            np.greater(cells[y, x] @ self.coefficients[i], 0, out=samples[i, y, x])
+        return samples
 
     def hits(self, pixels_xy: NDArray[np.int64]) -> BoolArray:
         """Evaluate every mask at (P, 2) pixels: a few grid cells each, nothing is decoded."""

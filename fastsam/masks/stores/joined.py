@@ -82,10 +82,10 @@ class JoinedStore(MaskStore):
     @property
     def cells_px(self) -> FloatArray:
         """(N,) each store's own."""
-        found = np.zeros(len(self), np.float32)
+        sizes = np.zeros(len(self), np.float32)
         for number, part in enumerate(self.parts):
-            found[self.owners == number] = part.cells_px
-        return found
+            sizes[self.owners == number] = part.cells_px
+        return sizes
 
     def crop(self, i: int, step: int = 1) -> Crop:
         """Decode mask ``i``."""
@@ -99,10 +99,10 @@ class JoinedStore(MaskStore):
 
     def hits(self, pixels_xy: IntArray) -> BoolArray:
         """Ask each store."""
-        found = np.zeros((len(self), len(pixels_xy)), bool)
+        inside = np.zeros((len(self), len(pixels_xy)), bool)
         for number, part in enumerate(self.parts):
-            found[self.owners == number] = part.hits(pixels_xy)
-        return found
+            inside[self.owners == number] = part.hits(pixels_xy)
+        return inside
 
     def bounds(self, region: Region, index: IntArray) -> Bounds:
         """Ask each store."""

@@ -69,24 +69,24 @@ class MaskStore(Protocol):
     def lattice(self, size_hw: tuple[int, int], step: int) -> BoolArray:
         """Return (N, rows, columns): each mask at every step-th pixel of the image, the same ones for all."""
         rows, columns = lattice_axes(size_hw, step)
-        found = np.zeros((len(self), len(rows), len(columns)), bool)
+        samples = np.zeros((len(self), len(rows), len(columns)), bool)
         for i in range(len(self)):
             x0, y0, patch = self.crop(i)
             y, x = within(rows, y0, y0 + patch.shape[0]), within(columns, x0, x0 + patch.shape[1])
-            found[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
-        return found
+            samples[i, y, x] = patch[np.ix_(rows[y] - y0, columns[x] - x0)]
+        return samples
 
     def pixels_in(self, i: int, x0: int, y0: int, x1: int, y1: int) -> BoolArray:
         """Return (y1 - y0, x1 - x0) the pixels of mask ``i`` in a rectangle of the image."""
         crop = self.crop(i)
-        found = np.zeros((y1 - y0, x1 - x0), bool)
+        pixels = np.zeros((y1 - y0, x1 - x0), bool)
         left, top, right, bottom = crop.box
         a0, b0, a1, b1 = max(x0, left), max(y0, top), min(x1, right), min(y1, bottom)
         if a0 < a1 and b0 < b1:
-            found[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = crop.patch[
+            pixels[b0 - y0 : b1 - y0, a0 - x0 : a1 - x0] = crop.patch[
                 b0 - top : b1 - top, a0 - left : a1 - left
             ]
-        return found
+        return pixels
 
 
 def lattice_axes(size_hw: tuple[int, int], step: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -103,13 +103,13 @@ def within(positions: NDArray[np.int64], start: int, stop: int) -> slice:
 
 def hits_in_windows(store: MaskStore, windows: NDArray[np.int64], pixels_xy: NDArray[np.int64]) -> BoolArray:
     """Return (N, P) whether each mask holds each pixel; only masks whose (N, 4) window does are decoded."""
-    found = np.zeros((len(store), len(pixels_xy)), bool)
-    if found.size:
+    hits = np.zeros((len(store), len(pixels_xy)), bool)
+    if hits.size:
         x, y = pixels_xy[:, 0], pixels_xy[:, 1]
         x0, y0, x1, y1 = (windows[:, k, None] for k in range(4))
         for i in np.flatnonzero(((x >= x0) & (y >= y0) & (x < x1) & (y < y1)).any(axis=1)):
-            found[i] = lookup(store.crop(int(i)), pixels_xy)
-    return found
+            hits[i] = lookup(store.crop(int(i)), pixels_xy)
+    return hits
 
 
 def exact_bounds(crops: Sequence[Crop], region: Region) -> Bounds:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.masks.crop import edge_distance
 from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo.state import Combine, KeptObject, Mark, PhotoState
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Text, all_of, any_of, but_not
@@ -76,7 +76,7 @@ def _correction(xy: list[tuple[float, float]], labels: list[int], previous: NDAr
 
 def _deepest(mask: NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
     """Return the point of a mask that is farthest from its edge, and how far that is."""
-    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    depth = edge_distance(mask, exact=False)
     y, x = np.unravel_index(int(depth.argmax()), mask.shape)
     return (float(x), float(y)), float(depth[y, x])
 

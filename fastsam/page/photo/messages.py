@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.images.drawing import colours, colours_of
+from fastsam.masks.crop import edge_distance
 from fastsam.masks.maskset import MaskSet
 from fastsam.page.photo.answer import Answer, brush_px, names_of
 from fastsam.page.photo.effects import Effect, apply_effect
@@ -155,7 +156,7 @@ def _hover(masks: MaskSet) -> Hover:
         patch = patch[: grid[0] - top, : grid[1] - left]
         if not patch.any():
             continue
-        depth = cv2.distanceTransform(np.pad(patch.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+        depth = edge_distance(patch, exact=False)
         prior = np.sqrt(masks.scores[row]) * (depth / max(depth.max(), 1.0)) ** 2
         window = (slice(top, top + patch.shape[0]), slice(left, left + patch.shape[1]))
         better = prior > best[window]

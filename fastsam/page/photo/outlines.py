@@ -63,10 +63,5 @@ def rings_of(crop: Crop, step: int = 1) -> list[list[int]]:
 
 def middle_of(crop: Crop, step: int) -> list[int]:
     """Return a point deep inside a mask, for its name."""
-    if not crop.patch.any():
-        return [crop.x0, crop.y0]
-    sparse = max(max(crop.patch.shape) // 96, 1)
-    small = crop.patch[::sparse, ::sparse].astype(np.uint8)
-    deep = cv2.distanceTransform(np.pad(small, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    y, x = np.unravel_index(int(deep.argmax()), small.shape)
-    return [int(crop.x0 + x * sparse * step), int(crop.y0 + y * sparse * step)]
+    x, y = Crop(0, 0, crop.patch).deepest(max(max(crop.patch.shape) // 96, 1)) or (0, 0)
+    return [crop.x0 + x * step, crop.y0 + y * step]

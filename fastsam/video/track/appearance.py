@@ -21,9 +21,8 @@ __all__ = ["Basis", "Projector", "TargetModel"]
 
 _DIMENSIONS = 64
 _RIDGE = 3e-3
-_FIRST_SHARE = 0.8  # of the frames that a user pointed at, against what was learnt since
+_FIRST_SHARE = 0.7  # of the frames that a user pointed at, against what was learnt since
 _NEWEST_SHARE = 0.1  # of the newest frame in what was learnt since
-_FOREGROUND, _BACKGROUND = 500, 800  # cells of a frame that are learnt from
 _FAR_WEIGHT = 0.2  # of background far from the object, against 1 at its edge
 
 
@@ -75,6 +74,7 @@ class Projector:
     def __init__(self) -> None:
         self._basis: Basis | None = None
         self._last: tuple[GridFrame, FloatArray] | None = None
+        self._means: tuple[GridFrame, FloatArray] | None = None
 
     def __call__(self, scene: GridFrame) -> FloatArray:
         """Return (coarse cells, D + 1) :meth:`Basis.project`; anew where the features are others."""
@@ -86,19 +86,21 @@ class Projector:
 
     def appearance(self, scene: GridFrame) -> FloatArray:
         """Return (N, D) unit vectors: the mean features of each mask; zeros for a mask without cells."""
-        sums = scene.coarse_cells @ self(scene)[:, :-1]
-        return unit_rows(sums)
+        if self._means is None or self._means[0] is not scene:
+            self._means = (scene, unit_rows(scene.coarse_cells @ self(scene)[:, :-1]))
+        return self._means[1]
+
+    def look(self, scene: GridFrame, cells: NDArray[np.bool_]) -> FloatArray:
+        """Return (D,) the unit mean of the features of (rows, columns) cells; zeros for none."""
+        rows, columns = scene.coarse_hw
+        part = np.asarray(cells[: 2 * rows : 2, : 2 * columns : 2], np.float32).reshape(1, -1)
+        return np.asarray(unit_rows(part @ self(scene)[:, :-1])[0], np.float32)
 
 
 class TargetModel:
-    """Tells the cells of one object from all others.
+    """Tells the cells of one object from all others."""
 
-    Args:
-        seed: which cells are drawn where there are too many.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self._random = np.random.default_rng(seed)
+    def __init__(self) -> None:
         self._shown: tuple[FloatArray, FloatArray] | None = None
         self._seen: tuple[FloatArray, FloatArray] | None = None
         self._weights: FloatArray | None = None
@@ -142,12 +144,7 @@ class TargetModel:
         ours, others = np.flatnonzero(inside), np.flatnonzero(weights)
         if len(ours) == 0 or len(others) == 0:
             return None
-        if len(ours) > _FOREGROUND:
-            ours = self._random.choice(ours, _FOREGROUND, replace=False)
         shares = weights[others] / weights[others].sum()
-        if len(others) > _BACKGROUND:
-            others = self._random.choice(others, _BACKGROUND, replace=False, p=shares)
-            shares = np.full(_BACKGROUND, 1 / _BACKGROUND)
         object_cells, other_cells = features[ours], features[others]
         weighted = other_cells * (0.5 * shares[:, None]).astype(np.float32)
         products = object_cells.T @ object_cells * np.float32(0.5 / len(ours)) + weighted.T @ other_cells

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
 from fastsam.video.track.appearance import Projector, TargetModel
+from fastsam.video.track.choice import Guess, best_masks
+from fastsam.video.track.gallery import Gallery
 from fastsam.video.track.grid_frame import FloatArray, GridFrame, follow_flow, shared_cells, to_size
 
 __all__ = ["Followed", "Follower", "Sight", "pixels"]
@@ -30,21 +32,25 @@ BoolArray = NDArray[np.bool_]
 # Chosen on clips made from training photographs (docs/experiments.md), never on the clips of the evaluation.
 _BLUR = 4.0  # cells by which the moved mask is uncertain
 _LEAST, _LEAST_LOST, _MOST = 0.02, 0.15, 0.98  # prior probability anywhere; of a lost object; at most
-_LOOKS = 4.0  # log odds of a sure look
-_MOTION_SHARE = 0.3  # of the overlap with the moved mask in a candidate's score
-_OTHER_FACTOR, _OTHER_FRAMES = 0.2, 3  # a candidate that was seen beside the object in so many frames
+_LOOKS = 5.0  # log odds of a sure look
+_OTHER_FRAMES = 3  # a mask that was seen beside the object in so many frames is something else
+_PART_FRAMES, _INSIDE = 2, 0.8  # a mask that lay within it, by so much of itself, in so many frames is a part
 _OTHER_ODDS = 1.5  # log odds that its cells are not the object
-_SAME_ID = 0.1  # added to the candidate that continues the object's id
-_PART = 0.55  # a mask joins a union when so much of it is probable
-_GAIN = 0.15  # and the union fits so much better
 _ACCEPT = 0.4  # least score of a candidate
 _TRUST = 0.5  # from which on a candidate is believed whatever it looks like, and learnt from
-_MASK_ODDS = 2.0  # log odds of a cell inside the chosen candidate, -2 outside
+_MASK_ODDS, _SURE_ODDS = (
+    2.0,
+    10.0,
+)  # log odds of a cell inside the chosen mask, and more by its score above .5
 _ALIKE, _ALIKE_AGAIN = 0.0, 0.3  # least mean look where no mask is believed; of an object that was lost
+# Likeness to what an object has looked like (fastsam.video.track.gallery).
+_STAY = 0.5  # by the features of cells: least of one that is seen
+_AGAIN_SOON, _AGAIN = 0.6, 0.74  # by both features: least of one that was lost just now, and before
+_MAY_BE = 0.5  # by the features of cells: least of a mask that is looked at closer
+_SOON = 5  # frames
 _LEAST_CELLS = 8
 _SAME_SHARE = 0.5  # two masks that share more than this of the smaller one are of one object
 _LIKE = 0.1  # least mean look of a mask that may be a lost object
-_UNIONS = 40  # candidates tried for a union
 _OTHERS_KEPT = 512  # ids of neighbours that are remembered
 
 
@@ -68,6 +74,8 @@ class Followed:
     Attributes:
         object_id: its number.
         soft: (rows, columns) where it was, in 0..1.
+        model: tells its cells from those around it.
+        gallery: what it has looked like.
         missing: frames since it was seen.
         score: how sure its last sight was.
         nested: objects that it lies in, or that lie in it, or that are the same.
@@ -78,13 +86,22 @@ class Followed:
     object_id: int
     soft: FloatArray
     model: TargetModel
+    gallery: Gallery = field(default_factory=Gallery)
     missing: int = 0
     score: float = 1.0
     crop: Crop | None = None
     track_id: int = 0
     nested: set[int] = field(default_factory=set)
     others: OrderedDict[int, int] = field(default_factory=OrderedDict)
+    parts: OrderedDict[int, int] = field(default_factory=OrderedDict)
     area: int = _LEAST_CELLS
+
+    def leave(self) -> None:
+        """Lose it for good reason: where it was, and what was beside it, says nothing any more."""
+        self.missing, self.crop, self.track_id = max(self.missing, _SOON) + 1, None, 0
+        self.soft = np.zeros_like(self.soft)
+        self.others.clear()
+        self.parts.clear()
 
     def note(self, cells: BoolArray, scene: GridFrame, ids: NDArray[np.int64]) -> None:
         """Remember which track the object is, and which are others: those that lie beside it."""
@@ -94,6 +111,11 @@ class Followed:
         inside = shared / np.maximum(np.minimum(scene.areas, own), 1)
         if len(overlap) and overlap.max() > 0.6 and ids[int(overlap.argmax())]:
             self.track_id = int(ids[int(overlap.argmax())])
+        for part in ids[(ids > 0) & (shared > _INSIDE * scene.areas) & (scene.areas < own)].tolist():
+            self.parts[part] = self.parts.get(part, 0) + 1
+            self.parts.move_to_end(part)
+        while len(self.parts) > _OTHERS_KEPT:
+            self.parts.popitem(last=False)
         for other in ids[(ids > 0) & (inside < 0.1)].tolist():
             self.others[other] = self.others.get(other, 0) + 1
             self.others.move_to_end(other)
@@ -101,26 +123,16 @@ class Followed:
         while len(self.others) > _OTHERS_KEPT:
             self.others.popitem(last=False)
 
+    def are_parts(self, ids: NDArray[np.int64]) -> BoolArray:
+        """Return (N,) which tracks have been seen inside the object again and again."""
+        return np.array([self.parts.get(int(i), 0) >= _PART_FRAMES for i in ids], bool)
 
-@dataclass(eq=False)
-class _Guess:
-    """Where an object may be in a frame, before that is settled.
-
-    Attributes:
-        moved: (rows, columns) where motion takes it.
-        blurred: the same, softly.
-        looks: how much each cell looks like it.
-        odds: log odds that it is there.
-        beside: (N,) the masks that are known to be something else.
-        score: how well the chosen masks fit.
-    """
-
-    moved: BoolArray
-    blurred: FloatArray
-    looks: FloatArray
-    odds: FloatArray
-    beside: BoolArray
-    score: float = 0.0
+    def no_others(self, moved: BoolArray, scene: GridFrame, ids: NDArray[np.int64]) -> None:
+        """Forget that masks are others where the object has moved over most of them: they are its parts."""
+        if self.others and len(scene.masks):
+            shared = scene.flat_cells @ moved.reshape(-1).astype(np.float32)
+            for own in ids[(shared > _SAME_SHARE * scene.areas) & (ids > 0)].tolist():
+                self.others.pop(own, None)
 
 
 class Follower:
@@ -157,7 +169,7 @@ class Follower:
             soft[row, min(int((x1 + x2) / 2 / width), scene.grid_hw[1] - 1)] = 1
         known = self.objects.get(object_id)
         if known is None:
-            known = self.objects[object_id] = Followed(object_id, soft, TargetModel(object_id))
+            known = self.objects[object_id] = Followed(object_id, soft, TargetModel())
         known.soft, known.missing, known.score = soft, 0, 1.0
         known.nested = self.overlaps(soft > 0.5) - {object_id}
         for other, theirs in self.objects.items():
@@ -165,22 +177,30 @@ class Follower:
         known.area = int(np.count_nonzero(soft > 0.5))
         known.crop = mask.crop(0)
         known.model.learn(self._project(scene), soft, scene.coarse_hw, shown=True)
+        self._remember(known, soft > 0.5, scene, shown=True)
         known.note(soft > 0.5, scene, np.zeros(len(scene.masks), np.int64) if ids is None else ids)
 
     def stop(self, object_id: int) -> None:
         """Follow an object no longer."""
         self.objects.pop(object_id, None)
 
-    def step(self, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64]) -> dict[int, Sight]:
+    def step(
+        self, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64], cut: bool = False
+    ) -> dict[int, Sight]:
         """Return where the objects are in the next frame; those that are lost are left out.
 
         Args:
             scene: the frame.
             flow: from it to the frame before.
             ids: (N,) the id of each mask of the frame, 0 for none.
+            cut: another scene begins (:func:`fastsam.video.track.cuts.is_cut`): an object is lost, unless
+                something looks like it.
         """
+        if cut:
+            for known in self.objects.values():
+                known.leave()
         found: dict[int, Sight] = {}
-        guesses: dict[int, _Guess] = {}
+        guesses: dict[int, Guess] = {}
         for object_id, known in self.objects.items():
             sight = self._by_track(known, scene, ids) if known.area < _LEAST_CELLS else None
             if sight is None:
@@ -236,9 +256,12 @@ class Follower:
 
     def _guess(
         self, known: Followed, scene: GridFrame, flow: FloatArray | None, ids: NDArray[np.int64]
-    ) -> _Guess:
+    ) -> Guess:
         """Return where motion and looks say that an object is."""
         moved = follow_flow(known.soft, flow, scene.grid_hw)
+        if known.missing:
+            again = self._likest_mask(known, scene)
+            moved = moved if again is None else scene.cells[again].astype(np.float32)
         # What is small would be blurred away.
         blur = float(np.clip(0.5 * np.sqrt(np.count_nonzero(moved > 0.5)), 1, _BLUR))
         blurred = np.asarray(cv2.GaussianBlur(moved, (0, 0), blur), np.float32)
@@ -246,12 +269,13 @@ class Follower:
         least = _LEAST if known.missing == 0 else min(_LEAST_LOST, _LEAST * (1 + known.missing))
         prior = np.clip(blurred, least, _MOST)
         odds = np.asarray(np.log(prior / (1 - prior)) + _LOOKS * looks, np.float32)
+        known.no_others(moved > 0.5, scene, ids)
         beside = np.array([known.others.get(int(i), 0) >= _OTHER_FRAMES for i in ids], bool)
         if beside.any():
             odds -= _OTHER_ODDS * scene.cells[beside].any(axis=0)
-        return _Guess(moved > 0.5, blurred, looks, odds, beside)
+        return Guess(moved > 0.5, blurred, looks, odds, beside)
 
-    def _compete(self, guesses: dict[int, _Guess]) -> None:
+    def _compete(self, guesses: dict[int, Guess]) -> None:
         """Leave each cell to the object that it is most probably of; one of two that nest takes none away."""
         before = {object_id: guess.odds for object_id, guess in guesses.items()}
         for object_id, guess in guesses.items():
@@ -261,7 +285,7 @@ class Follower:
                 guess.odds = guess.odds - np.maximum(np.max(rivals, axis=0), 0)
 
     def _settle(
-        self, known: Followed, guess: _Guess, scene: GridFrame, ids: NDArray[np.int64]
+        self, known: Followed, guess: Guess, scene: GridFrame, ids: NDArray[np.int64]
     ) -> Sight | None:
         """Return the object's pixels and learn from them, or note that it is lost."""
         cells = guess.odds > 0
@@ -270,7 +294,8 @@ class Follower:
         # too few cells to learn looks from
         unsure = known.area < _LEAST_CELLS and guess.score < _ACCEPT
         alike = _ALIKE if known.missing == 0 else _ALIKE_AGAIN
-        if area < least_cells or unsure or (guess.score <= _TRUST and guess.looks[cells].mean() < alike):
+        unlike = area > 0 and guess.score <= _TRUST and guess.looks[cells].mean() < alike
+        if area < least_cells or unsure or unlike or not self._is_it(known, cells, scene):
             known.missing += 1
             known.crop = None
             known.soft = np.asarray(0.9 * guess.blurred, np.float32)
@@ -280,6 +305,7 @@ class Follower:
         if guess.score > _TRUST:
             known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=False)
             known.note(cells, scene, ids)
+            self._remember(known, cells, scene)
         likeness = float(np.clip(guess.looks[cells].mean(), 0, 1)) * _ACCEPT
         known.score = float(np.clip(guess.score if guess.score >= _ACCEPT else likeness, 0, 1))
         return Sight(pixels(guess.odds, scene), known.score)
@@ -295,44 +321,47 @@ class Follower:
         known.soft, known.area = cells.astype(np.float32), int(np.count_nonzero(cells))
         grown = known.area >= _LEAST_CELLS  # it came nearer
         known.model.learn(self._project(scene), known.soft, scene.coarse_hw, shown=grown)
+        if grown:
+            self._remember(known, cells, scene, shown=True)
         known.note(cells, scene, ids)
         return Sight(known.crop, known.score)
 
-    def _choose(self, known: Followed, guess: _Guess, scene: GridFrame, ids: NDArray[np.int64]) -> None:
-        """Find the masks that together are the object, and how well they fit; that moves the guess."""
-        rows, guess.score = self._best(known, guess, scene, ids)
-        if rows is not None and guess.score >= _ACCEPT:
-            guess.odds = guess.odds + _MASK_ODDS * (2 * scene.soft_cells(rows) - 1)
+    def _remember(self, known: Followed, cells: BoolArray, scene: GridFrame, shown: bool = False) -> None:
+        """Add a look to an object's gallery, if it is new."""
+        near = self._project.look(scene, cells)
+        if shown or known.gallery.is_new(near):
+            known.gallery.add(near, scene.deep(cells[None])[0], shown)
 
-    def _best(
-        self, known: Followed, guess: _Guess, scene: GridFrame, ids: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64] | None, float]:
-        """Return the rows of the masks that together fit a guess best, and how well; None for no mask."""
-        if len(scene.masks) == 0:
-            return None, 0.0
-        probable = (1 / (1 + np.exp(-np.clip(guess.odds, -30, 30)))).reshape(-1)
-        before = guess.moved.reshape(-1).astype(np.float32)
-        shared = scene.flat_cells @ np.stack([probable, before], axis=1)
-        totals = np.array([probable.sum(), before.sum()])
-        fits = shared / np.maximum(scene.areas[:, None] + totals - shared, 1e-6)
-        ranks = (1 - _MOTION_SHARE) * fits[:, 0] + _MOTION_SHARE * fits[:, 1]
-        ranks = np.where(guess.beside, _OTHER_FACTOR, 1) * ranks
-        ranks = ranks + _SAME_ID * ((ids == known.track_id) & (ids > 0) & (ranks > 0.2))
-        best = int(ranks.argmax())
-        rows, union = [best], scene.cells[best].reshape(-1)
-        fit, rank = float(fits[best, 0]), float(ranks[best])
-        share = shared[:, 0] / np.maximum(scene.areas, 1e-6)
-        for row in np.argsort(-fits[:, 0])[:_UNIONS].tolist():
-            if share[row] < _PART or row == best or guess.beside[row]:
-                continue
-            joined = union | scene.cells[row].reshape(-1)
-            both = np.array([probable[joined].sum(), before[joined].sum()])
-            together = both / np.maximum(joined.sum() + totals - both, 1e-6)
-            joined_rank = float((1 - _MOTION_SHARE) * together[0] + _MOTION_SHARE * together[1])
-            if together[0] > fit + _GAIN and joined_rank > rank:
-                rows.append(row)
-                union, fit, rank = joined, float(together[0]), joined_rank
-        return np.array(rows, np.int64), rank
+    def _likest_mask(self, known: Followed, scene: GridFrame) -> int | None:
+        """Return the mask that may be a lost object, by its looks alone; None where nothing is like it."""
+        near = self._project.appearance(scene)
+        rows = np.flatnonzero((known.gallery.near(near) > _MAY_BE) & near.any(axis=1))
+        if len(rows) == 0:
+            return None
+        likeness = known.gallery.likeness(near[rows], scene.deep(scene.cells[rows]))
+        best = int(likeness.argmax())
+        return int(rows[best]) if likeness[best] > _AGAIN else None
+
+    def _is_it(self, known: Followed, cells: BoolArray, scene: GridFrame) -> bool:
+        """Tell whether a region looks enough like an object: more is asked of one that was lost."""
+        near = self._project.look(scene, cells)[None]
+        if not near.any():  # less than a coarse cell
+            return True
+        if known.missing == 0:
+            return bool(known.gallery.near(near)[0] > _STAY)
+        least = _AGAIN_SOON if known.missing <= _SOON else _AGAIN
+        return bool(known.gallery.likeness(near, scene.deep(cells[None]))[0] > least)
+
+    def _choose(self, known: Followed, guess: Guess, scene: GridFrame, ids: NDArray[np.int64]) -> None:
+        """Find the masks that together are the object, and how well they fit; that moves the guess."""
+        rows, guess.score = best_masks(
+            guess, scene, (ids == known.track_id) & (ids > 0), known.are_parts(ids)
+        )
+        if rows is not None and guess.score >= _ACCEPT:
+            # A part that was taken for the whole would make itself true: what the network is sure of weighs
+            # more than what motion and looks say of cells that the object has newly got.
+            sure = max(float(scene.masks.scores[rows].max()) - 0.5, 0)
+            guess.odds = guess.odds + (_MASK_ODDS + _SURE_ODDS * sure) * (2 * scene.soft_cells(rows) - 1)
 
 
 def pixels(values: FloatArray, scene: GridFrame) -> Crop:

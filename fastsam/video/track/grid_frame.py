@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fastsam.arrays import unit_rows
 from fastsam.images.frame import Frame
 from fastsam.masks.letterbox import Letterbox
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.pyramid import Pyramid, coverage
+from fastsam.masks.pyramid import Pyramid, coarser, coverage, pool
 from fastsam.masks.stores.grid import GridStore
 
 __all__ = ["GridFrame", "flow_between", "follow_flow", "grown", "shared_cells", "to_size"]
@@ -149,6 +150,25 @@ class GridFrame:
             found += [self._level(self.masks.pyramid, k) for k in range(min(2, len(self.masks.pyramid.maps)))]
         return found
 
+    def deep(self, cells: BoolArray) -> FloatArray:
+        """Return (K, C) unit vectors: what the network's backbone saw under (K, rows, columns) cells.
+
+        (K, 0) where the masks carry no such maps; zeros for a region without cells.
+        """
+        pyramid = self.masks.pyramid
+        if pyramid is None or not pyramid.backbone:
+            return np.zeros((len(cells), 0), np.float32)
+        x0, y0, x1, y1 = self.window
+        rows, columns = (side // _CELL_PX for side in self.letterbox.net_hw)
+        padded = np.zeros((len(cells), rows, columns), np.float32)
+        padded[:, y0:y1, x0:x1] = cells[:, : rows - y0, : columns - x0]
+        found = []
+        for values in pyramid.backbone:
+            hw = (values.shape[1], values.shape[2])
+            shares = np.array([coarser(one, hw) for one in padded], np.float32).reshape(len(cells), *hw)
+            found.append(unit_rows(pool(values, shares)) / np.sqrt(np.float32(len(pyramid.backbone))))
+        return np.concatenate(found, axis=1)
+
     @property
     def coarse_hw(self) -> tuple[int, int]:
         """Rows and columns of :attr:`maps`."""
@@ -205,7 +225,8 @@ def flow_between(before: GridFrame, after: GridFrame) -> FloatArray | None:
     if before.grid_hw != after.grid_hw:
         return None
     rows, columns = after.grid_hw
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(1)  # the preset's own is too coarse for two pixels a cell
     # its stub asks for the array to fill, which it makes itself
     flow = search.calc(_at_least(after.grey), _at_least(before.grey), None)  # type: ignore[call-overload]
     flow = flow[: _GREY_PER_CELL * rows, : _GREY_PER_CELL * columns]
@@ -227,11 +248,19 @@ def _at_least(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.copyMakeBorder(grey, 0, down, 0, right, cv2.BORDER_REPLICATE), np.uint8)
 
 
-def follow_flow(values: FloatArray, flow: FloatArray | None, grid_hw: tuple[int, int]) -> FloatArray:
-    """Return a (rows, columns) grid of the frame before as it lies in the frame after."""
+def follow_flow(
+    values: FloatArray,
+    flow: FloatArray | None,
+    grid_hw: tuple[int, int],
+    beyond: int = cv2.BORDER_CONSTANT,
+) -> FloatArray:
+    """Return a (rows, columns) grid of the frame before as it lies in the frame after.
+
+    ``beyond`` is OpenCV's name for what comes in from outside, zeros by default.
+    """
     if flow is None:
         return to_size(values, grid_hw)
     rows, columns = grid_hw
     x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-    moved = cv2.remap(values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
+    moved = cv2.remap(values, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=beyond)
     return np.asarray(moved, np.float32)

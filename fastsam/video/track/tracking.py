@@ -20,6 +20,7 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.selection import Selection
 from fastsam.prompts import MaskLike, Points, Prompt
 from fastsam.video.track.appearance import Projector
+from fastsam.video.track.cuts import is_cut
 from fastsam.video.track.follow import Follower, Sight, pixels
 from fastsam.video.track.grid_frame import FloatArray, GridFrame, flow_between, follow_flow, shared_cells
 from fastsam.video.track.ids import MaskTracker
@@ -104,8 +105,9 @@ class Tracking:
         start = time.perf_counter()
         scene = GridFrame(view.frame, view.masks)
         flow = flow_between(self._scene, scene) if self._scene is not None else None
+        cut = self._scene is not None and is_cut(self._scene, scene, flow)
         ids = self._tracker.update(scene, flow)
-        sights = self._follower.step(scene, flow, ids)
+        sights = self._follower.step(scene, flow, ids, cut)
         self._now, self._scene = _Now(view, scene, ids), scene
         self._moved.clear()
         tracked_ms = 1e3 * (time.perf_counter() - start)

@@ -11,7 +11,7 @@ from fastsam.errors import ConfigError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.prompts import Box, ImageFeatures, Points, Position, Text, all_of, any_of, but_not, select
-from fastsam.prompts.text.matching import Embedder, probabilities
+from fastsam.prompts.text.matching import Embedder, mask_text_probabilities
 from fastsam.prompts.text.vocabulary import background, share_a_word
 from fastsam.testing import ColourWordEncoder
 from tests.text_models import SIZE, scene, shapes
@@ -88,7 +88,7 @@ def test_pictures_are_encoded_once_and_texts_once(encoder: ColourWordEncoder) ->
 
 
 def test_tiny_and_empty_masks_are_never_it(features: ImageFeatures) -> None:
-    values = probabilities(features, ["black", "white"])
+    values = mask_text_probabilities(features, ["black", "white"])
     assert values[:, NAMES.index("tiny")].tolist() == values[:, NAMES.index("empty")].tolist() == [0, 0]
     everything = select(features.masks, Text("black", threshold=0), features)
     assert set(named(everything)) == set(NAMES) - {"tiny", "empty"}
@@ -96,7 +96,7 @@ def test_tiny_and_empty_masks_are_never_it(features: ImageFeatures) -> None:
 
 def test_probabilities_are_the_softmax_by_hand(features: ImageFeatures, encoder: ColourWordEncoder) -> None:
     text, negatives = "a red wall", ["an orange wall", "magenta"]
-    values = probabilities(features, [text], negatives=negatives, ensemble=False)[0]
+    values = mask_text_probabilities(features, [text], negatives=negatives, ensemble=False)[0]
     vectors, of = features.embeddings("masked")
     others = [*negatives, *[phrase for phrase in background() if not share_a_word(text, phrase)]]
     assert "a wall" not in others
@@ -115,7 +115,7 @@ def test_negatives_take_probability_away(features: ImageFeatures) -> None:
 
 
 def test_names_of_a_vocabulary_exclude_each_other(features: ImageFeatures) -> None:
-    together = probabilities(features, ["red", "a red thing", "blue"], together=True)
+    together = mask_text_probabilities(features, ["red", "a red thing", "blue"], together=True)
     assert (together.sum(axis=0) <= 1 + 1e-6).all()
     row = NAMES.index("red left")
     assert together[0, row] == pytest.approx(together[1, row], rel=1e-3)
@@ -267,5 +267,5 @@ def test_no_masks_at_all(encoder: ColourWordEncoder) -> None:
         assert len(found) == 0
         assert found.reason
     assert encoder.calls["pictures"] == 0
-    assert probabilities(features, ["red"]).shape == (1, 0)
+    assert mask_text_probabilities(features, ["red"]).shape == (1, 0)
     assert len(features.embeddings("masked")[1]) == 0

@@ -1,4 +1,4 @@
-"""What a search has found, as files: a table, photos with the masks drawn in, cut-outs."""
+"""Search results as files: a table, photos with the masks drawn on them, cut-outs."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import rle_area_px
 from fastsam.search.index import Hit
 
-__all__ = ["record", "write_found"]
+__all__ = ["hit_record", "write_hits"]
 
 _COLUMNS = ["rank", "file", "row", "score", "mask_score", "x1", "y1", "x2", "y2", "group", "overlay", "crop"]
 
 
-def record(hit: Hit) -> dict[str, Any]:
-    """Return a hit in plain JSON types: its file, row and group, and what every record of a mask has.
+def hit_record(hit: Hit) -> dict[str, Any]:
+    """Return a hit in plain JSON types: its file, row and group, and the fields of every mask record.
 
     >>> rle = {"size": [1, 1], "counts": "01"}
-    >>> record(Hit("/a.jpg", 3, 0.71239, (0, 0, 1, 1), 0.9, rle))["score"]
+    >>> hit_record(Hit("/a.jpg", 3, 0.71239, (0, 0, 1, 1), 0.9, rle))["score"]
     0.7124
     """
     facts = mask_facts(
@@ -44,24 +44,24 @@ def record(hit: Hit) -> dict[str, Any]:
     return {"file": hit.file, "row": hit.row, "group": hit.group, **facts}
 
 
-def write_found(hits: Sequence[Hit], out: str | Path, config: RenderConfig | None = None) -> list[Path]:
+def write_hits(hits: Sequence[Hit], out: str | Path, config: RenderConfig | None = None) -> list[Path]:
     """Write hits into a folder and return the files, ``found.csv`` and ``found.jsonl`` first.
 
-    ``overlays/`` has each photo with its hits drawn in and their scores written, ``crops/`` each hit cut out
-    (RGBA, transparent around it). The files of an earlier search there are replaced where names meet.
+    ``overlays/`` has each photo with its hits and their scores drawn on it, ``crops/`` each hit cut out as
+    RGBA with a transparent background. Files of an earlier search with the same names are replaced.
 
     Args:
         hits: best first.
-        out: folder, made when absent.
+        out: folder, created if missing.
         config: how overlays are drawn.
 
     Raises:
         ExportError: the folder cannot be written.
-        ImageError: a photo is no longer there, or is another.
+        ImageError: a photo is missing or has changed.
     """
     folder = writable_folder(Path(out))
     files = list(dict.fromkeys(hit.file for hit in hits))
-    rows = [{"rank": k + 1, **record(hit), "overlay": "", "crop": ""} for k, hit in enumerate(hits)]
+    rows = [{"rank": k + 1, **hit_record(hit), "overlay": "", "crop": ""} for k, hit in enumerate(hits)]
     drawn: list[Path] = []
     for file, name in zip(files, unique_names(files), strict=True):
         ranks = [k for k, hit in enumerate(hits) if hit.file == file]
@@ -89,7 +89,7 @@ def _draw(
     folder: Path,
     config: RenderConfig | None,
 ) -> list[Path]:
-    """Write the pictures of one photo's hits, and note their names in the rows."""
+    """Write the pictures of one photo's hits and enter their names in the rows."""
     frame = read_frame(file)
     masks = MaskSet.from_dense(np.stack([hits[k].mask() for k in ranks]))
     captions = [f"{hits[k].score:.2f}" for k in ranks]
