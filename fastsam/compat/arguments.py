@@ -29,20 +29,15 @@ __all__ = [
 
 # Keywords of ultralytics that say where, how fast or how loudly it runs, never what is found.
 _HARMLESS = frozenset({
-    "agnostic_nms", "amp", "batch", "boxes", "cache", "channels", "compile", "dnn", "end2end", "exist_ok",
-    "half", "int8", "line_width", "max_batch", "mode", "name", "plots", "project", "rect", "save_dir", "seed",
-    "show_boxes", "show_conf", "show_labels", "simplify", "stream_buffer", "task", "verbose", "workers",
+    "agnostic_nms", "amp", "batch", "cache", "channels", "compile", "dnn", "end2end", "half", "int8",
+    "max_batch", "mode", "plots", "rect", "seed", "simplify", "stream_buffer", "task", "verbose", "workers",
 })  # fmt: skip
 # Keywords that would change what comes back, and the values that ask for nothing.
 _ONLY_AS: Mapping[str, tuple[Any, ...]] = {
     "augment": (False, None),
     "classes": (None, 0, [0], (0,)),
     "embed": (None,),
-    "save_conf": (False, None),
-    "save_crop": (False, None),
     "save_frames": (False, None),
-    "save_txt": (False, None),
-    "vid_stride": (1, None),
     "visualize": (False, None),
 }
 # File names of SAM's relatives; such weights cannot run here.

@@ -80,14 +80,14 @@ def answer(
         drawn = from_low_res(mask_input, size_hw)
         if drawn is not None:
             regions.append(MaskLike(drawn, group=False))
-    points = Points(coords, labels, multimask) if (labels >= 0).any() else None
     boxes = [region for region in regions if isinstance(region, Box)]
+    # With a box, the one of the points' answers is wanted that fits it best.
+    points = Points(coords, labels, multimask or bool(boxes)) if (labels >= 0).any() else None
     kind: Kind = "box" if boxes else "click" if points is not None or not regions else "mask"
     count = 3 if multimask else 1
     if points is None and not regions:
         return Answer(np.zeros((count, *size_hw), bool), np.zeros(count, np.float32), kind)
     chosen = _select(session, points, regions)
-    # Points choose among what fits a box; how well it fits does not depend on them.
     scores = box_ious(chosen.masks, boxes[0])[0] if boxes and len(chosen) else chosen.scores
     return Answer(*_stacked(chosen, scores, count), kind)
 
@@ -164,8 +164,8 @@ def _joined(found: Selection) -> Selection:
 
 def _stacked(found: Selection, scores: Any, count: int) -> tuple[BoolArray, FloatArray]:
     """Return ``count`` masks and scores, best first, filled up with empty masks."""
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable")[:count]
     masks, kept = np.zeros((count, *found.masks.size_hw), bool), np.zeros(count, np.float32)
-    masks[: len(found)] = np.asarray(found.masks)[order]
-    kept[: len(found)] = scores[order]
+    masks[: len(order)] = np.asarray(found.masks[order])
+    kept[: len(order)] = scores[order]
     return masks, kept
