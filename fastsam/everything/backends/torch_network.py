@@ -251,6 +251,11 @@ class TorchBackend(NetworkBackend):
         self._cores = self._torch.get_num_threads()
 
     @property
+    def network(self) -> Any:
+        """The ``torch.nn.Module``."""
+        return self._model
+
+    @property
     def passes_at_once(self) -> int:
         """How many passes, in as many threads, are sooner done than one after the other."""
         self._cores = self._torch.get_num_threads()
