@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["camera", "open_window", "video"]
 
+_OBJECTS_TOLD = 20
 _Json = Annotated[
     bool, typer.Option("--json", help="Print the report as JSON on stdout.", rich_help_panel=OUTPUT)
 ]
@@ -314,7 +315,8 @@ def _tell(run: VideoRun, as_json: bool) -> None:
     if report["frames"]:
         console = Console(highlight=False)
         console.print(_table(report))
-        console.print(escape(_facts(report)), soft_wrap=True)
+        for line in (*_objects(report), _facts(report)):
+            console.print(escape(line), soft_wrap=True)
 
 
 def _table(report: dict[str, Any]) -> Table:
@@ -327,6 +329,20 @@ def _table(report: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("whole", f"{report['mean_ms']:.1f}", "", "")
     return table
+
+
+def _objects(report: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each object that was followed, and each text that was not found."""
+    for one in report["followed"][:_OBJECTS_TOLD]:
+        name = f"{one['id']} {one['label']}".strip()
+        lost = f", lost in {one['lost']}" if one["lost"] else ""
+        by = f", by {one['prompt']}" if one["prompt"] else ""
+        first, last = one["first_frame"], one["last_frame"]
+        yield f"object {name}: frames {first} to {last}, seen in {one['seen']}{lost}{by}"
+    if len(report["followed"]) > _OBJECTS_TOLD:
+        yield f"and {len(report['followed']) - _OBJECTS_TOLD} more objects (--json has all)"
+    for text, best in report["not_found"].items():
+        yield f"text {text!r}: never found, the best score was {best:.2f}"
 
 
 def _facts(report: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from fastsam.images.frame import Frame
 from fastsam.images.listing import VIDEO_EXTENSIONS
 from fastsam.prompts import Prompt, prompt_to_json
 from fastsam.video.read.reader import open_video
+from fastsam.video.report import ObjectTally
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.run_file import read_run
 from fastsam.video.write.sinks import Sinks, load_last, open_sinks
@@ -187,6 +188,7 @@ class VideoRun:
         self._ids = set(self._earlier.ids)
         self._last_index = self._begin - 1
         self._corrupt = 0
+        self._tally = ObjectTally()
 
     def _open_sinks(self, model: FastSAM, resolved: Sequence[Prompt]) -> Sinks | None:
         job, info = self.job, self.stream.info
@@ -267,9 +269,17 @@ class VideoRun:
                 self.stream.times.add(_stages(self._sinks.times_ms))
             self.done, self._last_index = self.done + 1, frame.index
             self._ids.update(tracked.ids.tolist())
+            self._count(tracked)
             yield frame, tracked
             if self._is_last(frame):
                 return
+
+    def _count(self, tracked: Tracked) -> None:
+        """Note which followed objects are seen in a frame, and by which prompts."""
+        if self._prompted or tracked.lost:
+            prompts = {self._earlier.name_of(i): one.prompt for i, one in self.stream.objects.items()}
+            labels = tracked.labels or ("",) * len(tracked)
+            self._tally.note(tracked.frame.index, tracked.ids.tolist(), labels, tracked.lost, prompts)
 
     def _frames(self) -> Iterator[tuple[Frame, Tracked]]:
         """Yield the frames; nothing is looked for in those before the first prompt."""
@@ -320,13 +330,20 @@ class VideoRun:
             shutil.rmtree(job.folder)
 
     def report(self) -> dict[str, Any]:
-        """Return how long the stages took (``stream.times.summary()``), and what happened to the source."""
+        """Return how long the stages took (``stream.times.summary()``), and what happened.
+
+        ``followed`` has for each object that a prompt selected when it was seen in this run
+        (:class:`fastsam.video.report.ObjectTally`), ``not_found`` each text that nothing was selected by,
+        with the highest score of any mask.
+        """
         reader = self.stream.reader
         return {
             "source": self.stream.info.source,
             "out": [str(path) for path in self.files],
             "done_before": self.before,
             "objects": len(self._ids),
+            "followed": self._tally.rows(),
+            "not_found": self.stream.not_found,
             **self.stream.times.summary(),
             "frames": self.done - self.before,
             "dropped": reader.dropped,
@@ -392,6 +409,10 @@ class _Earlier:
         last = self.last
         stream.resume(last.masks(), last.ids, last.labels, prompted=bool(asked), prompts=standing)
         self._names = {i: i for i in last.ids.tolist()}
+
+    def name_of(self, object_id: int) -> int:
+        """Return the id that an object of the stream has in the run."""
+        return self._names.get(object_id, object_id)
 
     def renamed(self, tracked: Tracked) -> Tracked:
         """Return a frame in which new objects have ids that the earlier run has not given."""

@@ -34,6 +34,7 @@ IntArray = NDArray[np.int64]
 _MARGIN = 0.5  # of an object's sides around it: what it may move, and what it is told from
 _LEAST_PART = 0.1  # of the frame's longer side: the least that a side counts as
 _MOST_PART = 0.5  # of the frame: beyond, the whole is looked at
+_PROMPT_SHOWN = 80  # letters of a prompt that are kept
 _RENAME_IOU = 0.5  # masks of one frame, found twice, that are the same
 
 
@@ -88,12 +89,18 @@ class Tracking:
         self._follower = Follower(project)
         self._standing: list[PersistentPrompt] = []
         self._labels: dict[int, str] = {}
+        self._prompts: dict[int, str] = {}  # what selected each object
         self._prompted = False
         self._next_id = 1
         self._now: _Now | None = None
         self._scene: GridFrame | None = None  # of the last frame, whether its masks were looked for or not
         self._last: Tracked | None = None
         self._moved: dict[int, FloatArray] = {}  # softly, the masks of everything in such frames
+
+    @property
+    def not_found(self) -> dict[str, float]:
+        """Texts that nothing has been selected by, each with the highest score of any mask so far."""
+        return {text: best for standing in self._standing for text, best in standing.not_found.items()}
 
     @property
     def current(self) -> Tracked | None:
@@ -202,6 +209,7 @@ class Tracking:
             self._follower.start(number, _union(whole), now.scene, now.ids)
             said = label or (answer.labels[row] if answer.labels else "")
             self._labels[number] = said or self._labels.get(number, "")
+            self._prompts.setdefault(number, f"{prompt!r:.{_PROMPT_SHOWN}}")
             made.append(number)
         self._only_prompted()
         self._refresh(dict.fromkeys(made, 1.0))
@@ -243,7 +251,7 @@ class Tracking:
         for standing in self._standing:
             standing.leave(object_id, followed.track_id)
         self._follower.stop(object_id)
-        self._labels.pop(object_id, None)
+        self._forget(object_id)
         self._refresh({})
 
     def adopt(
@@ -292,6 +300,10 @@ class Tracking:
 
     # --- inner parts ---------------------------------------------------------------------------------
 
+    def _forget(self, object_id: int) -> None:
+        self._labels.pop(object_id, None)
+        self._prompts.pop(object_id, None)
+
     def _only_prompted(self) -> None:
         """From now on only prompts make objects, whose numbers are their own."""
         if not self._prompted:
@@ -316,10 +328,11 @@ class Tracking:
                 "number of its own; leave object_id out"
             )
         standing = PersistentPrompt(prompt, label)
+        sights: dict[int, Sight] = {}
+        # What raises here leaves nothing behind.
+        self._discover(standing, 0 if self._now is None else len(self._now.ids), sights)
         self._standing.append(standing)
         self._only_prompted()
-        sights: dict[int, Sight] = {}
-        self._discover(standing, 0 if self._now is None else len(self._now.ids), sights)
         self._refresh({object_id: sight.score for object_id, sight in sights.items()})
         return tuple(sorted(sights))
 
@@ -333,7 +346,7 @@ class Tracking:
             if known is None or known.missing > self.config.forget_after_frames:
                 standing.objects.discard(object_id)
                 self._follower.stop(object_id)
-                self._labels.pop(object_id, None)
+                self._forget(object_id)
         found = standing.look(now.view, now.scene, now.ids, self.config.conf, limit)
         # The largest first: a part of it is then part of something that is followed.
         for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
@@ -344,6 +357,7 @@ class Tracking:
             self._follower.start(object_id, now.view.masks[row], now.scene, now.ids)
             standing.objects.add(object_id)
             self._labels[object_id] = label
+            self._prompts.setdefault(object_id, f"{standing.prompt!r:.{_PROMPT_SHOWN}}")
             sights[object_id] = Sight(now.view.masks.crop(row), score)
 
     def _corrected(self, prompt: Points, object_id: int | None) -> Points:
@@ -399,7 +413,8 @@ class Tracking:
             lost=tuple(sorted(known - set(order))) if self._prompted else (),
             times_ms=times,
         )
-        self.log.note(tracked, known if self._prompted else self._tracker.alive)
+        alive = known if self._prompted else self._tracker.alive
+        self.log.note(tracked, alive, self._prompts)
         self._last = tracked
         return tracked
 
