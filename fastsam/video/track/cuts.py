@@ -9,8 +9,8 @@ from fastsam.video.track.grid_frame import FloatArray, GridFrame, follow_flow
 
 __all__ = ["is_cut"]
 
-# Neighbours in six clips of DAVIS: at most .45 is left, histograms are .96 alike or more; a frame and a photo:
-# at least .84 is left (docs/experiments.md).
+# Neighbours in six clips of DAVIS: at most .45 is left, and histograms are at least .96 alike; a frame and a
+# photo: at least .84 is left (docs/experiments.md).
 _OTHER, _DOUBTFUL = 0.65, 0.5  # difference that motion leaves, of the frame's own contrast
 _UNLIKE = 0.88  # overlap of two histograms below which a doubtful frame is another scene
 _LEAST_CONTRAST = 8.0  # grey levels: what a plain frame differs by is noise

@@ -67,6 +67,7 @@ class _Now:
     view: FrameView
     scene: GridFrame
     ids: IntArray
+    cut: bool = False
 
 
 class Tracking:
@@ -115,7 +116,7 @@ class Tracking:
         cut = self._scene is not None and is_cut(self._scene, scene, flow)
         ids = self._tracker.update(scene, flow)
         sights = self._follower.step(scene, flow, ids, cut)
-        self._now, self._scene = _Now(view, scene, ids), scene
+        self._now, self._scene = _Now(view, scene, ids, cut), scene
         self._moved.clear()
         tracked_ms = 1e3 * (time.perf_counter() - start)
         start = time.perf_counter()
@@ -388,13 +389,24 @@ class Tracking:
         """Return the frame's masks, where its masks were looked for."""
         now = self._now
         if now is not None and not self._prompted:
-            shown = np.flatnonzero(now.ids > 0)
-            masks = now.view.masks[shown]
-            tracked = Tracked(frame, masks, now.ids[shown], masks.scores, times_ms=times)
+            masks, ids = self._everything(now)
+            tracked = Tracked(frame, masks, ids, masks.scores, times_ms=times)
             self.log.note(tracked, self._tracker.alive)
             self._last = tracked
             return tracked
         return self._shown(frame, sights, times)
+
+    def _everything(self, now: _Now) -> tuple[MaskSet, IntArray]:
+        """Return the masks that have ids, and those that were missed in this frame only."""
+        shown = np.flatnonzero(now.ids > 0)
+        masks, ids = now.view.masks[shown], now.ids[shown]
+        held = {} if now.cut else self._tracker.held(now.scene, now.ids)
+        if not held:
+            return masks, ids
+        crops = [pixels(np.asarray(cells - 0.5, np.float32), now.scene) for cells, _ in held.values()]
+        more = MaskSet.from_crops(crops, masks.size_hw, [score for _, score in held.values()])
+        joined = MaskSet.concatenate([masks, more], masks.size_hw)
+        return joined, np.concatenate([ids, np.array(list(held), np.int64)])
 
     def _shown(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
         """Return a frame's objects as a record, and note them."""
