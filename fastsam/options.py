@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 __all__ = [
     "ExportOptions",
+    "LabelOptions",
     "ReaderOptions",
     "RenderOptions",
     "SegmentOptions",
@@ -20,6 +21,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class SegmentOptions(TypedDict, total=False):
@@ -52,6 +54,14 @@ class RenderOptions(TypedDict, total=False):
     boxes: bool | None
     scores: bool | None
     seed: int | None
+
+
+class LabelOptions(TypedDict, total=False):
+    """What :meth:`fastsam.Session.label` takes."""
+
+    vocabulary: str | Path | Sequence[str]
+    threshold: float
+    templates: bool
 
 
 class _FollowOptions(TypedDict, total=False):

@@ -23,6 +23,7 @@ from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.shorthand import PromptLike, SelectOptions, prompt_of
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.text.labels import UNKNOWN, Labels, label
+from fastsam.prompts.wording import counted
 from fastsam.result import Result
 
 if TYPE_CHECKING:
@@ -86,8 +87,12 @@ class Session:
         rows = np.arange(len(self.masks)) if level is None else self.levels.at(level)
         if disjoint:
             rows = rows[self.levels.twin[rows] == rows]
-        what = "masks" if level is None else f"masks of level {level}"
-        reason = f"everything: {len(rows)} {what} above confidence {self.config.conf:g}"
+        of_level = "" if level is None else f" of level {level}"
+        fills = self.config.fill_conf < self.config.conf or self.config.regions > 0
+        gaps = ", and less certain ones in the gaps between them" if fills else ""
+        reason = (
+            f"everything: {counted(len(rows), 'mask')}{of_level} above confidence {self.config.conf:g}{gaps}"
+        )
         result = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
         if level is None and not disjoint:
             return result

@@ -81,7 +81,7 @@ def test_levels_of_everything(bus: Session) -> None:
     assert set(part.indices).isdisjoint(whole.indices)
     assert all(tree.parent[i] in whole.indices for i in part.indices)
     assert not whole.edited.any()
-    assert "masks of level part" in part.reason
+    assert "of level part" in part.reason
     with pytest.raises(PromptError, match=r"level .*: expected one of whole, part, subpart"):
         bus.everything("auto")  # type: ignore[arg-type]
 

@@ -14,6 +14,7 @@ import typer
 
 from fastsam.cli.flags import PROMPTS
 from fastsam.errors import ConfigError, PromptError
+from fastsam.options import LabelOptions
 
 if TYPE_CHECKING:
     from fastsam.prompts import Prompt
@@ -96,12 +97,16 @@ class SegmentPrompts:
             return regions[0] if regions else None
         return any_of(*regions) if self.combine == "any" else all_of(*regions)
 
-    def naming(self) -> dict[str, Any] | None:
+    def naming(self) -> LabelOptions | None:
         """Return the options of labelling that the flags ask for, or None for no labels."""
         if not self.label and self.vocabulary is None:
             return None
-        given = {"vocabulary": self.vocabulary, "threshold": self.threshold}
-        return {name: value for name, value in given.items() if value is not None}
+        options = LabelOptions()
+        if self.vocabulary is not None:
+            options["vocabulary"] = self.vocabulary
+        if self.threshold is not None:
+            options["threshold"] = self.threshold
+        return options
 
 
 @dataclass(frozen=True, kw_only=True)

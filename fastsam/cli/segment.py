@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,9 @@ from fastsam.cli.console import bar, talk, tile_bar
 from fastsam.cli.flags import OUTPUT, Json, ModelFlags, Out, collect, with_flags, with_options
 from fastsam.cli.prompt_flags import SegmentPrompts
 from fastsam.config import RenderConfig, SegmentConfig
+
+if TYPE_CHECKING:
+    from fastsam.options import RenderOptions, SegmentOptions
 
 __all__ = ["segment"]
 
@@ -51,8 +54,8 @@ def segment(
         prompt=prompt,
         out=None if not formats else Path("output") if out is None else out,
         formats=formats,
-        segment=collect(SegmentConfig, options),
-        render=collect(RenderConfig, options),
+        segment=cast("SegmentOptions", collect(SegmentConfig, options)),
+        render=cast("RenderOptions", collect(RenderConfig, options)),
         resume=resume,
         label=prompts.naming(),
         level=None if prompt is not None or prompts.level == "auto" else prompts.level,

@@ -20,6 +20,7 @@ from fastsam.images.listing import list_images
 from fastsam.images.reading import read_frame
 from fastsam.masks.levels import Level, check_level
 from fastsam.model import FastSAM
+from fastsam.options import LabelOptions, RenderOptions, SegmentOptions
 from fastsam.prompts import Points, Prompt, prompt_to_json
 from fastsam.prompts.text.vocabulary import read_vocabulary
 from fastsam.result import Result
@@ -52,10 +53,10 @@ class BatchJob:
     prompt: Prompt | None = None
     out: Path | None = None
     formats: tuple[str, ...] = ("overlay",)
-    segment: dict[str, Any] = field(default_factory=dict)
-    render: dict[str, Any] = field(default_factory=dict)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    render: RenderOptions = field(default_factory=RenderOptions)
     resume: bool = True
-    label: dict[str, Any] | None = None
+    label: LabelOptions | None = None
     level: Level | None = None
     disjoint: bool = False
 

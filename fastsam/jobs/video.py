@@ -26,6 +26,7 @@ from fastsam.errors import ConfigError, ExportError, PromptError, VideoError
 from fastsam.files import as_export_errors
 from fastsam.images.frame import Frame
 from fastsam.images.listing import VIDEO_EXTENSIONS
+from fastsam.options import SegmentOptions
 from fastsam.prompts import Prompt, prompt_to_json
 from fastsam.video.read.reader import open_video
 from fastsam.video.report import ObjectTally
@@ -92,7 +93,7 @@ class VideoJob:
     video: VideoConfig = field(default_factory=VideoConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
-    segment: dict[str, Any] = field(default_factory=dict)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     resume: bool = True
 
     @property
