@@ -120,7 +120,8 @@ def check_same(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
 
 def _told(key: str, there: Any, now: Any) -> str:
     """Return a difference in plain words: the option's own name, and what it was and is."""
-    name = {"source.name": "source"}.get(key, key.rpartition(".")[2])
+    names = {"source.name": "source", "source.state": "source file"}
+    name = names.get(key, key.rpartition(".")[2])
     if key == "settings.prompts":
         there, now = (", ".join(f"{one[1]} at frame {one[0]}" for one in side or ()) for side in (there, now))
     values = ["none" if value in (None, "", []) else f"{value!r:.200}" for value in (there, now)]
