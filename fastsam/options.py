@@ -86,7 +86,7 @@ class ReaderOptions(TypedDict, total=False):
 
     policy: Literal["auto", "latest", "all"]
     queue_size: int
-    max_pixels: int
+    max_pixels: int | None
     reconnect_s: float
     start: int
     fps: float | None
@@ -101,6 +101,7 @@ class ExportOptions(TypedDict, total=False):
     """What the formats of :mod:`fastsam.export` take beside the masks."""
 
     labels: Sequence[str] | None
+    classes: Sequence[str]
     levels: Sequence[str] | None
     stability_scores: Any
     points_xy: Any

@@ -147,6 +147,20 @@ class Session:
         resolved = resolve(parsed, self._describe)
         return self._result(select(self.masks, resolved, self.features, self.scene), parsed)
 
+    def prepare(self, prompt: PromptLike) -> None:
+        """Do now what the first prompt of its kind takes seconds for, so that :meth:`select` answers at once.
+
+        That is loading the text model and encoding the masks for a text, and segmenting the other image for a
+        reference; clicks have their evidence gathered. What was done is kept by the session.
+
+        Args:
+            prompt: what :meth:`select` takes.
+
+        Raises:
+            FastSAMError: as :meth:`select`.
+        """
+        self.select(prompt)
+
     def reference(
         self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
     ) -> Reference:
@@ -207,6 +221,9 @@ class Session:
         if self.labels is not None:
             names = self.labels.names
             values["labels"] = tuple(names[i] if i >= 0 else UNKNOWN for i in selection.indices)
+        elif self.masks.labels is not None and values["labels"] is None:  # the classes of the network
+            own = self.masks.labels
+            values["labels"] = tuple((own[i] if i >= 0 else "") or UNKNOWN for i in selection.indices)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
     def _refined(self, selection: Selection) -> MaskSet:

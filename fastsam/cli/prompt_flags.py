@@ -31,7 +31,8 @@ class SegmentPrompts:
     """What ``fastsam segment`` looks for in each photo; with none of these, everything."""
 
     text: Annotated[
-        list[str] | None, _flag("What to look for, such as 'a red car'. Selects every match.")
+        list[str] | None,
+        _flag("What to look for, such as 'a red car', or 'car=a red car' to name its class. Selects all."),
     ] = None
     point: Annotated[
         list[str] | None,
@@ -57,10 +58,13 @@ class SegmentPrompts:
     vocabulary: Annotated[
         str | None,
         _flag(
-            "coco, everyday, stuff, or a file with one name per line. Implies --label.",
+            "coco, everyday, stuff, or a file with one name, or NAME=WORDS, per line. Implies --label.",
             show_default="everyday",
         ),
     ] = None
+    unknown: Annotated[
+        bool, _flag("With --label: also export masks that no name fits, as 'unknown'.", "--unknown")
+    ] = False
     threshold: Annotated[
         float | None,
         _flag(
@@ -83,6 +87,8 @@ class SegmentPrompts:
 
         if self.threshold is not None and not self.text and self.naming() is None:
             raise ConfigError("--threshold: expected a --text or --label that it applies to, got neither")
+        if self.unknown and self.naming() is None:
+            raise ConfigError("--unknown: expected --label or --vocabulary beside it")
         if self.multimask and not self.point:
             raise PromptError("--multimask: expected at least one --point to give several answers to")
         regions = region_prompts(self.point, self.box, self.mask, multimask=self.multimask, level=self.level)

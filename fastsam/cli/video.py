@@ -253,6 +253,10 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
     for frame in run.unasked:
         warning = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
         talk.print(escape(warning), soft_wrap=True)
+    for name in run.absent:
+        best = run.stream.not_found.get(name)
+        score = "" if best is None else f", the best score of any mask was {best:.2f}"
+        talk.print(escape(f"warning: {name!r} was not found in {job.source}{score}"), soft_wrap=True)
     _tell(run, as_json)
 
 
@@ -332,7 +336,7 @@ def _table(report: dict[str, Any]) -> Table:
 
 
 def _objects(report: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each object that was followed, and each text that was not found."""
+    """Yield a line for each object that was followed."""
     for one in report["followed"][:_OBJECTS_TOLD]:
         name = f"{one['id']} {one['label']}".strip()
         lost = f", lost in {one['lost']}" if one["lost"] else ""
@@ -341,8 +345,6 @@ def _objects(report: dict[str, Any]) -> Iterator[str]:
         yield f"object {name}: frames {first} to {last}, seen in {one['seen']}{lost}{by}"
     if len(report["followed"]) > _OBJECTS_TOLD:
         yield f"and {len(report['followed']) - _OBJECTS_TOLD} more objects (--json has all)"
-    for text, best in report["not_found"].items():
-        yield f"text {text!r}: never found, the best score was {best:.2f}"
 
 
 def _facts(report: dict[str, Any]) -> str:

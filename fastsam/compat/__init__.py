@@ -27,9 +27,11 @@ if TYPE_CHECKING:
         build_sam,
         sam_model_registry,
     )
+    from fastsam.compat.ultralytics import FastSAMPredictor
 
 __all__ = [
     "FastSAM",
+    "FastSAMPredictor",
     "FastSAMPrompt",
     "Results",
     "SamAutomaticMaskGenerator",
@@ -40,9 +42,10 @@ __all__ = [
 
 _OWNERS = {
     "FastSAM": "casia",
+    "FastSAMPredictor": "ultralytics",
     "FastSAMPrompt": "casia",
     "Results": "results",
-    **dict.fromkeys(__all__[3:], "segment_anything"),
+    **dict.fromkeys(__all__[4:], "segment_anything"),
 }
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "check_keywords",
     "core_of",
     "device_name",
+    "is_tensor",
     "objects_of",
     "our_weights",
     "points_inside",
@@ -28,20 +29,15 @@ __all__ = [
 
 # Keywords of ultralytics that say where, how fast or how loudly it runs, never what is found.
 _HARMLESS = frozenset({
-    "agnostic_nms", "amp", "batch", "boxes", "cache", "channels", "compile", "dnn", "end2end", "exist_ok",
-    "half", "int8", "line_width", "max_batch", "mode", "name", "plots", "project", "rect", "save_dir", "seed",
-    "show_boxes", "show_conf", "show_labels", "simplify", "stream_buffer", "task", "verbose", "workers",
+    "agnostic_nms", "amp", "batch", "cache", "channels", "compile", "dnn", "end2end", "half", "int8",
+    "max_batch", "mode", "plots", "rect", "seed", "simplify", "stream_buffer", "task", "verbose", "workers",
 })  # fmt: skip
 # Keywords that would change what comes back, and the values that ask for nothing.
 _ONLY_AS: Mapping[str, tuple[Any, ...]] = {
     "augment": (False, None),
     "classes": (None, 0, [0], (0,)),
     "embed": (None,),
-    "save_conf": (False, None),
-    "save_crop": (False, None),
     "save_frames": (False, None),
-    "save_txt": (False, None),
-    "vid_stride": (1, None),
     "visualize": (False, None),
 }
 # File names of SAM's relatives; such weights cannot run here.
@@ -83,10 +79,9 @@ def core_of(model: Any, text_model: Any = None, device: Any = None) -> FastSAM:
     Raises:
         ConfigError: a text model is named for a segmenter that is ready-made.
     """
-    for name in ("core", "model"):
-        inner = getattr(model, name, None)
-        if isinstance(inner, FastSAM):
-            model = inner
+    for name in ("model", "core", "model"):  # a predictor holds a model, which holds the segmenter
+        if not isinstance(model, (FastSAM, str, Path)) and getattr(model, name, None) is not None:
+            model = getattr(model, name)
     if not isinstance(model, FastSAM):
         if device is None:
             return FastSAM(model, text_model=text_model)
@@ -124,11 +119,16 @@ def our_weights(checkpoint: Any, stacklevel: int = 3) -> str | Path | None:
     return path if isinstance(checkpoint, Path) else str(checkpoint)
 
 
+def is_tensor(value: Any) -> bool:
+    """Tell whether this is a torch tensor, without importing torch."""
+    return hasattr(value, "detach") and hasattr(value, "ndim")  # files in memory have a `detach`, too
+
+
 def as_array(values: Any) -> Any:
     """Return tensors, and lists of tensors, as numpy arrays; anything else as it is."""
-    if hasattr(values, "detach"):
+    if is_tensor(values):
         return values.detach().cpu().numpy()
-    if isinstance(values, (list, tuple)) and any(hasattr(value, "detach") for value in values):
+    if isinstance(values, (list, tuple)) and any(is_tensor(value) for value in values):
         return np.stack([as_array(value) for value in values])
     return values
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastsam import FastSAM, Frame, Session
-from fastsam.compat.arguments import core_of, device_name
+from fastsam.compat.arguments import as_array, core_of, device_name, is_tensor
+from fastsam.compat.attributes import ModelAttributes
+from fastsam.compat.calling import Call, as_whole
 from fastsam.compat.sources import frames_of
 from fastsam.errors import ConfigError
 from fastsam.needed import needed
@@ -30,18 +32,17 @@ _PLAIN: Mapping[str, Any] = {
 _STRIDE = 32
 
 
-class CalledModel:
+class CalledModel(ModelAttributes):
     """A model as ultralytics has it: loaded by a name, moved to a device, called with images.
 
     Attributes:
-        model: the :class:`fastsam.FastSAM` that answers.
-        task: ``"segment"``.
         names: class number -> name.
     """
 
-    task = "segment"
-
     def __init__(self, model: Any = None, text_model: Any = None, *, bgr: bool) -> None:
+        super().__init__()
+        if isinstance(model, CalledModel):  # ultralytics takes a model for a model, too
+            model = model.model
         self._given, self._text_model, self._bgr = model, text_model, bgr
         self.model: FastSAM = core_of(model, text_model)
         self.names = {0: "object"}
@@ -81,27 +82,6 @@ class CalledModel:
 
     float = half
 
-    def info(self, detailed: bool = False, verbose: bool = True) -> Any:
-        """Return (layers, parameters, gradients, GFLOPs) of the network, and log it if ``verbose``."""
-        from ultralytics.utils.torch_utils import model_info
-
-        from fastsam.everything.backends.torch_network import load_network
-
-        network, _ = load_network(self.checkpoint)
-        return model_info(network, detailed=detailed, verbose=verbose)  # type: ignore[no-untyped-call]
-
-    @property
-    def checkpoint(self) -> Path:
-        """The file of the network.
-
-        Raises:
-            ConfigError: the segmenter has none.
-        """
-        path = getattr(self.model.segmenter, "checkpoint", None)
-        if path is None:
-            raise ConfigError(f"{type(self).__name__}: expected a model of a checkpoint, this has no file")
-        return Path(path)
-
     def _move(self, device: Any) -> None:
         """Load the weights again where the caller wants them on another device."""
         here = str(getattr(self.model.segmenter, "device", None))
@@ -109,22 +89,46 @@ class CalledModel:
             return
         self.model = core_of(self._given, self._text_model, device_name(device))
 
-    def _sessions(self, source: Any, options: Mapping[str, Any], *, plain: bool) -> Iterator[Session]:
+    def _read(self, keywords: Mapping[str, Any], known: Iterable[str] = ()) -> Call:
+        """Return what a call asks for, :attr:`overrides` included, and move to its device."""
+        call = Call.read(type(self).__name__, {**self.overrides, **keywords}, known)
+        self._move(call.device)
+        return call
+
+    def _frames(self, source: Any, call: Call) -> Iterator[Frame]:
+        """Yield the images of a source, of a video every ``vid_stride``-th."""
+        taken = 0
+        for frame in frames_of(source, bgr=self._bgr):
+            taken += frame.t_ms is not None
+            if frame.t_ms is None or (taken - 1) % call.vid_stride == 0:
+                yield frame
+
+    def _sessions(self, source: Any, call: Call, *, plain: bool) -> Iterator[Session]:
         """Yield each image with its masks.
 
         Args:
             source: as :func:`fastsam.compat.sources.frames_of` takes it.
-            options: ``conf``, ``iou``, ``imgsz``, ``max_det``; None where the caller gave none.
+            call: its options; see :meth:`_options`.
+            plain: as there.
+        """
+        for frame in self._frames(source, call):
+            yield self.model.open(frame, **self._options(frame, source, call, plain=plain))
+
+    def _options(self, frame: Frame, source: Any, call: Call, *, plain: bool) -> dict[str, Any]:
+        """Return the options of segmenting an image of a source.
+
+        Args:
+            frame: the image.
+            source: what it is of; a tensor is the network's input already.
+            call: ``conf``, ``iou``, ``imgsz`` and ``max_det``, where they were given.
             plain: as ultralytics would: the network's own masks and confidences, and its defaults.
         """
-        given = {name: value for name, value in options.items() if value is not None}
+        given = dict(call.options)
         if plain:
             given = {**_PLAIN, **(_THEIR_DEFAULTS if self._is_named() else {}), **given}
         size = given.pop("imgsz", None)
-        for frame in frames_of(source, bgr=self._bgr):
-            # A tensor is the network's input already.
-            chosen = max(frame.size_hw) if hasattr(source, "detach") else imgsz_for(frame, size)
-            yield self.model.open(frame, imgsz=chosen, **given)
+        chosen = max(frame.size_hw) if is_tensor(source) else imgsz_for(frame, size)
+        return {**given, "imgsz": chosen}
 
     def _is_named(self) -> bool:
         """Tell whether the caller named a checkpoint that is not the embedded one."""
@@ -147,12 +151,13 @@ def imgsz_for(frame: Frame, imgsz: Any) -> int | None:
     """
     if imgsz is None:
         return None
-    sides = np.atleast_1d(np.asarray(imgsz, dtype=object)).tolist()
-    if len(sides) not in (1, 2) or not all(
-        isinstance(side, (int, np.integer)) and not isinstance(side, bool) and side > 0 for side in sides
-    ):
+    try:
+        sides = [as_whole(side, "imgsz") for side in np.atleast_1d(np.asarray(as_array(imgsz), dtype=object))]
+    except ConfigError:
+        sides = []
+    if len(sides) not in (1, 2) or min(sides) < 1:
         raise ConfigError(f"imgsz: expected a whole number or (height, width), got {imgsz!r}")
-    height, width = (-(-int(side) // _STRIDE) * _STRIDE for side in (sides * 2)[:2])
+    height, width = (-(-side // _STRIDE) * _STRIDE for side in (sides * 2)[:2])
     gain = min(height / frame.size_hw[0], width / frame.size_hw[1])
     return max(round(max(frame.size_hw) * gain), _STRIDE)
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastsam import MaskSet, Session
+from fastsam.compat.arguments import as_array
 from fastsam.masks.letterbox import Letterbox
 from fastsam.needed import needed
 from fastsam.prompts import ImageFeatures
@@ -139,8 +140,7 @@ class Results(theirs.Results):
 
     def __getitem__(self, index: Any) -> Any:
         """Return the result with some of its masks; it can be prompted like the whole one."""
-        if hasattr(index, "detach"):
-            index = index.cpu().numpy()
+        index = as_array(index)
         chosen = np.atleast_1d(self.rows[index])
         part = self._with(self._source[chosen], self._classes[chosen], chosen, keep_empty=len(self.rows) > 0)
         for name in ("boxes", "masks"):  # what the caller has looked at, and perhaps changed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam import Frame
+from fastsam.compat.arguments import is_tensor
 from fastsam.errors import ImageError, InputError
 from fastsam.images.listing import IMAGE_EXTENSIONS, open_frames
 from fastsam.images.reading import read_frame
@@ -33,7 +34,7 @@ def frames_of(source: Any, *, bgr: bool) -> Iterator[Frame]:
     """
     if source is None:
         raise InputError("source: expected an image (a path, array, PIL image, ...), got None")
-    if hasattr(source, "detach"):
+    if is_tensor(source):
         yield from _tensor_frames(source)
     elif isinstance(source, np.ndarray):
         arrays = source if source.ndim == 4 else [source]

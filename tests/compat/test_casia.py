@@ -115,7 +115,7 @@ def test_harmless_keywords_are_taken_without_a_word() -> None:
         ({"augment": True}, "augment=True"),
         ({"classes": [3]}, "classes"),
         ({"confidence": 0.4}, "'confidence' is unknown"),
-        ({"save": True}, "save"),
+        ({"visualize": True}, "visualize"),
         ({"imgsz": (640, 640, 3)}, "height, width"),
     ],
 )
@@ -196,7 +196,7 @@ def test_one_box_by_bbox() -> None:
 
 
 def test_box_over_no_mask_gives_an_empty_array() -> None:
-    assert prompted().box_prompt(bbox=[1, 52, 6, 58]).shape == (0, *SIZE)
+    assert not prompted().box_prompt(bbox=[1, 52, 6, 58]).any()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,8 @@ def test_no_mask_at_all_gives_empty_arrays_everywhere() -> None:
         prompt.box_prompt(bbox=list(BIG)),
         prompt.box_prompt(bboxes=[list(BIG), list(BAR)]),
     ):
-        assert found.shape == (0, *SIZE)
+        assert found.shape == (1, *SIZE)
+        assert not found.any()
 
 
 EDGE = rect((72, 40, 80, 60))[None]  # runs into the image's edge
@@ -382,7 +383,9 @@ def test_plot_into_a_folder_names_the_file_as_the_image(tmp_path: Path) -> None:
     assert prompted().plot(MASKS, output=tmp_path / "output") == tmp_path / "output" / "image.png"
     before = source.read_bytes()
     with pytest.raises(ExportError, match="is the image itself"):
-        prompt.plot(MASKS, output=tmp_path)
+        prompt.plot(MASKS, output_path=source)
+    with pytest.warns(UserWarning, match="is the image itself"):
+        assert prompt.plot(MASKS, output=tmp_path) == tmp_path / "dogs_masks.png"
     assert source.read_bytes() == before
 
 
@@ -433,6 +436,6 @@ def test_text_prompt_gives_the_best_mask_as_casia_does() -> None:
 
 def test_text_prompt_without_masks() -> None:
     model = fastsam.FastSAM(segmenter=FixedSegmenter(NOTHING), text_model=ColourWordEncoder())
-    assert FastSAMPrompt(PHOTO, FastSAM(model)(PHOTO)).text_prompt("a dog").shape == (0, *SIZE)
+    assert FastSAMPrompt(PHOTO, FastSAM(model)(PHOTO)).text_prompt("a dog").sum() == 0
     with pytest.raises(ConfigError, match="text_model"):
         FastSAM(core(), text_model=ColourWordEncoder())

@@ -210,7 +210,7 @@ def test_rules_of_this_package_by_an_option() -> None:
         ({"texts": ""}, PromptError, "words"),
         ({"box": BIG}, ConfigError, "'box' is unknown"),
         ({"augment": True}, ConfigError, "augment=True"),
-        ({"vid_stride": 2}, ConfigError, "vid_stride"),
+        ({"vid_stride": 1.5}, ConfigError, "vid_stride"),
         ({"conf": 3}, ConfigError, "conf"),
         ({"imgsz": "large"}, ConfigError, "imgsz"),
     ],

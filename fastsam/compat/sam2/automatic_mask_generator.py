@@ -47,7 +47,7 @@ class SAM2AutomaticMaskGenerator(SamAutomaticMaskGenerator):
         crop_overlap_ratio: float = 512 / 1500,
         crop_n_points_downscale_factor: int = 1,
         point_grids: Any = None,
-        min_mask_region_area: int = 0,
+        min_mask_region_area: float = 0,
         output_mode: OutputMode = "binary_mask",
         use_m2m: bool = False,
         multimask_output: bool = True,

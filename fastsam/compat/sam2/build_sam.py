@@ -7,10 +7,17 @@ from typing import Any
 
 from fastsam import FastSAM
 from fastsam.compat.arguments import our_weights
+from fastsam.compat.sam2.sam2_camera_predictor import SAM2CameraPredictor
 from fastsam.compat.sam2.sam2_video_predictor import SAM2VideoPredictor
 from fastsam.compat.segment_anything.modeling.sam import Sam
 
-__all__ = ["build_sam2", "build_sam2_hf", "build_sam2_video_predictor", "build_sam2_video_predictor_hf"]
+__all__ = [
+    "build_sam2",
+    "build_sam2_camera_predictor",
+    "build_sam2_hf",
+    "build_sam2_video_predictor",
+    "build_sam2_video_predictor_hf",
+]
 
 
 def build_sam2(
@@ -36,6 +43,13 @@ def build_sam2_video_predictor(
 ) -> SAM2VideoPredictor:
     """Return a video predictor; arguments and errors as in :func:`build_sam2`."""
     return SAM2VideoPredictor(Sam(FastSAM(our_weights(ckpt_path))).to(device))
+
+
+def build_sam2_camera_predictor(
+    config_file: Any = None, ckpt_path: str | Path | None = None, device: Any = None, *_: Any, **__: Any
+) -> SAM2CameraPredictor:
+    """Return a camera predictor; arguments and errors as in :func:`build_sam2`."""
+    return SAM2CameraPredictor(Sam(FastSAM(our_weights(ckpt_path))).to(device))
 
 
 def build_sam2_hf(model_id: str, device: Any = None, **_: Any) -> Sam:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from fastsam import FastSAM, Session
 from fastsam.compat.arguments import as_array, core_of
 from fastsam.compat.sam2.clip import Clip
+from fastsam.compat.sam2.following import Following
 from fastsam.compat.segment_anything.answers import answer
 from fastsam.compat.segment_anything.low_res import LOGIT
 from fastsam.compat.segment_anything.modeling.sam import Sam
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
 from fastsam.masks.rle import Rle, decode_rle, encode_crop
-from fastsam.video.track.tracking import Tracking
 
 __all__ = ["InferenceState", "SAM2VideoPredictor"]
 
@@ -228,6 +228,20 @@ class SAM2VideoPredictor:
             PromptError: there are no prompts.
             ImageError: a frame cannot be read.
         """
+        for session, _ in self.sessions(inference_state, start_frame_idx, max_frame_num_to_track, reverse):
+            yield self._shown(inference_state, session.frame.index)
+
+    def sessions(
+        self,
+        inference_state: InferenceState,
+        start_frame_idx: int | None = None,
+        max_frame_num_to_track: int | None = None,
+        reverse: bool = False,
+    ) -> Iterator[tuple[Session, dict[Hashable, BoolArray]]]:
+        """Yield for each frame the frame itself, and the (H, W) mask of each object.
+
+        Arguments and errors as in :meth:`propagate_in_video`.
+        """
         state = inference_state
         asked = sorted(index for index, prompts in state.prompts.items() if prompts)
         if not asked:
@@ -242,35 +256,28 @@ class SAM2VideoPredictor:
                 (index for index in asked if index <= start and start not in state.outputs), default=start
             )
             indices = range(begin, min(start + most, state["num_frames"] - 1) + 1)
-        tracking = Tracking(self._config)
-        with closing(self._followed(state, tracking, indices)) as frames:  # type: ignore[type-var]
-            for index, found in frames:
-                state.outputs[index] = found
-                if reverse or index >= start:
-                    yield self._shown(state, index)
+        with closing(self._followed(state, indices)) as frames:  # type: ignore[type-var]
+            for session, found in frames:
+                state.outputs[session.frame.index] = {name: _rle(mask) for name, mask in found.items()}
+                if reverse or session.frame.index >= start:
+                    yield session, found
 
     def _followed(
-        self, state: InferenceState, tracking: Tracking, indices: range
-    ) -> Iterator[tuple[int, dict[Hashable, Rle]]]:
+        self, state: InferenceState, indices: range
+    ) -> Iterator[tuple[Session, dict[Hashable, BoolArray]]]:
         """Yield the masks of each frame: as prompts say, or as the tracker finds them."""
-        core = core_of(self.model)
-        conf = min(self._config.conf, self._config.follow_conf)
-        numbers = {obj_id: k + 1 for k, obj_id in enumerate(state["obj_ids"])}
+        following = Following(core_of(self.model), self._config)
         with closing(state.clip.frames(indices)) as frames:  # type: ignore[type-var]
             for k, frame in enumerate(frames):
-                index = frame.index
-                tracked = tracking.step(core.open(frame, conf=conf, quality=False))
                 given: dict[Hashable, BoolArray] = {}
                 if k == 0:  # what an earlier pass found here goes on from here
-                    given = {obj_id: decode_rle(rle) for obj_id, rle in state.outputs.get(index, {}).items()}
-                for obj_id, clicks in state.prompts.get(index, {}).items():
+                    given = {
+                        name: decode_rle(rle) for name, rle in state.outputs.get(frame.index, {}).items()
+                    }
+                for name, clicks in state.prompts.get(frame.index, {}).items():
                     if clicks.mask is not None:
-                        given[obj_id] = clicks.mask
-                given = {obj_id: mask for obj_id, mask in given.items() if mask.any()}
-                followed = {obj_id: tracked.mask_of(numbers[obj_id]) for obj_id in numbers} if k else {}
-                for obj_id, mask in given.items():
-                    tracking.follow(mask, numbers[obj_id])
-                yield index, {obj_id: _rle(mask) for obj_id, mask in {**followed, **given}.items()}
+                        given[name] = clicks.mask
+                yield following.step(frame, given)
 
     def _kept(self, state: InferenceState, frame_idx: int, obj_id: Hashable) -> _Clicks:
         """Return what was said about an object in a frame before."""

@@ -80,12 +80,16 @@ def answer(
         drawn = from_low_res(mask_input, size_hw)
         if drawn is not None:
             regions.append(MaskLike(drawn, group=False))
-    points = Points(coords, labels, multimask) if (labels >= 0).any() else None
-    kind: Kind = "click" if not regions else "box" if isinstance(regions[0], Box) else "mask"
+    boxes = [region for region in regions if isinstance(region, Box)]
+    # With a box, the one of the points' answers is wanted that fits it best.
+    points = Points(coords, labels, multimask or bool(boxes)) if (labels >= 0).any() else None
+    kind: Kind = "box" if boxes else "click" if points is not None or not regions else "mask"
     count = 3 if multimask else 1
     if points is None and not regions:
         return Answer(np.zeros((count, *size_hw), bool), np.zeros(count, np.float32), kind)
-    return Answer(*_stacked(_select(session, points, regions), count), kind)
+    chosen = _select(session, points, regions)
+    scores = box_ious(chosen.masks, boxes[0])[0] if boxes and len(chosen) else chosen.scores
+    return Answer(*_stacked(chosen, scores, count), kind)
 
 
 def _points(
@@ -158,9 +162,10 @@ def _joined(found: Selection) -> Selection:
     return Selection.of(MaskSet.from_dense(found.masks.union()[None], score), [0], score, found.reason)
 
 
-def _stacked(found: Selection, count: int) -> tuple[BoolArray, FloatArray]:
-    """Return ``count`` masks and scores, filled up with empty masks."""
-    masks, scores = np.zeros((count, *found.masks.size_hw), bool), np.zeros(count, np.float32)
-    masks[: len(found)] = np.asarray(found.masks)
-    scores[: len(found)] = found.scores
-    return masks, scores
+def _stacked(found: Selection, scores: Any, count: int) -> tuple[BoolArray, FloatArray]:
+    """Return ``count`` masks and scores, best first, filled up with empty masks."""
+    order = np.argsort(-scores, kind="stable")[:count]
+    masks, kept = np.zeros((count, *found.masks.size_hw), bool), np.zeros(count, np.float32)
+    masks[: len(order)] = np.asarray(found.masks[order])
+    kept[: len(order)] = scores[order]
+    return masks, kept

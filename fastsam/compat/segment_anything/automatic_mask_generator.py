@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam import FastSAM, MaskSet
+from fastsam import FastSAM, MaskSet, Session
 from fastsam.compat.arguments import core_of, warn_ignored
+from fastsam.compat.calling import as_number, as_whole
 from fastsam.compat.segment_anything.modeling.sam import Sam
 from fastsam.compat.segment_anything.predictor import SamPredictor
 from fastsam.compat.segment_anything.scale import IDENTITY, SamScale, scale_of
-from fastsam.compat.segment_anything.utils.amg import uncompressed_rle
+from fastsam.compat.segment_anything.utils.amg import build_all_layer_point_grids, uncompressed_rle
 from fastsam.errors import ConfigError, check_one_of
 from fastsam.everything.decode import nms
 from fastsam.images.reading import FrameSource
@@ -29,6 +33,13 @@ __all__ = ["SamAutomaticMaskGenerator"]
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
 
 _OUTPUT_MODES = ("binary_mask", "uncompressed_rle", "coco_rle")
+# SAM's names of what these are here.
+_OPTIONS = {
+    "box_nms_thresh": "iou",
+    "crop_n_layers": "crop_layers",
+    "crop_nms_thresh": "tile_iou",
+    "crop_overlap_ratio": "crop_overlap",
+}
 _LEAST_CONF = 0.01  # of the network, however low the thresholds
 
 
@@ -82,7 +93,7 @@ class SamAutomaticMaskGenerator:
         crop_overlap_ratio: float = 512 / 1500,
         crop_n_points_downscale_factor: int = 1,
         point_grids: Any = None,
-        min_mask_region_area: int = 0,
+        min_mask_region_area: float = 0,
         output_mode: OutputMode = "binary_mask",
     ) -> None:
         grid = {
@@ -91,10 +102,12 @@ class SamAutomaticMaskGenerator:
             "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
         }
         usual = dict(zip(grid, self._SAM_GRID, strict=True))
-        given = [name for name, value in grid.items() if value is not None and value is not usual[name]]
+        given = [name for name, value in grid.items() if value is not None and _differs(value, usual[name])]
         warn_ignored(type(self).__name__, given, "masks come from whole views, not from points")
         check_one_of(output_mode, _OUTPUT_MODES, "output_mode", ConfigError)
-        if not stability_score_offset > 0 or min_mask_region_area < 0:
+        stability_score_offset = as_number(stability_score_offset, "stability_score_offset")
+        least_area = as_number(min_mask_region_area, "min_mask_region_area")
+        if not stability_score_offset > 0 or least_area < 0:
             raise ConfigError(
                 "expected stability_score_offset above 0 and min_mask_region_area of at least 0, got "
                 f"{stability_score_offset!r} and {min_mask_region_area!r}"
@@ -103,23 +116,36 @@ class SamAutomaticMaskGenerator:
         self.pred_iou_thresh = _threshold(pred_iou_thresh, "pred_iou_thresh")
         self.stability_score_thresh = _threshold(stability_score_thresh, "stability_score_thresh")
         self.stability_score_offset = stability_score_offset
-        self.min_mask_region_area = min_mask_region_area
+        self.min_mask_region_area = math.ceil(least_area)  # SAM compares with "less than"
         self.output_mode = output_mode
+        nms_thresh = None if box_nms_thresh is None else as_number(box_nms_thresh, "box_nms_thresh")
         self._options: dict[str, Any] = {
-            "iou": box_nms_thresh,
-            "crop_layers": crop_n_layers,
-            "tile_iou": crop_nms_thresh,
-            "crop_overlap": crop_overlap_ratio,
+            "iou": nms_thresh,
+            "crop_layers": as_whole(crop_n_layers, "crop_n_layers"),
+            "tile_iou": as_number(crop_nms_thresh, "crop_nms_thresh"),
+            "crop_overlap": as_number(crop_overlap_ratio, "crop_overlap_ratio"),
         }
+        self.points_per_batch = points_per_batch
+        self.point_grids = point_grids
+        if point_grids is None and points_per_side is not None:
+            layers, fewer = self._options["crop_layers"], as_whole(crop_n_points_downscale_factor, "factor")
+            self.point_grids = build_all_layer_point_grids(int(points_per_side), layers, fewer)
+        self.crop_n_points_downscale_factor = crop_n_points_downscale_factor
         defaults = core_of(self.predictor.model).defaults
-        nms_thresh = defaults.iou if box_nms_thresh is None else box_nms_thresh
-        self._duplicate_iou = max(nms_thresh, crop_nms_thresh) if crop_n_layers else nms_thresh
+        alike = defaults.iou if nms_thresh is None else nms_thresh
+        self._duplicate_iou = max(alike, self._options["tile_iou"]) if crop_n_layers else alike
         replace(defaults, **{k: v for k, v in self._options.items() if v is not None})  # checks
 
     @property
     def model(self) -> Any:
         """The model, as it was given."""
         return self.predictor.model
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an option by SAM's name: ``box_nms_thresh``, ``crop_n_layers``, ..."""
+        if name in _OPTIONS:
+            return self._options[_OPTIONS[name]]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def generate(self, image: FrameSource) -> list[dict[str, Any]]:
         """Return one record a mask, best ``predicted_iou`` first; an image without masks gives ``[]``.
@@ -135,10 +161,33 @@ class SamAutomaticMaskGenerator:
         Raises:
             ImageError: the image cannot be read.
         """
+        session, kept = self._found(image)
+        return [self._record(one, session.size_hw) for one in kept]
+
+    def masks(self, image: FrameSource, **options: Any) -> tuple[Session, MaskSet]:
+        """Return an image, and in it the masks that :meth:`generate` gives, with ``predicted_iou`` as scores.
+
+        Args:
+            image: as there.
+            options: of segmenting, where they are not this generator's own.
+
+        Raises:
+            ImageError: the image cannot be read.
+            ConfigError: an option is unknown or outside its range.
+        """
+        session, kept = self._found(image, options)
+        crops, scores = [one.crop for one in kept], [one.score for one in kept]
+        return session, MaskSet.from_crops(crops, session.size_hw, scores)
+
+    def _found(
+        self, image: FrameSource, options: Mapping[str, Any] = MappingProxyType({})
+    ) -> tuple[Session, list[_Kept]]:
+        """Return an image, and the masks that become records."""
         core = core_of(self.predictor.model)
         scale = scale_of(core)
         least_iou, least_stability = self._thresholds(scale)
-        session = core.open(image, **self._looked_for(core, scale, least_iou), **self._options)
+        asked = {**self._looked_for(core, scale, least_iou), **self._options, **options}
+        session = core.open(image, **asked)
         masks = session.everything().masks  # the same rows as the session's, with their edges refined
         found_in = _found_in(session.masks)
         offset = self.stability_score_offset
@@ -152,13 +201,13 @@ class SamAutomaticMaskGenerator:
                 f"{len(masks)} masks of this image, whose predicted_iou is {qualities.max():.2f} and whose "
                 f"stability_score is {stabilities.max():.2f} at most; lower them",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         kept = [
             _Kept(*self._cleaned(masks, i), float(qualities[i]), float(stabilities[i]), found_in[i])
             for i in np.flatnonzero(keeps).tolist()
         ]
-        return [self._record(one, masks.size_hw) for one in self._without_duplicates(kept)]
+        return session, self._without_duplicates(kept)
 
     def _thresholds(self, scale: SamScale) -> tuple[float, float]:
         """Return the thresholds: those that were given, else SAM's, where the scale is SAM's."""
@@ -233,9 +282,15 @@ class _Kept:
 
 def _threshold(value: float | None, name: str) -> float | None:
     """Return a threshold from 0 to 1, or None."""
-    if value is not None and not 0 <= value <= 1:
+    number = None if value is None else as_number(value, name)
+    if number is not None and not 0 <= number <= 1:
         raise ConfigError(f"{name}: expected a number from 0 to 1, got {value!r}")
-    return value
+    return number
+
+
+def _differs(value: Any, usual: Any) -> bool:
+    """Tell whether an option of the grid is not SAM's default."""
+    return usual is None or not np.array_equal(value, usual)
 
 
 def _found_in(masks: MaskSet) -> NDArray[np.int64]:

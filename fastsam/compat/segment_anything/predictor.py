@@ -42,6 +42,25 @@ class Features:
 
     cpu = cuda = clone = detach = to
 
+    def numpy(self, *_: Any, **__: Any) -> Any:
+        """Refuse to be numbers.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            "image embedding: expected no array, this is a token for an image and its masks; "
+            "`predictor.features = token` brings them back, and SAM's decoders cannot use it"
+        )
+
+    __array__ = tolist = numpy
+
+    def __getattr__(self, name: str) -> Any:
+        """Say that the token has nothing of a tensor."""
+        raise AttributeError(
+            f"image embedding: no {name!r}, this is a token for an image and its masks, not a tensor"
+        )
+
 
 class SamPredictor:
     """SAM's ``SamPredictor``: set an image once, then ask about it as often as needed.
@@ -291,7 +310,8 @@ class SamPredictor:
         array = np.asarray(as_array(values), np.float64)
         if (array.ndim, array.shape[-1]) != form:
             raise PromptError(f"{wanted}, got shape {array.shape}")
-        return self.transform.undone(array.reshape(*array.shape[:-1], -1, 2), size_hw).reshape(array.shape)
+        pairs = array.reshape(*array.shape[:-1], form[1] // 2, 2)
+        return self.transform.undone(pairs, size_hw).reshape(array.shape)
 
     def _seen(self, what: str) -> Session:
         """Return the image.

@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from fastsam.compat.ultralytics.fastsam import FastSAM
     from fastsam.compat.ultralytics.predictors import FastSAMPredictor, Predictor, SAM2Predictor
     from fastsam.compat.ultralytics.sam import SAM
+    from fastsam.compat.ultralytics.video import SAM2VideoPredictor
 
-__all__ = ["SAM", "FastSAM", "FastSAMPredictor", "Predictor", "Results", "SAM2Predictor"]
+__all__ = [
+    "SAM",
+    "FastSAM",
+    "FastSAMPredictor",
+    "Predictor",
+    "Results",
+    "SAM2Predictor",
+    "SAM2VideoPredictor",
+]
 
 _OWNERS = {
     "SAM": "fastsam.compat.ultralytics.sam",
@@ -25,6 +34,7 @@ _OWNERS = {
     "Predictor": "fastsam.compat.ultralytics.predictors",
     "Results": "fastsam.compat.results",
     "SAM2Predictor": "fastsam.compat.ultralytics.predictors",
+    "SAM2VideoPredictor": "fastsam.compat.ultralytics.video",
 }
 
 

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastsam import FastSAM as Core
+from fastsam import Session
+from fastsam.compat.calling import Call
 from fastsam.compat.models import CalledModel
 from fastsam.compat.sources import shown_path
 from fastsam.compat.ultralytics.asking import Asked, prompted
-from fastsam.compat.ultralytics.calls import CallOptions, given_back, options_of
-from fastsam.compat.ultralytics.keeping import Keeper
 from fastsam.compat.ultralytics.theirs import exported, their_model
 from fastsam.compat.ultralytics.tracks import Tracks
 from fastsam.errors import ConfigError
 from fastsam.masks.letterbox import Letterbox
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
-    from fastsam.compat.results import Results
+    from fastsam.compat.results import MaskKind, Results
 
 __all__ = ["FastSAM", "Rules"]
 
 Rules = Literal["theirs", "ours"]
+_CHANGE_NOTHING = ("persist",)  # where frames are not tracked
 
 
 class FastSAM(CalledModel):
@@ -53,6 +52,9 @@ class FastSAM(CalledModel):
         ConfigError: unknown ``rules``.
     """
 
+    _mask_kind: MaskKind = "uint8"
+    _no_prompts = ""  # why a model takes none
+
     def __init__(
         self,
         model: str | Path | Core | None = None,
@@ -74,7 +76,7 @@ class FastSAM(CalledModel):
         points: Any = None,
         labels: Any = None,
         texts: Any = None,
-        **options: Unpack[CallOptions],
+        **keywords: Any,
     ) -> list[Results] | Iterator[Results]:
         """Return one result an image; with prompts, the masks that they choose.
 
@@ -86,48 +88,49 @@ class FastSAM(CalledModel):
             points: (2,) or (n, 2), image pixels.
             labels: 1 foreground, 0 background, for each point.
             texts: a phrase or several.
-            options: ``conf``, ``iou``, ``imgsz``, ``max_det``, ``device``, ``retina_masks``, ``save``,
-                ``show`` (:class:`fastsam.compat.ultralytics.calls.CallOptions`), and ultralytics' other
-                keywords, where they do not change what is found.
+            keywords: ``conf``, least confidence; ``iou``, NMS threshold; ``imgsz``, the network's input: a
+                side, or (height, width); ``max_det``, most masks; ``device``, where the network runs;
+                ``retina_masks``: False gives ``masks.data`` at the size of the network's input;
+                ``vid_stride``: every how many frames of a video one is taken; ``save``, ``save_txt``,
+                ``save_crop``, ``show``: also write each result into ``runs/segment/predict*`` as ultralytics
+                does (of a video a picture a frame), or show it in a window; and ultralytics' others, where
+                they do not change what is found. What is not given comes from ``overrides``.
 
         Raises:
             ImageError: an image cannot be read.
             ConfigError: a keyword is unknown, or an option outside its range.
             PromptError: a prompt has another form.
         """
-        segment, keep = options_of("FastSAM", options, ("bboxes", "points", "labels", "texts"))
-        self._move(options.get("device"))
         asked = Asked(bboxes, points, labels, texts)
-        return given_back(self._results(source, segment, asked, options.get("retina_masks"), keep), stream)
+        if self._no_prompts and (given := [k for k, v in asked._asdict().items() if v is not None]):
+            raise ConfigError(f"FastSAM: {', '.join(given)}: {self._no_prompts}")
+        found = self._results(source, self._read(keywords, _CHANGE_NOTHING), asked)
+        return found if stream else list(found)
 
     predict = __call__
 
-    def _results(
-        self, source: Any, options: dict[str, Any], asked: Asked, retina_masks: bool | None, keep: Keeper
-    ) -> Iterator[Results]:
+    def _results(self, source: Any, call: Call, asked: Asked) -> Iterator[Results]:
+        ours = self.rules == "ours"
+        for number, session in enumerate(self._sessions(source, call, plain=not ours)):
+            result = self._result(session, number, call.retina_masks)
+            yield call.keep(prompted(result, asked, ours=ours))
+
+    def _result(self, session: Session, number: int, retina_masks: bool | None) -> Results:
+        """Return everything that was found in an image."""
         from fastsam.compat.results import Results
 
-        ours = self.rules == "ours"
-        for number, session in enumerate(self._sessions(source, options, plain=not ours)):
-            stride = getattr(self.model.segmenter, "stride", 32)
-            letterbox = Letterbox.fit(session.frame.size_hw, session.config.imgsz, stride=stride)
-            result = Results(
-                session,
-                session.everything().masks if ours else None,
-                path=shown_path(session.frame, number),
-                mask_hw=letterbox.net_hw if retina_masks is False else None,
-                session_rows=np.arange(len(session.masks)),
-            )
-            yield keep(prompted(result, asked, ours=ours))
+        stride = getattr(self.model.segmenter, "stride", 32)
+        letterbox = Letterbox.fit(session.frame.size_hw, session.config.imgsz, stride=stride)
+        return Results(
+            session,
+            session.everything().masks if self.rules == "ours" else None,
+            path=shown_path(session.frame, number),
+            mask_hw=letterbox.net_hw if retina_masks is False else None,
+            session_rows=np.arange(len(session.masks)),
+        )
 
     def track(
-        self,
-        source: Any = None,
-        stream: bool = False,
-        persist: bool = False,
-        *,
-        tracker: Any = None,
-        **options: Unpack[CallOptions],
+        self, source: Any = None, stream: bool = False, persist: bool = False, **keywords: Any
     ) -> list[Results] | Iterator[Results]:
         """Return one result a frame, with ``boxes.id``: the numbers of this package's tracker, which stay.
 
@@ -135,24 +138,22 @@ class FastSAM(CalledModel):
             source: a video, or frames as in a call.
             stream: yield the results one by one instead of a list.
             persist: go on with the objects of the last call.
-            tracker: accepted for old code; there is one tracker.
-            options: as in a call; ``conf`` is .1 by default, as in ultralytics.
+            keywords: as in a call, ``conf`` being .1 by default, as in ultralytics. There is one tracker,
+                whatever ``tracker`` says.
 
         Raises:
             ImageError, ConfigError: as in a call.
         """
-        segment, keep = options_of("FastSAM.track", options, ("persist", "tracker"))
-        segment["conf"] = segment["conf"] or 0.1
-        self._move(options.get("device"))
+        call = self._read({"conf": 0.1, **keywords}, ("tracker", *_CHANGE_NOTHING))
         if self._tracks is None or not persist:
             self._tracks = Tracks()
-        return given_back(self._tracked(source, segment, self._tracks, keep), stream)
+        found = self._tracked(source, call, self._tracks)
+        return found if stream else list(found)
 
-    def _tracked(
-        self, source: Any, options: dict[str, Any], tracks: Tracks, keep: Keeper
-    ) -> Iterator[Results]:
-        for number, session in enumerate(self._sessions(source, options, plain=self.rules == "theirs")):
-            yield keep(tracks.step(session, shown_path(session.frame, number)))
+    def _tracked(self, source: Any, call: Call, tracks: Tracks) -> Iterator[Results]:
+        for number, session in enumerate(self._sessions(source, call, plain=self.rules == "theirs")):
+            path = shown_path(session.frame, number)
+            yield call.keep(tracks.step(session, path, self._mask_kind))
 
     def val(self, **options: Any) -> Any:
         """Return ultralytics' own metrics of the checkpoint, by its validator."""

@@ -6,15 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastsam import Session
+from fastsam.compat.calling import Call
 from fastsam.compat.ultralytics.asking import Asked, prompted
 from fastsam.compat.ultralytics.fastsam import FastSAM
-from fastsam.compat.ultralytics.sam import SAM, answered
+from fastsam.compat.ultralytics.sam import SAM
 from fastsam.errors import InputError, NoImageError
 
 if TYPE_CHECKING:
     from fastsam.compat.results import Results
 
 __all__ = ["FastSAMPredictor", "Predictor", "SAM2Predictor"]
+
+
+def _settings(cfg: Any, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the keywords of a predictor."""
+    return {**(cfg if isinstance(cfg, Mapping) else {}), **(overrides or {})}
 
 
 class FastSAMPredictor:
@@ -90,12 +96,22 @@ class Predictor:
     def __init__(self, cfg: Any = None, overrides: Mapping[str, Any] | None = None, **_: Any) -> None:
         self.overrides = _settings(cfg, overrides)
         self.sam = SAM(self.overrides.pop("model", None))
+        self.prompts: dict[str, Any] = {}
         self._session: Session | None = None
 
     @property
     def device(self) -> Any:
         """Where the network runs, as a ``torch.device``."""
         return self.sam.device
+
+    def setup_model(self, model: Any = None, verbose: bool = True) -> None:
+        """Take another model, where one is given; the network is loaded already."""
+        if model is not None:
+            self.sam = SAM(model)
+
+    def set_prompts(self, prompts: Mapping[str, Any]) -> None:
+        """Remember prompts for the next call: ``bboxes``, ``points``, ``labels``, ``masks``."""
+        self.prompts = dict(prompts)
 
     def set_image(self, image: Any) -> None:
         """Find all masks of an image: a path, PIL image or BGR array.
@@ -129,19 +145,31 @@ class Predictor:
             NoImageError: no image is set, and none given.
             ImageError, ConfigError, PromptError: as in :class:`fastsam.compat.ultralytics.SAM`.
         """
-        if source is None and self._session is not None:
-            prompts = (bboxes, points, labels, masks)
-            return [answered(self.sam.model, self._session, prompts, multimask=multimask_output)]
-        if source is None:
+        keywords = {**self.overrides, **options, "multimask_output": multimask_output}
+        prompts, call, source = self._asked(source, model, (bboxes, points, labels, masks), keywords)
+        if source is not None:
+            found = self.sam.results(source, call, prompts)
+            return found if stream else list(found)
+        if self._session is None:
             raise NoImageError("predictor: expected set_image(image) first, or a source")
-        given = {**self.overrides, **options}
-        given.update(masks=masks, multimask_output=multimask_output)
-        return self.sam(source, stream, bboxes, points, labels, **given)
+        return [self.sam.again(self._session, call, prompts)]
+
+    def _asked(
+        self, source: Any, model: Any, prompts: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], Call, Any]:
+        """Return a call's prompts (those of :meth:`set_prompts` where it has none), its rest, its source."""
+        self.setup_model(model)
+        kept, self.prompts = self.prompts, {}
+        names = ("bboxes", "points", "labels", "masks")
+        asked = tuple(
+            kept.get(name) if given is None else given for name, given in zip(names, prompts, strict=True)
+        )
+        named = keywords.pop("source", None)
+        return asked, self.sam.read(keywords), named if source is None else source
+
+    def reset_prompts(self) -> None:
+        """Forget the prompts of :meth:`set_prompts`."""
+        self.prompts = {}
 
 
 SAM2Predictor = Predictor
-
-
-def _settings(cfg: Any, overrides: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the settings of a predictor; overrides win."""
-    return {**(cfg if isinstance(cfg, Mapping) else {}), **(overrides or {})}

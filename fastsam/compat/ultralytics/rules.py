@@ -92,12 +92,14 @@ def text_list(texts: Any) -> list[str]:
 
 
 def box_array(bboxes: Any) -> NDArray[np.float64]:
-    """Return (n, 4) boxes.
+    """Return (n, 4) boxes; none of an empty list.
 
     Raises:
         PromptError: these are none.
     """
     boxes = _numbers(bboxes, "bboxes")
+    if boxes.size == 0:  # of a detector that found nothing
+        return np.zeros((0, 4))
     boxes = boxes[None] if boxes.ndim == 1 else boxes
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
         raise PromptError(f"bboxes: expected finite (x1, y1, x2, y2) or (n, 4), got shape {boxes.shape}")
@@ -123,7 +125,8 @@ def _by_boxes(masks: MaskSet, bboxes: Any) -> BoolArray:
             inside[k, i] = np.count_nonzero(cut)
     union = box_areas[:, None] + masks.areas_px[None] - inside
     kept = np.zeros(len(masks), bool)
-    kept[np.argmax(inside / np.maximum(union, 1), axis=1)] = True
+    if len(boxes):
+        kept[np.argmax(inside / np.maximum(union, 1), axis=1)] = True
     return kept
 
 

@@ -9,7 +9,7 @@ from fastsam import Session
 from fastsam.video.track.tracking import Tracking
 
 if TYPE_CHECKING:
-    from fastsam.compat.results import Results
+    from fastsam.compat.results import MaskKind, Results
 
 __all__ = ["Tracks"]
 
@@ -21,11 +21,11 @@ class Tracks:
         self._tracking = Tracking()
         self._count = 0
 
-    def step(self, session: Session, path: str) -> Results:
+    def step(self, session: Session, path: str, mask_kind: MaskKind) -> Results:
         """Return the tracked masks of the next frame; ``boxes.id`` are their numbers."""
         from fastsam.compat.results import Results
 
         numbered = replace(session, frame=replace(session.frame, index=self._count))
         self._count += 1
         tracked = self._tracking.step(numbered)
-        return Results(session, tracked.masks, path=path, ids=tracked.ids)
+        return Results(session, tracked.masks, path=path, mask_kind=mask_kind, ids=tracked.ids)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, MissingPackageError, reason_of
-from fastsam.everything.carried import Carried, carried_by
+from fastsam.everything.carried import Carried, carried_by, usable_names
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 from fastsam.files import file_sha256
 from fastsam.needed import needed
@@ -70,7 +70,8 @@ def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
         for parameter in network.parameters():
             parameter.requires_grad_(False)
         _try(network)
-    return network, replace(carried, defaults={**_trained_with(content), **carried.defaults})
+    names = usable_names(getattr(model, "names", None))
+    return network, replace(carried, defaults={**_trained_with(content), **carried.defaults}, names=names)
 
 
 def _trained_with(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,6 +249,11 @@ class TorchBackend(NetworkBackend):
         super().__init__(Path(checkpoint), device, int(max(self._model.stride)), carried, sha256)
         self._watch = Watch(self._model)
         self._cores = self._torch.get_num_threads()
+
+    @property
+    def network(self) -> Any:
+        """The ``torch.nn.Module``."""
+        return self._model
 
     @property
     def passes_at_once(self) -> int:

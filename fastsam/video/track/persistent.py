@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastsam.masks.selection import Selection
 from fastsam.prompts import Prompt, Text
+from fastsam.prompts.spec import class_names
 from fastsam.video.track.grid_frame import GridFrame
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class PersistentPrompt:
     Attributes:
         prompt: what it asks.
         objects: ids of the objects that it selected and that are followed.
-        best: for each text the highest score of any mask so far, whether it was enough or not.
+        best: for each text, by its name, the highest score of any mask so far, whether it was enough or not.
     """
 
     def __init__(self, prompt: Prompt, label: str = "") -> None:
@@ -88,10 +89,10 @@ class PersistentPrompt:
 
     @property
     def not_found(self) -> dict[str, float]:
-        """Texts that no mask has been enough for, each with the highest score of any."""
+        """Names of texts that no mask has been enough for, each with the highest score of any."""
         if not isinstance(self.prompt, Text):
             return {}
-        scores = {text: self.best.get(text, 0.0) for text in self.prompt.texts}
+        scores = {name: self.best.get(name, 0.0) for name in class_names(self.prompt)}
         return {text: best for text, best in scores.items() if best < self.prompt.threshold or best <= 0}
 
     def _answer(self, view: FrameView) -> Selection:
@@ -99,7 +100,7 @@ class PersistentPrompt:
         if not isinstance(self.prompt, Text):
             return view.select(self.prompt)
         every = view.select(replace(self.prompt, threshold=0.0))
-        for text, score in zip(every.labels or (), every.scores.tolist(), strict=False):
+        for text, score in zip(every.labels or (), every.scores.tolist(), strict=every.labels is not None):
             self.best[text] = max(self.best.get(text, 0.0), score)
         return every[every.scores >= self.prompt.threshold]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 from fastsam import FastSAM
 from fastsam.compat.arguments import core_of, device_name
+from fastsam.compat.attributes import network_parameters
+from fastsam.compat.segment_anything.modeling.parts import Part
 from fastsam.errors import ConfigError
 from fastsam.needed import needed
 
@@ -21,7 +22,9 @@ class Sam:
         core: the :class:`fastsam.FastSAM` that answers.
         image_format: channel order that predictors expect of arrays.
         mask_threshold: where logits are cut.
-        image_encoder: ``img_size``, the longer side that ``ResizeLongestSide`` scales to.
+        image_encoder: ``img_size``, the longer side that ``ResizeLongestSide`` scales to; like
+            ``prompt_encoder`` and ``mask_decoder`` it has sizes, and cannot be run.
+        image_size: the same size, as SAM 2 has it.
 
     Args:
         core: what answers; the embedded weights by default.
@@ -32,7 +35,15 @@ class Sam:
         self._checkpoint = getattr(self.core.segmenter, "checkpoint", None)
         self.image_format = "RGB"
         self.mask_threshold = 0.0
-        self.image_encoder = SimpleNamespace(img_size=1024)
+        self.image_size = 1024
+        self.image_encoder = Part("image_encoder", img_size=1024)
+        self.prompt_encoder = Part(
+            "prompt_encoder",
+            image_embedding_size=(64, 64),
+            input_image_size=(1024, 1024),
+            mask_input_size=(256, 256),
+        )
+        self.mask_decoder = Part("mask_decoder", num_mask_tokens=4, mask_threshold=0.0)
         self.training = False
 
     @property
@@ -90,8 +101,60 @@ class Sam:
         return self
 
     def parameters(self) -> Iterator[Any]:
-        """Yield nothing: the network's weights are not SAM's."""
+        """Yield the weights of the network that answers; they are not SAM's."""
+        return network_parameters(self.core)
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Yield them with numbers for names."""
+        return ((f"{k}", weight) for k, weight in enumerate(self.parameters()))
+
+    def modules(self) -> Iterator[Any]:
+        """Yield nothing: SAM's layers are not here."""
         return iter(())
+
+    children = named_children = named_modules = modules
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return them by these names."""
+        return dict(self.named_parameters())
+
+    @property
+    def pixel_mean(self) -> Any:
+        """(3, 1, 1) tensor: what SAM subtracts of RGB pixels."""
+        return self._column(123.675, 116.28, 103.53)
+
+    @property
+    def pixel_std(self) -> Any:
+        """(3, 1, 1) tensor: what SAM then divides by."""
+        return self._column(58.395, 57.12, 57.375)
+
+    def _column(self, *values: Any) -> Any:
+        import torch
+
+        return torch.tensor(values, device=self.device).view(-1, 1, 1)
+
+    def preprocess(self, x: Any) -> Any:
+        """Return (..., 3, h, w) RGB pixels as SAM's network wants them: normalized, padded to 1024x1024."""
+        from torch.nn.functional import pad
+
+        side = self.image_size
+        return pad((x - self.pixel_mean) / self.pixel_std, (0, side - x.shape[-1], 0, side - x.shape[-2]))
+
+    def postprocess_masks(self, masks: Any, input_size: Any, original_size: Any) -> Any:
+        """Return (B, C, 256, 256) logits at the size of the image, (B, C, H, W).
+
+        Args:
+            masks: the logits, as predictors give them.
+            input_size: (height, width) of the scaled image.
+            original_size: (height, width) of the image.
+        """
+        from torch.nn.functional import interpolate
+
+        def scaled(tensor: Any, size: Any) -> Any:
+            return interpolate(tensor, tuple(map(int, size)), mode="bilinear", align_corners=False)
+
+        square = scaled(masks, (self.image_size, self.image_size))
+        return scaled(square[..., : input_size[0], : input_size[1]], original_size)
 
     def load_state_dict(self, *_: Any, **__: Any) -> Any:
         """Refuse SAM's weights.

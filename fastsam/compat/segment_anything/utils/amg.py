@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastsam.errors import InputError
 
 __all__ = [
+    "MaskData",
     "area_from_rle",
     "batch_iterator",
     "batched_mask_to_box",
@@ -27,6 +28,9 @@ __all__ = [
     "mask_to_rle_pytorch",
     "remove_small_regions",
     "rle_to_mask",
+    "uncrop_boxes_xyxy",
+    "uncrop_masks",
+    "uncrop_points",
 ]
 
 
@@ -175,3 +179,78 @@ def batch_iterator(batch_size: int, *args: Any) -> Iterator[list[Any]]:
         raise InputError("batch_iterator: expected arguments of one length")
     for start in range(0, len(args[0]), batch_size):
         yield [arg[start : start + batch_size] for arg in args]
+
+
+def uncrop_boxes_xyxy(boxes: Any, crop_box: list[int]) -> Any:
+    """Return (N, 4) boxes of a crop's frame in the image's."""
+    return boxes + boxes.new_tensor([crop_box[0], crop_box[1], crop_box[0], crop_box[1]])
+
+
+def uncrop_points(points: Any, crop_box: list[int]) -> Any:
+    """Return (..., 2) points of a crop's frame in the image's."""
+    return points + points.new_tensor(crop_box[:2])
+
+
+def uncrop_masks(masks: Any, crop_box: list[int], orig_h: int, orig_w: int) -> Any:
+    """Return (N, h, w) masks of a crop as (N, H, W) masks of the image."""
+    left, top, right, bottom = crop_box
+    whole = masks.new_zeros((*masks.shape[:-2], orig_h, orig_w))
+    whole[..., top:bottom, left:right] = masks
+    return whole
+
+
+class MaskData:
+    """Columns of one length (lists, arrays or tensors), filtered and joined together."""
+
+    def __init__(self, **columns: Any) -> None:
+        self._columns = columns
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a column."""
+        return self._columns[name]
+
+    def __setitem__(self, name: str, column: Any) -> None:
+        """Set a column."""
+        self._columns[name] = column
+
+    def __delitem__(self, name: str) -> None:
+        """Drop a column."""
+        del self._columns[name]
+
+    def items(self) -> Any:
+        """Return names and columns."""
+        return self._columns.items()
+
+    def filter(self, keep: Any) -> None:
+        """Keep some rows.
+
+        Args:
+            keep: a tensor of row numbers, or of one bool a row.
+        """
+        rows = np.asarray(keep.detach().cpu())
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        for name, column in self._columns.items():
+            if isinstance(column, list):
+                self[name] = [column[row] for row in rows]
+            else:
+                self[name] = column[rows] if isinstance(column, np.ndarray) else column[keep]
+
+    def cat(self, other: MaskData) -> None:
+        """Add the rows of another."""
+        import torch
+
+        for name, more in other.items():
+            mine = self._columns.get(name)
+            if mine is None:
+                self[name] = more.copy() if isinstance(more, (list, np.ndarray)) else more.clone()
+            elif isinstance(mine, list):
+                self[name] = mine + list(more)
+            else:
+                join = np.concatenate if isinstance(mine, np.ndarray) else torch.cat
+                self[name] = join([mine, more])
+
+    def to_numpy(self) -> None:
+        """Turn tensors into arrays."""
+        for name, column in self._columns.items():
+            if hasattr(column, "detach"):
+                self[name] = column.detach().cpu().numpy()

@@ -2,5 +2,6 @@
 
 from fastsam.compat.ultralytics.fastsam import FastSAM
 from fastsam.compat.ultralytics.predictors import FastSAMPredictor
+from fastsam.compat.ultralytics.prompt import FastSAMPrompt
 
-__all__ = ["FastSAM", "FastSAMPredictor"]
+__all__ = ["FastSAM", "FastSAMPredictor", "FastSAMPrompt"]
