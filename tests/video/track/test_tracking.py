@@ -270,7 +270,7 @@ def test_nothing_there() -> None:
     clip = Clip(Drawn())
     assert len(clip.step()) == 0
     with pytest.raises(PromptError, match="nothing to follow in frame 0"):
-        clip.tracking.select(Box((30, 30, 60, 60)))
+        clip.tracking.select(MaskLike(np.eye(*SIZE_HW, dtype=bool)))
     assert clip.tracking.select(Text("red")) == ()
     assert len(clip.step()) == 0
     assert len(clip.move()) == 0
