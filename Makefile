@@ -7,7 +7,7 @@ OUT ?= output
 JOBS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist worksteal
 
-.PHONY: demo test test-slow test-browser browser check check-web app install install-dev docs pictures clean
+.PHONY: demo test test-slow test-lowest test-newest test-browser browser check check-web app install install-dev docs pictures clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m fastsam demo --out $(OUT)
@@ -18,6 +18,20 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m slow
+
+# What needs most of other packages, with the lowest and the newest versions that pyproject.toml admits.
+VERSIONS_TESTS ?= tests/weights tests/everything tests/compat tests/training tests/images tests/page/test_guard.py tests/test_model.py
+
+test-lowest:
+	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
+	$(PYTHON) tests/lowest.py > .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-lowest/requirements.txt
+	.venv-lowest/bin/python -m pytest -n $(JOBS) --maxprocesses 8 $(VERSIONS_TESTS)
+
+test-newest:
+	rm -rf .venv-newest && $(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -r requirements.txt -r requirements-dev.txt
+	.venv-newest/bin/python -m pytest -n $(JOBS) --maxprocesses 8 $(VERSIONS_TESTS)
 
 test-browser: browser $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m browser tests/browser
@@ -74,4 +88,4 @@ $(VENV)/.installed-docs: $(VENV)/.installed requirements-docs.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) .venv-lowest .venv-newest build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -21,14 +21,16 @@ from typing import Any, BinaryIO
 from fastsam.errors import ExportError, FastSAMError, reason_of
 
 __all__ = [
-    "as_export_errors", "file_sha256", "file_state", "fingerprint", "replacing", "replacing_folder",
-    "replacing_path", "safe_name", "sole_writer", "trim_folder", "unique_names",
-    "writable_folder", "write_bytes",
+    "LOCK_NAME", "as_export_errors", "exclusive", "file_sha256", "file_state", "fingerprint", "is_for_all",
+    "replacing", "replacing_folder", "replacing_path", "safe_name", "sole_writer", "trim_folder",
+    "unique_names", "writable_folder", "write_bytes",
 ]  # fmt: skip
 
 _MAX_NAME_BYTES = 180  # leaves room for suffixes below the 255 of most file systems
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}
 _FULL = "free some space and run again; files written so far are whole"
+_PARTS = ".????????????.*"
+_IS_PART = re.compile(r"\.[0-9a-f]{12}\.(part|old)(\..*)?")
 _ELSEWHERE = "choose another folder"
 _REASONS = {
     errno.ENOSPC: ("the disk is full", _FULL),
@@ -63,6 +65,13 @@ def as_export_errors(path: Path, *kinds: type[Exception], what: str = "") -> Ite
         raise ExportError(
             f"cannot be written: {reason}", subject=subject, advice=advice, path=path
         ) from error
+
+
+def is_for_all(error: FastSAMError) -> bool:
+    """Tell whether nothing else can be written either: the disk is full, or read-only."""
+    cause = error.__cause__
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+    return isinstance(cause, OSError) and cause.errno in full
 
 
 def file_state(path: str | os.PathLike[str]) -> str:
@@ -111,6 +120,43 @@ def writable_folder(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def exclusive(lock: Path) -> Iterator[None]:
+    """Hold a lock file against other threads and processes; waits for it.
+
+    Raises:
+        OSError: the lock file cannot be made.
+    """
+    held = False
+    while not held:
+        with lock.open("a+b") as file:
+            _wait_for(file)
+            held = _is_still(file, lock)
+            if held:
+                try:
+                    yield
+                finally:
+                    with suppress(OSError):
+                        lock.unlink()  # before it is let go: who waits for it sees that it has gone
+
+
+def _wait_for(file: BinaryIO) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        held = False
+        while not held:
+            with suppress(OSError):  # LK_LOCK gives up after ten seconds
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                held = True
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)  # closing the file lets it go
+
+
+LOCK_NAME = ".lock"
 _written_here: set[Path] = set()  # folders that this process writes to
 
 
@@ -137,17 +183,39 @@ def sole_writer(folder: Path, what: str) -> Iterator[None]:
     here = folder.resolve()
     if here in _written_here:
         raise taken
+    path = folder / LOCK_NAME
     with as_export_errors(folder):
-        lock = (folder / ".lock").open("a+b")
+        lock = path.open("a+b")
     with lock:
         with as_export_errors(folder):
-            if not _locked(lock):
+            if not _locked(lock) or not _is_still(lock, path):
                 raise taken
         _written_here.add(here)
         try:
+            _remove_parts(folder)
             yield
         finally:
             _written_here.discard(here)
+            if _is_still(lock, path):
+                with suppress(OSError):
+                    path.unlink()  # before it is let go: who opened it meanwhile sees that it has gone
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    """Tell whether a locked file is the one of that name: the one before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
+def _remove_parts(folder: Path) -> None:
+    """Remove what a killed run was writing: in the folder, and in those that lie in it."""
+    for pattern in (_PARTS, f"*/{_PARTS}"):
+        for path in folder.glob(pattern):
+            if _IS_PART.fullmatch(path.name):
+                with suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _locked(file: BinaryIO) -> bool:

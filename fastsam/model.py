@@ -20,7 +20,7 @@ from fastsam.everything.backends.choose import open_network
 from fastsam.everything.tiling import OnTile, TiledSegmenter
 from fastsam.images.frame import Frame
 from fastsam.images.listing import open_frames
-from fastsam.images.reading import DEFAULT_MAX_PIXELS, FrameSource, read_frame
+from fastsam.images.reading import FrameSource, read_frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.refine import containment_nms, drop_duplicates
 from fastsam.options import ReaderOptions, SegmentOptions, StreamOptions
@@ -178,13 +178,19 @@ class FastSAM:
         return self._recipe.open, ()
 
     def __call__(
-        self, source: FrameSource, *, channels: Channels = "rgb", **options: Unpack[SegmentOptions]
+        self,
+        source: FrameSource,
+        *,
+        channels: Channels = "rgb",
+        max_pixels: int | None = None,
+        **options: Unpack[SegmentOptions],
     ) -> Result:
         """Return everything in an image: ``open(source, ...).everything()``.
 
         Args:
             source: as in :meth:`open`.
             channels: as in :meth:`open`.
+            max_pixels: as in :meth:`open`.
             options: as in :meth:`open`.
 
         Raises:
@@ -197,7 +203,7 @@ class FastSAM:
                 "`from fastsam.compat import FastSAM, FastSAMPrompt`, for ultralytics' "
                 "`from fastsam.compat.ultralytics import FastSAM` (docs/moving-over.md)"
             )
-        return self.open(source, channels=channels, **options).everything()
+        return self.open(source, channels=channels, max_pixels=max_pixels, **options).everything()
 
     @property
     def device(self) -> str:
@@ -232,7 +238,7 @@ class FastSAM:
         source: FrameSource,
         *,
         channels: Channels = "rgb",
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_pixels: int | None = None,
         on_tile: OnTile | None = None,
         **options: Unpack[SegmentOptions],
     ) -> Session:
@@ -241,7 +247,8 @@ class FastSAM:
         Args:
             source: path, bytes, file object, PIL image, RGB array or Frame.
             channels: the order of an array's channels: ``"rgb"``, or ``"bgr"`` as OpenCV reads them.
-            max_pixels: refuse encoded images with more pixels than this, before they are decoded.
+            max_pixels: refuse encoded images with more pixels than this, before they are decoded; None is
+                the limit in force, see :func:`fastsam.images.reading.read_frame`.
             on_tile: called with (done, total) after each part of an image that is segmented in parts.
             options: fields of :class:`fastsam.config.SegmentConfig` (``conf``, ``iou``, ``imgsz``,
                 ``edge_radius``, ...); the rest comes from the weights' defaults.
@@ -259,7 +266,7 @@ class FastSAM:
         self,
         source: FrameSource | Iterable[Any],
         *,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_pixels: int | None = None,
         **options: Unpack[SegmentOptions],
     ) -> Iterator[Session]:
         """Yield a session an image of a folder, glob, list or video file, and a page of a TIFF of several."""

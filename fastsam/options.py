@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 __all__ = [
     "ExportOptions",
+    "LabelOptions",
     "ReaderOptions",
     "RenderOptions",
     "SegmentOptions",
@@ -20,6 +21,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class SegmentOptions(TypedDict, total=False):
@@ -54,6 +56,14 @@ class RenderOptions(TypedDict, total=False):
     seed: int | None
 
 
+class LabelOptions(TypedDict, total=False):
+    """What :meth:`fastsam.Session.label` takes."""
+
+    vocabulary: str | Path | Sequence[str]
+    threshold: float
+    templates: bool
+
+
 class _FollowOptions(TypedDict, total=False):
     follow_conf: float | None
     every: int | None
@@ -76,7 +86,7 @@ class ReaderOptions(TypedDict, total=False):
 
     policy: Literal["auto", "latest", "all"]
     queue_size: int
-    max_pixels: int
+    max_pixels: int | None
     reconnect_s: float
     start: int
     fps: float | None
@@ -91,6 +101,7 @@ class ExportOptions(TypedDict, total=False):
     """What the formats of :mod:`fastsam.export` take beside the masks."""
 
     labels: Sequence[str] | None
+    classes: Sequence[str]
     levels: Sequence[str] | None
     stability_scores: Any
     points_xy: Any

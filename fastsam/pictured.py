@@ -15,6 +15,7 @@ from PIL import Image
 from fastsam.config import RenderConfig, override
 from fastsam.errors import ConfigError, check_one_of
 from fastsam.export import DEFAULT_LABEL, Annotations, write
+from fastsam.export.annotations import all_classes
 from fastsam.export.records import coco_record, mask_record
 from fastsam.images.drawing import cutout, overlay, save_image
 from fastsam.images.frame import Frame
@@ -23,7 +24,7 @@ from fastsam.needed import needed
 from fastsam.options import ExportOptions, RenderOptions
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Self, Unpack
 
 __all__ = ["Pictured", "checked_path"]
 
@@ -35,6 +36,15 @@ class Pictured(MaskRows):
     """
 
     frame: Frame
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that masks may have, in the order that they were asked for; empty where nobody said."""
+        return ()
+
+    def named(self) -> Self:
+        """Return the masks that have a name, where names were looked for; else all of them."""
+        return self
 
     @abstractmethod
     def drawing(self) -> dict[str, Any]:
@@ -90,7 +100,9 @@ class Pictured(MaskRows):
             folder: made when absent.
             format: a name of ``fastsam.export.FORMATS``, such as ``"png"``, ``"coco"``, ``"yolo"``.
             options: what the format takes beside the masks: ``labels`` (by default :attr:`labels`),
-                ``stability_scores``, ``points_xy``, ``file_name``.
+                ``classes`` (by default :attr:`classes`), ``stability_scores``, ``points_xy``, ``file_name``.
+
+        Masks that :meth:`fastsam.Session.label` knows no name for are left out, see :meth:`named`.
 
         Raises:
             ExportError: unknown format, or the folder cannot be written.
@@ -98,8 +110,9 @@ class Pictured(MaskRows):
         """
         for name in options:
             check_one_of(name, ExportOptions.__annotations__, "option", ConfigError)
-        about: dict[str, Any] = {**self._about(), **options}
-        return write(self.masks, checked_path(folder, "folder"), str(format), name=self.frame.name, **about)
+        kept = self if "labels" in options else self.named()
+        about: dict[str, Any] = {**kept._about(), **options}
+        return write(kept.masks, checked_path(folder, "folder"), str(format), name=self.frame.name, **about)
 
     def cutouts(self) -> list[NDArray[np.uint8]]:
         """Return each mask's part of the picture as (h, w, 4) RGBA, transparent outside the mask."""
@@ -129,9 +142,10 @@ class Pictured(MaskRows):
     def to_coco(self) -> dict[str, Any]:
         """Return a COCO dataset of this one image: ``images``, ``annotations`` and ``categories``.
 
-        Masks without a pixel, which COCO cannot say, are left out.
+        Masks without a pixel, which COCO cannot say, are left out, and those that :meth:`named` leaves out.
         """
-        return coco_record(Annotations(self.frame.name, self.masks, **self._about()))
+        kept = self.named()
+        return coco_record(Annotations(self.frame.name, kept.masks, **kept._about()))
 
     def to_supervision(self) -> Any:
         """Return a ``supervision.Detections``: boxes, masks, scores, and labels as ``class_name``.
@@ -141,13 +155,14 @@ class Pictured(MaskRows):
         """
         with needed("supervision", "return detections"):
             import supervision
-        names = np.array([name or DEFAULT_LABEL for name in self.labels or ("",) * len(self)], dtype=np.str_)
-        _, numbers = np.unique(names, return_inverse=True)
+        named = [name or DEFAULT_LABEL for name in self.labels or ("",) * len(self)]
+        names, order = np.array(named, dtype=np.str_), all_classes(self.classes, named)
+        numbers = np.array([order.index(name) for name in named], np.int64)
         return supervision.Detections(
             xyxy=np.array(self.boxes_xyxy, np.float32),
             mask=np.asarray(self.masks),
             confidence=np.array(self.scores, np.float32),
-            class_id=numbers.astype(np.int64),
+            class_id=numbers,
             tracker_id=self._tracker_ids(),
             data={"class_name": names},
         )
@@ -158,7 +173,12 @@ class Pictured(MaskRows):
 
     def _about(self) -> dict[str, Any]:
         """Return what the formats of :mod:`fastsam.export` take beside the masks."""
-        return {"source": self.frame.source, "labels": self.labels, "rgb": self.frame.rgb}
+        return {
+            "source": self.frame.source,
+            "labels": self.labels,
+            "classes": self.classes,
+            "rgb": self.frame.rgb,
+        }
 
 
 def checked_path(value: Any, what: str) -> Path:

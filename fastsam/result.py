@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from fastsam.masks.selection import Selection
 from fastsam.pictured import Pictured
 from fastsam.prompts import Prompt
 from fastsam.prompts.base import Marks
-from fastsam.prompts.text.labels import Labels
+from fastsam.prompts.spec import class_names
+from fastsam.prompts.text.labels import UNKNOWN, Labels
 
 __all__ = ["Result"]
 
@@ -44,6 +45,17 @@ class Result(Selection, Pictured):
             "labels": self.labels,
             "rows": np.maximum(self.indices, 0).tolist(),
         }
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The vocabulary of :meth:`fastsam.Session.label`, or the names of the texts that were asked for."""
+        return class_names(self.prompt) if self.known is None else self.known.vocabulary
+
+    def named(self) -> Self:
+        """Return the masks that have a name, where :meth:`fastsam.Session.label` gave names; else all."""
+        if self.known is None or self.labels is None:
+            return self
+        return self[[i for i, name in enumerate(self.labels) if name != UNKNOWN]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in plain JSON types, as :meth:`Pictured.to_dict`, and the ``reason``."""

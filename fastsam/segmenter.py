@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,12 +30,13 @@ class Segmentation(MaskSet):
     @classmethod
     def of(cls, masks: MaskSet, times_ms: Mapping[str, float]) -> Segmentation:
         """Return masks together with the time that they took."""
-        return cls(masks.size_hw, masks.boxes_xyxy, masks.scores, masks.store, masks.pyramid, dict(times_ms))
+        values = {spec.name: getattr(masks, spec.name) for spec in fields(MaskSet)}
+        return cls(**values, times_ms=dict(times_ms))
 
     @property
     def masks(self) -> MaskSet:
         """The masks alone."""
-        return MaskSet(self.size_hw, self.boxes_xyxy, self.scores, self.store, self.pyramid)
+        return MaskSet(**{spec.name: getattr(self, spec.name) for spec in fields(MaskSet)})
 
 
 class Part(NamedTuple):

@@ -23,6 +23,7 @@ from fastsam.prompts.reference_spec import Mode, Region
 from fastsam.prompts.shorthand import PromptLike, SelectOptions, prompt_of
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.text.labels import UNKNOWN, Labels, label
+from fastsam.prompts.wording import counted
 from fastsam.result import Result
 
 if TYPE_CHECKING:
@@ -86,8 +87,12 @@ class Session:
         rows = np.arange(len(self.masks)) if level is None else self.levels.at(level)
         if disjoint:
             rows = rows[self.levels.twin[rows] == rows]
-        what = "masks" if level is None else f"masks of level {level}"
-        reason = f"everything: {len(rows)} {what} above confidence {self.config.conf:g}"
+        of_level = "" if level is None else f" of level {level}"
+        fills = self.config.fill_conf < self.config.conf or self.config.regions > 0
+        gaps = ", and less certain ones in the gaps between them" if fills else ""
+        reason = (
+            f"everything: {counted(len(rows), 'mask')}{of_level} above confidence {self.config.conf:g}{gaps}"
+        )
         result = self._result(Selection.of(self.masks, rows, self.masks.scores[rows], reason), None)
         if level is None and not disjoint:
             return result
@@ -141,6 +146,20 @@ class Session:
         parsed = prompt_of(prompt, **options)
         resolved = resolve(parsed, self._describe)
         return self._result(select(self.masks, resolved, self.features, self.scene), parsed)
+
+    def prepare(self, prompt: PromptLike) -> None:
+        """Do now what the first prompt of its kind takes seconds for, so that :meth:`select` answers at once.
+
+        That is loading the text model and encoding the masks for a text, and segmenting the other image for a
+        reference; clicks have their evidence gathered. What was done is kept by the session.
+
+        Args:
+            prompt: what :meth:`select` takes.
+
+        Raises:
+            FastSAMError: as :meth:`select`.
+        """
+        self.select(prompt)
 
     def reference(
         self, region: Region, *, negatives: Any = (), mode: Mode = "all", threshold: float = 0.2
@@ -202,6 +221,9 @@ class Session:
         if self.labels is not None:
             names = self.labels.names
             values["labels"] = tuple(names[i] if i >= 0 else UNKNOWN for i in selection.indices)
+        elif self.masks.labels is not None and values["labels"] is None:  # the classes of the network
+            own = self.masks.labels
+            values["labels"] = tuple((own[i] if i >= 0 else "") or UNKNOWN for i in selection.indices)
         return Result(**values, frame=self.frame, prompt=prompt, known=self.labels)
 
     def _refined(self, selection: Selection) -> MaskSet:

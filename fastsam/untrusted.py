@@ -56,6 +56,7 @@ class Limits:
         prompt_bytes: of one prompt as JSON.
         mask_pixels: of one mask given as RLE.
         side_px: of an image; PNG and TIFF could claim billions.
+        image_pixels: of an image or a frame of a video, where ``max_pixels`` is not given.
         decoded_bytes: what decoding an image may take, estimated before it starts.
     """
 
@@ -69,6 +70,7 @@ class Limits:
     prompt_bytes: int = 4 << 20
     mask_pixels: int = 1 << 30
     side_px: int = 500_000
+    image_pixels: int = 178_956_970  # PIL's own limit, half a GiB of RGB
     decoded_bytes: int = 2 << 30
 
     def __post_init__(self) -> None:

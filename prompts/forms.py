@@ -108,8 +108,10 @@ def _read_text(key: str, value: Any, options: dict[str, Any], read: Reader) -> T
 
 
 def _write_text(prompt: Text, write: Writer) -> dict[str, Any]:
+    pairs = zip(prompt.names, prompt.texts, strict=True)
+    texts = [text if name == text else f"{name}={text}" for name, text in pairs]
     return {
-        "text": _one_or_all(list(prompt.texts)), "threshold": prompt.threshold,
+        "text": _one_or_all(texts), "threshold": prompt.threshold,
         "negatives": list(prompt.negatives), "templates": prompt.templates, "crops": prompt.crops,
     }  # fmt: skip
 

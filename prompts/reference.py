@@ -60,7 +60,7 @@ def describe_region(masks: MaskSet, features: ImageFeatures | None, example: Exa
     found = appearances_among(ImageFeatures(features.frame, chosen, features.embedder), features.whole())
     told = np.flatnonzero(found.pictures.any(axis=1))
     if len(told) == 0:
-        raise PromptError(f"{what}: too small to tell what it shows; choose a larger region")
+        raise PromptError(f"{what}: too small to describe; choose a larger region")
     return [found.row(int(i), what) for i in told]
 
 

@@ -21,7 +21,7 @@ from fastsam.masks.selection import Selection
 from fastsam.prompts import box, forms, iterate, mask, point, position, reference
 from fastsam.prompts.forms import Form
 from fastsam.prompts.ranking import best_row, ranked_rows
-from fastsam.prompts.solve import clicks
+from fastsam.prompts.solve import clicks, drawn
 from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.spec import (
     AllOf,
@@ -102,7 +102,7 @@ def _score_mask(masks: MaskSet, prompt: Mask) -> _Scored:
 def _score_text(masks: MaskSet, prompt: Text, seen: Seen) -> _Scored:
     values = text.score(masks, prompt, seen.features)
     kept = np.where(values >= prompt.threshold, values, 0)
-    words = np.broadcast_to(np.array(prompt.texts, object)[:, None], kept.shape)
+    words = np.broadcast_to(np.array(prompt.names, object)[:, None], kept.shape)
     return _Scored(kept, best_only=False, ranked=True, labels=words)
 
 
@@ -175,6 +175,14 @@ def _answer_points(masks: MaskSet, prompt: Points, seen: Seen) -> Selection:
     if prompt.previous is not None:
         return iterate.answer(masks, prompt, prompt.previous)
     return point.answer(masks, prompt)
+
+
+def _answer_box(masks: MaskSet, prompt: Box, seen: Seen) -> Selection:
+    return box.answer(masks, prompt) if seen.scene is None else drawn.answer_box(masks, prompt, seen.scene)
+
+
+def _answer_mask(masks: MaskSet, prompt: Mask, seen: Seen) -> Selection:
+    return mask.answer(masks, prompt) if seen.scene is None else drawn.answer_mask(masks, prompt, seen.scene)
 
 
 def _answer_text(masks: MaskSet, prompt: Text, seen: Seen) -> Selection:
@@ -277,9 +285,9 @@ class Kind:
 
 
 KINDS: dict[type[Prompt], Kind] = {
-    Box: Kind(_alone(_score_box), _alone(box.answer), forms.BOX),
+    Box: Kind(_alone(_score_box), _answer_box, forms.BOX),
     Points: Kind(_alone(_score_points), _answer_points, forms.POINTS),
-    Mask: Kind(_alone(_score_mask), _alone(mask.answer), forms.MASK),
+    Mask: Kind(_alone(_score_mask), _answer_mask, forms.MASK),
     Text: Kind(_score_text, _answer_text, forms.TEXT),
     Reference: Kind(_score_reference, _answer_reference, forms.REFERENCE),
     Position: Kind(_score_position, _answer_position, forms.POSITION),

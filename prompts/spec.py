@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args, overload
 
@@ -22,6 +22,7 @@ from fastsam.prompts.regions import (
     Point,
     Points,
 )
+from fastsam.prompts.wording import name_and_phrase
 from fastsam.untrusted import at_most, short
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "as_share",
     "asks",
     "but_not",
+    "class_names",
 ]
 
 
@@ -56,13 +58,15 @@ class Text(Prompt):
 
     Args:
         texts: what to look for, such as ``"a red car"``; several, or a list of them, are asked at once, each
-            as if alone.
+            as if alone. ``"person=a person"`` looks for ``a person`` and calls what it finds ``person``, and
+            so does the mapping ``{"person": "a person"}``; several texts may share a name.
         threshold: least score of an answer: the probability that the mask shows the text, in competition with
             ``negatives`` and with a vocabulary of anything else, times the mask's own score.
         negatives: what it must not be taken for.
         templates: average each text over sentences such as ``"a photo of {}."``.
         crops: how a mask is shown to the encoder: ``"masked"`` (grey around it), ``"blurred"`` (its
             surroundings blurred) or ``"context"`` (a larger window, nothing hidden).
+        names: what each text's masks are called, as many as there are texts; by default, the texts say it.
 
     Raises:
         PromptError: no text, an empty one, one that is also a negative, or an unknown kind of crop.
@@ -76,16 +80,18 @@ class Text(Prompt):
     negatives: tuple[str, ...] = ()
     templates: bool = True
     crops: CropStyle = "masked"
+    names: tuple[str, ...] = ()
 
     @overload
     def __init__(
         self,
-        texts: str | Sequence[str],
+        texts: str | Sequence[str] | Mapping[str, str],
         threshold: float = ...,
         *,
         negatives: str | Sequence[str] = ...,
         templates: bool = ...,
         crops: CropStyle = ...,
+        names: Sequence[str] | None = ...,
     ) -> None: ...
 
     @overload
@@ -96,6 +102,7 @@ class Text(Prompt):
         negatives: str | Sequence[str] = ...,
         templates: bool = ...,
         crops: CropStyle = ...,
+        names: Sequence[str] | None = ...,
     ) -> None: ...
 
     def __init__(
@@ -106,11 +113,13 @@ class Text(Prompt):
         negatives: Any = (),
         templates: bool = True,
         crops: CropStyle = "masked",
+        names: Any = None,
     ) -> None:
         if len(phrases) == 2 and is_number(phrases[1]):
             given, threshold = phrases
             phrases = (given,)
-        wanted, unwanted = _wanted(phrases, texts), _phrases(negatives, "negatives")
+        called, wanted = _named(_wanted(phrases, texts), names)
+        unwanted = _phrases(negatives, "negatives")
         if not wanted:
             raise PromptError("text: expected at least one text, such as 'a dog'")
         both = {text.casefold() for text in wanted} & {text.casefold() for text in unwanted}
@@ -126,6 +135,7 @@ class Text(Prompt):
         object.__setattr__(self, "negatives", unwanted)
         object.__setattr__(self, "templates", bool(templates))
         object.__setattr__(self, "crops", crops)
+        object.__setattr__(self, "names", called)
 
     @property
     def is_persistent(self) -> bool:
@@ -175,6 +185,20 @@ class Position(Prompt):
         return replace(self, of=children[0]) if children else self
 
 
+def class_names(prompt: Prompt | None) -> tuple[str, ...]:
+    """Return the names of the texts in a prompt, each once, in their order; not of what is unwanted.
+
+    >>> class_names(Text("person=a person", "car") - Text("a bus"))
+    ('person', 'car')
+    """
+    if isinstance(prompt, Text):
+        return tuple(dict.fromkeys(prompt.names))
+    if prompt is None:
+        return ()
+    parts = (prompt.prompt,) if isinstance(prompt, ButNot) else prompt.children()
+    return tuple(dict.fromkeys(name for part in parts for name in class_names(part)))
+
+
 def _wanted(phrases: tuple[Any, ...], texts: Any) -> tuple[str, ...]:
     """Return the texts of a prompt, however they were given."""
     if texts is not None:
@@ -184,9 +208,22 @@ def _wanted(phrases: tuple[Any, ...], texts: Any) -> tuple[str, ...]:
     return _phrases(phrases[0] if len(phrases) == 1 else phrases, "text")
 
 
+def _named(texts: tuple[str, ...], names: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what each text's masks are called, and the words to look for."""
+    if names is not None:
+        given = _phrases(names, "names")
+        if len(given) != len(texts):
+            raise PromptError(f"names: expected {len(texts)} names for {len(texts)} texts, got {len(given)}")
+        return given, texts
+    pairs = [name_and_phrase(text) for text in texts]
+    return tuple(name for name, _ in pairs), tuple(phrase for _, phrase in pairs)
+
+
 def _phrases(texts: Any, what: str) -> tuple[str, ...]:
     """Return one text or several, each without spaces around it."""
     given = [texts] if isinstance(texts, str) else texts
+    if isinstance(given, Mapping):
+        given = [f"{name}={text}" for name, text in given.items()]
     if not isinstance(given, (list, tuple)):
         raise PromptError(f"{what}: expected a text or a list of texts, got {short(texts)}")
     at_most(len(given), "texts", "texts", PromptError)

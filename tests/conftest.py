@@ -21,9 +21,11 @@ os.environ.setdefault("YOLO_VERBOSE", "False")
 # And before torch: on a busy machine its threads wait for each other; one is several times faster there.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What processes keep for later ones belongs to the tests, too.
-_CACHE = tempfile.TemporaryDirectory(prefix="fastsam-tests-", ignore_cleanup_errors=True)
-os.environ["XDG_CACHE_HOME"] = _CACHE.name
+# What processes keep for later ones belongs to the tests, too. The workers of a run inherit one folder: what
+# one has converted, fitted or encoded, the others do not do again.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="fastsam-tests-", ignore_cleanup_errors=True)
+    os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile(

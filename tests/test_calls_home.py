@@ -97,7 +97,7 @@ import httpx, re
 from fastsam.page import build, serve
 page = build()
 address = serve(page)
-with httpx.Client(base_url=address, timeout=120) as http:
+with httpx.Client(base_url=address, timeout=None) as http:
     config = http.get("config").json()
     event = next(e["id"] for e in config["dependencies"] if e["api_name"] == "everything")
     values = {c["id"]: c["props"].get("value") for c in config["components"]}

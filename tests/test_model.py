@@ -81,7 +81,7 @@ def test_levels_of_everything(bus: Session) -> None:
     assert set(part.indices).isdisjoint(whole.indices)
     assert all(tree.parent[i] in whole.indices for i in part.indices)
     assert not whole.edited.any()
-    assert "masks of level part" in part.reason
+    assert "of level part" in part.reason
     with pytest.raises(PromptError, match=r"level .*: expected one of whole, part, subpart"):
         bus.everything("auto")  # type: ignore[arg-type]
 
@@ -112,7 +112,7 @@ def test_an_earlier_answer_is_handed_out_as_it_was(bus: Session) -> None:
     assert kept.indices.tolist() == first.indices.tolist()
     wider = bus.select(Points((400, 1070), previous=first)).masks.mask(0)  # the street is another thing
     assert wider[1070, 400]
-    assert (wider & first.masks.mask(0)).sum() > 0.75 * first.masks.areas_px[0]
+    assert (wider >= first.masks.mask(0)).all()
     more = bus.select(Points((740, 640), previous=kept))
     assert (more.masks.mask(0) >= first.masks.mask(0)).all()
     assert more.masks.mask(0)[640, 740]

@@ -10,7 +10,15 @@ import pytest
 
 from fastsam.config import CheckedConfig, RenderConfig, SegmentConfig, VideoConfig
 from fastsam.export import Annotations
-from fastsam.options import ExportOptions, ReaderOptions, RenderOptions, SegmentOptions, VideoOptions
+from fastsam.options import (
+    ExportOptions,
+    LabelOptions,
+    ReaderOptions,
+    RenderOptions,
+    SegmentOptions,
+    VideoOptions,
+)
+from fastsam.session import Session
 from fastsam.video.read.reader import open_video
 
 
@@ -26,6 +34,10 @@ def test_options_mirror_the_configs(options: Any, config: type[CheckedConfig]) -
 def test_reader_options_are_those_of_open_video() -> None:
     parameters = inspect.signature(open_video).parameters.values()
     assert set(ReaderOptions.__annotations__) == {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def test_label_options_are_those_of_label() -> None:
+    assert set(LabelOptions.__annotations__) == set(inspect.signature(Session.label).parameters) - {"self"}
 
 
 def test_export_options_are_fields_of_annotations() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import progress
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,9 +27,11 @@ __all__ = [
     "load_text_models",
     "talk",
     "tile_bar",
+    "told_warnings",
 ]
 
 talk = Console(stderr=True, highlight=False)
+_PACKAGE = Path(__file__).parents[1]
 _shown: list[progress.Progress] = []  # a terminal shows one display at a time; the last one is it
 
 
@@ -41,6 +46,48 @@ class _Count(progress.ProgressColumn):
         """Return the text of the column."""
         column = self._bytes if task.fields.get("in_bytes") else self._count
         return column.render(task)
+
+
+class _Told(logging.Handler):
+    """Prints what the package's loggers warn of, each message once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a message."""
+        self.tell(record.getMessage())
+
+    def tell(self, message: str) -> None:
+        """Print a line, above bars."""
+        if message not in self._seen:
+            self._seen.add(message)
+            talk.print(f"[yellow]warning:[/yellow] {escape(message)}", soft_wrap=True)
+
+
+@contextmanager
+def told_warnings() -> Iterator[None]:
+    """Print what the package warns of as a line each, without the place in the code."""
+    told, logger = _Told(), logging.getLogger("fastsam")
+    logger.addHandler(told)
+    show = warnings.showwarning
+
+    def shown(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        if _PACKAGE in Path(filename).parents:
+            told.tell(str(message))
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = shown
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+        logger.removeHandler(told)
 
 
 def _display(hidden: bool) -> progress.Progress:

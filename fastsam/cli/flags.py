@@ -27,6 +27,7 @@ __all__ = [
     "PROMPTS",
     "Device",
     "Json",
+    "MaxPixels",
     "ModelFlags",
     "NetworkFlags",
     "Out",
@@ -61,6 +62,27 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print JSON on stdout, one object per line.", rich_help_panel=OUTPUT)
 ]
 
+
+def _raise_limit(value: int | None) -> int | None:
+    """Let images be as large as the user says, wherever the command reads one."""
+    if value is not None:
+        from fastsam.untrusted import set_limits
+
+        set_limits(image_pixels=value)
+    return value
+
+
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="Maximum number of pixels of an image or frame.",
+        min=1,
+        callback=_raise_limit,
+        show_default="178956970",
+        rich_help_panel=ADVANCED,
+    ),
+]
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -75,6 +97,7 @@ class NetworkFlags:
 
     weights: Weights = None
     device: Device = "auto"
+    max_pixels: MaxPixels = None
 
     def load(self) -> FastSAM:
         """Load the model, with a bar while something is downloaded."""
@@ -96,6 +119,7 @@ class ModelFlags:
             help="The runtime of the network; auto is torch for a .pt checkpoint.", rich_help_panel=INPUT
         ),
     ] = "auto"
+    max_pixels: MaxPixels = None
 
     def load(self) -> FastSAM:
         """Load the models, with a bar while something is downloaded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,8 @@ import typer
 from rich.markup import escape
 
 from fastsam import __version__
-from fastsam.cli.console import close_bars, talk
+from fastsam.cli.console import close_bars, talk, told_warnings
+from fastsam.cli.convert import convert
 from fastsam.cli.evaluate import evaluate, evaluate_texts
 from fastsam.cli.find import find, index
 from fastsam.cli.flags import Device, NetworkFlags, Out, TextModel, Weights, with_flags
@@ -34,6 +36,14 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; our own errors become one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
+    with told_warnings():
+        _run()
+
+
+def _run() -> None:
     try:
         app()
     except FastSAMError as error:
@@ -118,6 +128,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     "Weights": {"weights": weights_table, "export-model": export_model},
     "Train and measure": {
         "annotate": annotate,
+        "convert": convert,
         "train": train,
         "calibrate": calibrate,
         "mix": mix,

@@ -14,6 +14,7 @@ import typer
 
 from fastsam.cli.flags import PROMPTS
 from fastsam.errors import ConfigError, PromptError
+from fastsam.options import LabelOptions
 
 if TYPE_CHECKING:
     from fastsam.prompts import Prompt
@@ -30,7 +31,8 @@ class SegmentPrompts:
     """What ``fastsam segment`` looks for in each photo; with none of these, everything."""
 
     text: Annotated[
-        list[str] | None, _flag("What to look for, such as 'a red car'. Selects every match.")
+        list[str] | None,
+        _flag("What to look for, such as 'a red car', or 'car=a red car' to name its class. Selects all."),
     ] = None
     point: Annotated[
         list[str] | None,
@@ -56,10 +58,13 @@ class SegmentPrompts:
     vocabulary: Annotated[
         str | None,
         _flag(
-            "coco, everyday, stuff, or a file with one name per line. Implies --label.",
+            "coco, everyday, stuff, or a file with one name, or NAME=WORDS, per line. Implies --label.",
             show_default="everyday",
         ),
     ] = None
+    unknown: Annotated[
+        bool, _flag("With --label: also export masks that no name fits, as 'unknown'.", "--unknown")
+    ] = False
     threshold: Annotated[
         float | None,
         _flag(
@@ -82,6 +87,8 @@ class SegmentPrompts:
 
         if self.threshold is not None and not self.text and self.naming() is None:
             raise ConfigError("--threshold: expected a --text or --label that it applies to, got neither")
+        if self.unknown and self.naming() is None:
+            raise ConfigError("--unknown: expected --label or --vocabulary beside it")
         if self.multimask and not self.point:
             raise PromptError("--multimask: expected at least one --point to give several answers to")
         regions = region_prompts(self.point, self.box, self.mask, multimask=self.multimask, level=self.level)
@@ -96,12 +103,16 @@ class SegmentPrompts:
             return regions[0] if regions else None
         return any_of(*regions) if self.combine == "any" else all_of(*regions)
 
-    def naming(self) -> dict[str, Any] | None:
+    def naming(self) -> LabelOptions | None:
         """Return the options of labelling that the flags ask for, or None for no labels."""
         if not self.label and self.vocabulary is None:
             return None
-        given = {"vocabulary": self.vocabulary, "threshold": self.threshold}
-        return {name: value for name, value in given.items() if value is not None}
+        options = LabelOptions()
+        if self.vocabulary is not None:
+            options["vocabulary"] = self.vocabulary
+        if self.threshold is not None:
+            options["threshold"] = self.threshold
+        return options
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from fastsam.cli.console import bar, fetched, talk
-from fastsam.cli.flags import INPUT, Device, NetworkFlags, Out, Weights, collect, with_flags, with_options
+from fastsam.cli.flags import (
+    INPUT,
+    PROMPTS,
+    Device,
+    ModelFlags,
+    Out,
+    Weights,
+    collect,
+    with_flags,
+    with_options,
+)
 from fastsam.config import AnnotateConfig, EvalConfig, TrainConfig
+from fastsam.errors import ConfigError, FastSAMError
 
 if TYPE_CHECKING:
     from fastsam.datasets import CocoDataset
@@ -42,18 +54,53 @@ _Partial = Annotated[
 @with_flags
 def annotate(
     data: Annotated[list[Path], typer.Argument(help="COCO-format folders, or folders with images/ alone.")],
-    models: NetworkFlags,
+    models: ModelFlags,
     out: Annotated[Path, Out("Folder of the new datasets; each keeps its name.")],
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A class of new masks, such as 'person=a person'; repeat for more.", rich_help_panel=PROMPTS
+        ),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes of new masks: coco, everyday, stuff, or a file with one per line.",
+            show_default="every mask is an object",
+            rich_help_panel=PROMPTS,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Minimum probability of a class.", min=0.0, max=1.0, rich_help_panel=PROMPTS)
+    ] = 0.3,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Keep masks of no class, as objects.", rich_help_panel=PROMPTS)
+    ] = False,
     **options: Any,
 ) -> None:
     """Label what is not labelled yet: masks that the model is sure of join a dataset's own."""
     from fastsam.training.annotate import annotate as run
 
+    if text and vocabulary is not None:
+        raise ConfigError("annotate: expected --text or --vocabulary, got both")
     config = AnnotateConfig(**collect(AnnotateConfig, options))
     model = models.load()
+    failed = 0
+
+    def tell(name: str, error: FastSAMError) -> None:
+        nonlocal failed
+        failed += 1
+        talk.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+
     for folder in data:
         with bar(f"annotating {folder.name}") as update:
-            typer.echo(run(folder, model.segmenter, out / folder.resolve().name, config, on_progress=update))
+            written = run(
+                folder, model, out / folder.resolve().name, config, classes=text or vocabulary,
+                threshold=threshold, unknown=unknown, on_progress=update, on_error=tell,
+            )  # fmt: skip
+        typer.echo(written)
+    if failed:
+        raise typer.Exit(1)
 
 
 @with_options(TrainConfig)

@@ -252,6 +252,8 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
     for frame in run.unasked:
         warning = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
         talk.print(escape(warning), soft_wrap=True)
+    for name in run.absent:
+        talk.print(escape(f"warning: {name!r} was not found in {job.source}"), soft_wrap=True)
     _tell(run, as_json)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fastsam.datasets import CocoDataset, read_coco
 from fastsam.errors import DatasetError
+from fastsam.untrusted import read_text
 
 __all__ = ["asked_texts", "in_words", "read_names"]
 
@@ -32,10 +33,7 @@ def read_names(path: str | Path, datasets: Sequence[str | Path] = ()) -> dict[st
         DatasetError: it cannot be read, a line is no pair, or a category is of no dataset.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"names {path}: cannot be read ({error}); expected a text file") from error
+    lines = read_text(path, "names", DatasetError).splitlines()
     names: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.strip().startswith("#"):

@@ -26,7 +26,16 @@ from fastsam.evaluation.prompting import mask_iou, next_click
 from fastsam.prompts import Points, select
 from fastsam.prompts.solve.scene import Scene
 
-__all__ = ["CLICKS", "NOC_IOUS", "RULES", "click_figures", "click_objects", "clicked", "clicks_needed"]
+__all__ = [
+    "CLICKS",
+    "NOC_IOUS",
+    "RULES",
+    "click_figures",
+    "click_objects",
+    "clicked",
+    "clicks_needed",
+    "figures_of",
+]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -139,15 +148,21 @@ def clicks_needed(ious: FloatArray, wanted: float) -> FloatArray:
     return np.where(np.isnan(ious).any(axis=0), np.nan, count)
 
 
+def figures_of(ious: FloatArray) -> dict[str, Any]:
+    """Return the figures of (clicks, G) IoUs by one rule, each a mean over objects."""
+    figures: dict[str, Any] = {
+        f"clicks_mIoU@{count}": mean(ious[count - 1]) for count in CLICKS if count <= len(ious)
+    }
+    for wanted in NOC_IOUS:
+        figures[f"noc@{100 * wanted:.0f}"] = mean(clicks_needed(ious, wanted))
+    failed = np.where(np.isnan(ious).any(axis=0), np.nan, ious.max(axis=0) < NOC_IOUS[0])
+    return {**figures, "noc_failed": mean(failed)}
+
+
 def click_figures(ious: FloatArray) -> dict[str, Any]:
-    """Return the figures of (rules, clicks, G) IoUs, each a mean over objects."""
-    figures: dict[str, Any] = {}
-    for prefix, one in zip(RULES, ious, strict=True):
-        for count in CLICKS:
-            if count <= len(one):
-                figures[f"{prefix}clicks_mIoU@{count}"] = mean(one[count - 1])
-        for wanted in NOC_IOUS:
-            figures[f"{prefix}noc@{100 * wanted:.0f}"] = mean(clicks_needed(one, wanted))
-        failed = np.where(np.isnan(one).any(axis=0), np.nan, one.max(axis=0) < NOC_IOUS[0])
-        figures[f"{prefix}noc_failed"] = mean(failed)
-    return figures
+    """Return the figures of (rules, clicks, G) IoUs, by the rule's prefix and the figure's name."""
+    return {
+        prefix + name: value
+        for prefix, one in zip(RULES, ious, strict=True)
+        for name, value in figures_of(one).items()
+    }

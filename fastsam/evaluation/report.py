@@ -228,5 +228,5 @@ def save_json(results: Mapping[str, Any], path: str | Path) -> Path:
         text = json.dumps(results, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise InputError(f"results: expected JSON values, with None for what is unknown ({error})") from error
-    write_bytes(Path(path), text.encode())
+    write_bytes(Path(path), text.encode(errors="backslashreplace"))
     return Path(path)

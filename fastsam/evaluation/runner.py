@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -224,7 +225,7 @@ def _add_prompts(
     targets = [decode_rle(rle) for rle in objects]
     handed_out = refine(chosen, frame.rgb, config.select)
     selectable = rle_iou_matrix([handed_out.rle(i) for i in range(len(chosen))], list(objects))
-    seed = (config.seed, zlib.crc32(name.encode()))
+    seed = (config.seed, zlib.crc32(os.fsencode(name)))
     scene = Scene(frame.rgb, chosen, handed_out)
     prompted = prompt_objects(chosen, targets, selectable, config, seed, scene=scene)
     if config.noc:

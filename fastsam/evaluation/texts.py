@@ -7,6 +7,7 @@ true masks (all that can go wrong is the naming), once about those that stage on
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -318,7 +319,7 @@ def _asked(
     """Return which texts the image is asked for: those it shows, and all or some of the others."""
     absent = np.setdiff1d(np.arange(count), shown)
     if config.absent is not None and config.absent < len(absent):
-        random = np.random.default_rng([config.seed, zlib.crc32(image.path.name.encode())])
+        random = np.random.default_rng([config.seed, zlib.crc32(os.fsencode(image.path.name))])
         absent = np.sort(random.choice(absent, config.absent, replace=False))
     return np.union1d(shown, absent)
 

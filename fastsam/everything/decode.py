@@ -90,10 +90,14 @@ def decode(
         ``config.quality`` is set; of a region, :func:`fastsam.everything.regions.region_scores`.
     """
     carried = carried or Carried()
-    store, confidences, sure = _network_masks(predictions, prototypes, letterbox, config)
+    store, confidences, sure, anchors = _network_masks(predictions, prototypes, letterbox, config)
     if len(store) > sure:
         rows = np.concatenate([np.arange(sure), filling(store, sure)])[: config.max_det]
-        store, confidences = store.take(rows), confidences[rows]
+        store, confidences, anchors = store.take(rows), confidences[rows], anchors[rows]
+    classes = predictions.shape[0] - 4 - prototypes.shape[0]
+    ids: NDArray[np.int64] | None = None
+    if carried.names and len(carried.names) == classes:
+        ids = predictions[4 : 4 + classes, anchors].argmax(axis=0).astype(np.int64)
     if carried.box_growth > 0:
         store = replace(store, boxes_xyxy=grown_boxes(store, carried.box_growth))
     values = confidences
@@ -105,14 +109,17 @@ def decode(
         cells, standing = region_cells(store, confidences, photo, room)
         store = with_regions(store, cells)
         values = np.concatenate([values, region_scores(standing)])
+        ids = None if ids is None else np.concatenate([ids, np.full(len(standing), -1, np.int64)])
     order = np.argsort(-values, kind="stable")
-    return MaskSet.from_grid(store.take(order), values[order], pyramid)
+    if ids is None:
+        return MaskSet.from_grid(store.take(order), values[order], pyramid)
+    return MaskSet.from_grid(store.take(order), values[order], pyramid, ids[order], carried.names)
 
 
 def _network_masks(
     predictions: FloatArray, prototypes: FloatArray, letterbox: Letterbox, config: SegmentConfig
-) -> tuple[GridStore, FloatArray, int]:
-    """Return the masks that survive NMS, the surest first; confidences; how many are above ``conf``.
+) -> tuple[GridStore, FloatArray, int, NDArray[np.int64]]:
+    """Return the masks that survive NMS, the surest first; confidences; how many are above ``conf``; anchors.
 
     More follow only where ``config`` asks for less sure ones, and there is room for them.
     """
@@ -145,4 +152,4 @@ def _network_masks(
         boxes_xyxy=letterbox.boxes_to_image(boxes_net[kept]),
         grid=_grid_map(letterbox, (prototypes.shape[1], prototypes.shape[2])),
     )
-    return store, scores[chosen[kept]], sure
+    return store, scores[chosen[kept]], sure, chosen[kept]

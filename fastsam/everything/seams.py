@@ -70,6 +70,7 @@ class Pieces:
         areas_px: (N,) int64.
         of_view: (N,) int64, which view found each.
         views: the views.
+        class_ids: (N,) int64, as the network has them; -1 for none.
     """
 
     size_hw: tuple[int, int]
@@ -79,6 +80,7 @@ class Pieces:
     areas_px: IntArray
     of_view: IntArray
     views: tuple[NetworkView, ...]
+    class_ids: IntArray
 
     @cached_property
     def _edges(self) -> IntArray:

@@ -133,7 +133,10 @@ class TiledSegmenter(Segmenter):
             for name, value in masks.times_ms.items():
                 times_ms[name] = times_ms.get(name, 0.0) + value
             if whole:
-                seen.append(_Seen(masks.store, masks.boxes_xyxy, masks.scores, masks.masks))
+                plain = masks.masks
+                seen.append(
+                    _Seen(plain.store, plain.boxes_xyxy, plain.scores, _ids(plain), plain.names, plain)
+                )
             else:
                 seen.append(_placed(masks, view, frame.size_hw))
             if self.on_tile is not None:
@@ -151,6 +154,8 @@ class _Seen:
     store: MaskStore
     boxes_xyxy: FloatArray
     scores: FloatArray
+    class_ids: IntArray
+    names: tuple[str, ...] = ()
     masks: MaskSet | None = None  # of the whole image, as the inner segmenter gave them
 
 
@@ -181,7 +186,12 @@ def _placed(masks: MaskSet, view: NetworkView, size_hw: tuple[int, int]) -> _See
     else:
         cell_px = float(kept.store.cells_px.max(initial=1.0))
         store = CropStore.from_crops(_moved(kept, view, inside), size_hw, cell_px)
-    return _Seen(store, boxes[rows], kept.scores)
+    return _Seen(store, boxes[rows], kept.scores, _ids(kept), kept.names)
+
+
+def _ids(masks: MaskSet) -> IntArray:
+    """Return (N,) the classes of masks; -1 where they have none."""
+    return np.full(len(masks), -1, np.int64) if masks.class_ids is None else masks.class_ids
 
 
 def _moved(masks: MaskSet, view: NetworkView, inside: Region) -> Iterator[Crop]:
@@ -212,12 +222,18 @@ def _joined(frame: Frame, views: list[NetworkView], found: list[_Seen], config: 
         config.tile_iou,
     )
     rows = rows[np.argsort(-pieces.scores[rows], kind="stable")]
-    joined = MaskSet(frame.size_hw, pieces.boxes_xyxy[rows], pieces.scores[rows], pieces.store.take(rows))
+    names = next((seen.names for seen in found if seen.names), ())
+    joined = MaskSet(
+        frame.size_hw,
+        pieces.boxes_xyxy[rows],
+        pieces.scores[rows],
+        pieces.store.take(rows),
+        class_ids=pieces.class_ids[rows] if names else None,
+        names=names,
+    )
     whole = found[0].masks
-    if whole is None:
-        return joined
-    # With whatever else the pass over the whole image knows.
-    return replace(whole, boxes_xyxy=joined.boxes_xyxy, scores=joined.scores, store=joined.store)
+    # With the feature maps of the pass over the whole image.
+    return joined if whole is None else replace(joined, pyramid=whole.pyramid)
 
 
 def _pieces(
@@ -239,7 +255,8 @@ def _pieces(
     rows = np.flatnonzero(keep)
     store = store.take(rows)
     areas = np.array([np.count_nonzero(store.crop(i).patch) for i in range(len(rows))], np.int64)
-    return Pieces(size_hw, store, boxes[rows], scores[rows], areas, of_view[rows], tuple(views))
+    ids = np.concatenate([seen.class_ids for seen in found])[order][rows]
+    return Pieces(size_hw, store, boxes[rows], scores[rows], areas, of_view[rows], tuple(views), ids)
 
 
 def _held_px(config: SegmentConfig) -> int:
@@ -273,13 +290,14 @@ def _one_store(stores: list[MaskStore], found_in: IntArray) -> tuple[JoinedStore
 def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
     """Return the pieces and what was joined of them; (N,) 0 for a part's, 1 for joined, 2 for the whole's."""
     size_hw = pieces.size_hw
-    stores, boxes, scores, areas = [], [], [], []
+    stores, boxes, scores, areas, ids = [], [], [], [], []
     cells_px = pieces.store.cells_px
     for crop, score, rows in join_halves(pieces):
         stores.append(CropStore.from_crops([crop], size_hw, float(cells_px[rows].max())))
         boxes.append(stores[-1].windows)
         scores.append(score)
         areas.append(np.count_nonzero(crop.patch))
+        ids.append(pieces.class_ids[rows[np.argmax(pieces.areas_px[rows])]])
     layers = np.array([view.layer for view in pieces.views], np.int64)
     kind = np.where(layers[pieces.of_view] > 0, 0, 2)
     if not stores:
@@ -298,5 +316,6 @@ def _with_joined(pieces: Pieces) -> tuple[Pieces, IntArray]:
         np.concatenate([pieces.areas_px, np.array(areas, np.int64)]),
         np.concatenate([pieces.of_view, len(pieces.views) + np.arange(count, dtype=np.int64)]),
         (*pieces.views, *([everywhere] * count)),
+        np.concatenate([pieces.class_ids, np.array(ids, np.int64)]),
     )
     return joined, np.concatenate([kind, np.ones(count, np.int64)])

@@ -11,15 +11,18 @@ empty masks; the others keep a row for each mask.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from fastsam.errors import ExportError, check_one_of
-from fastsam.export.annotations import DEFAULT_LABEL, Annotations
+from fastsam.export.annotations import DEFAULT_LABEL, Annotations, one_line
+from fastsam.export.formats import FORMATS, Format
 from fastsam.export.load import load_npz, load_sam_json
-from fastsam.export.sinks import FORMATS, Format, Sink
+from fastsam.export.read import read_annotations
+from fastsam.export.sinks import Sink
 from fastsam.files import safe_name, unique_names, writable_folder
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
@@ -32,6 +35,7 @@ __all__ = [
     "Format",
     "load_npz",
     "load_sam_json",
+    "read_annotations",
     "safe_name",
     "unique_names",
     "write",
@@ -44,6 +48,7 @@ class Exporter:
     Args:
         format: a name of :data:`FORMATS`.
         folder: made when absent.
+        classes: names of classes, in the order of their ids; all are listed, found or not.
 
     Raises:
         ExportError: unknown format, or the folder cannot be written.
@@ -52,8 +57,9 @@ class Exporter:
     Whatever was added before an interruption is kept: the next exporter on the folder goes on from there.
     """
 
-    def __init__(self, format: str, folder: str | os.PathLike[str]) -> None:
-        self._sink: Sink = _format(format).sink(writable_folder(Path(folder)))
+    def __init__(self, format: str, folder: str | os.PathLike[str], classes: Sequence[str] = ()) -> None:
+        names = tuple(dict.fromkeys(one_line(name) for name in classes))
+        self._sink: Sink = _format(format).sink(writable_folder(Path(folder)), names)
         self._written: dict[str, tuple[str, str]] = {}
 
     def add(self, frame: Frame, masks: MaskSet, **known: Any) -> list[Path]:
@@ -62,7 +68,7 @@ class Exporter:
         Args:
             frame: of the image; names of a run must differ, see :func:`unique_names`.
             masks: its masks.
-            known: ``labels``, ``levels``, ``stability_scores``, ``points_xy``, ``file_name`` of
+            known: ``labels``, ``classes``, ``levels``, ``stability_scores``, ``points_xy``, ``file_name`` of
                 :class:`Annotations`.
 
         Raises:
@@ -119,15 +125,15 @@ def write(
         folder: made when absent.
         format: a name of :data:`FORMATS`.
         name: what the files are called after.
-        known: ``labels``, ``levels``, ``stability_scores``, ``points_xy``, ``file_name``, ``source``, ``rgb``
-            of :class:`Annotations`.
+        known: ``labels``, ``classes``, ``levels``, ``stability_scores``, ``points_xy``, ``file_name``,
+            ``source``, ``rgb`` of :class:`Annotations`.
 
     Raises:
         ExportError: unknown format, or the folder cannot be written.
         RecordError: there is not one label (level, ...) for each mask.
     """
     item = Annotations(name, masks, **known)
-    exporter = Exporter(format, folder)
+    exporter = Exporter(format, folder, item.classes)
     return [*exporter.add_annotations(item), *exporter.close()]
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations, Row
-from fastsam.masks.polygons import edge_polygons, join_rings, polygon_parts
+from fastsam.masks.polygons import INSET_PX, edge_polygons
 
 __all__ = [
     "AMG_COLUMNS", "encode_csv", "encode_geojson", "encode_labelmap", "encode_labelme", "encode_npz",
@@ -26,7 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST_LABELS = 2**16 - 1  # 0 is "no mask"
-_TOLERANCE_PX = 0.7  # under a pixel: takes the stairs out of outlines without moving them
 _PIXELS = "pixels: x to the right, y down, (0, 0) is the top left corner of the image"
 _CSV_COLUMNS = [
     "image", "id", "label", "level", "score", "stability_score", "area_px", "x1", "y1", "x2", "y2",
@@ -39,8 +37,12 @@ AMG_COLUMNS = [
 
 
 def to_json(content: Any) -> bytes:
-    """Return compact JSON, UTF-8."""
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return compact JSON, UTF-8; bytes of file names that are no UTF-8 are escaped."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], item: Annotations) -> bytes:
@@ -61,7 +63,7 @@ def to_csv(rows: Sequence[dict[str, Any]], columns: Sequence[str], item: Annotat
     writer = csv.DictWriter(text, header, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def encode_npz(item: Annotations, _folder: Path) -> bytes:
@@ -115,21 +117,16 @@ def encode_sam(item: Annotations, _folder: Path) -> bytes:
     return to_json({"image": image, "annotations": annotations})
 
 
-def _centred(ring: NDArray[Any], row: Row) -> list[list[float]]:
-    """Return a ring through pixel centres in image coordinates."""
-    return [[float(x) + row.x0 + 0.5, float(y) + row.y0 + 0.5] for x, y in ring]
-
-
 def encode_labelme(item: Annotations, folder: Path) -> bytes:
     """Return a LabelMe annotation; the islands of a mask share a ``group_id``, holes are bridged."""
     shapes: list[dict[str, Any]] = []
-    for row in item.rows():
-        rings = [join_rings(part) for part in polygon_parts(row.patch, _TOLERANCE_PX)]
+    for row in item.objects():
+        rings = row.outlines(0, INSET_PX)
         for ring in rings:
             shapes.append(
                 {
                     "label": row.label,
-                    "points": _centred(ring, row),
+                    "points": ring.tolist(),
                     "group_id": row.number if len(rings) > 1 else None,
                     "description": f"score {row.score:.3f}",
                     "shape_type": "polygon",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastsam.export.annotations import Annotations
+from fastsam.export.annotations import Annotations, Row, all_classes
 from fastsam.masks.rows import MaskRows
 
 __all__ = ["coco_record", "mask_facts", "mask_record"]
@@ -35,6 +35,10 @@ def mask_record(rows: MaskRows, i: int) -> dict[str, Any]:
             rle=rows.masks.rle(i),
         ),
     }
+
+
+def _rings(row: Row, corners: int, inset_px: float) -> list[list[float]]:
+    return [ring.ravel().round(3).tolist() for ring in row.outlines(corners, inset_px)]
 
 
 def mask_facts(
@@ -81,27 +85,38 @@ def _decimal(value: Any, digits: int | None) -> float:
     return float(str(np.float32(value))) if digits is None else round(float(value), digits)
 
 
-def coco_record(item: Annotations) -> dict[str, Any]:
-    """Return a COCO dataset of one image: ``images``, ``annotations`` and ``categories``, ids from 1 on."""
+def coco_record(
+    item: Annotations, *, corners: int | None = None, crowds: bool = True, inset_px: float = 0.0
+) -> dict[str, Any]:
+    """Return a COCO dataset of one image: ``images``, ``annotations`` and ``categories``, ids from 1 on.
+
+    Args:
+        item: the image and its masks; those without a pixel are left out.
+        corners: write outlines along pixel edges, holes bridged, instead of RLE; those of more corners are
+            simplified.
+        inset_px: move outlines inwards, see :func:`fastsam.masks.polygons.outlines`.
+        crowds: write regions of objects that are not told apart, too.
+    """
     height, width = item.masks.size_hw
-    rows = [row for row in item.rows() if row.area_px]
-    categories = {label: i for i, label in enumerate(sorted({row.label for row in rows}), 1)}
+    rows = [row for row in item.rows() if row.area_px and (crowds or not row.crowd)]
+    names = all_classes(item.classes, (row.label for row in rows)) if rows or item.classes else []
+    categories = {label: i for i, label in enumerate(names, 1)}
     annotations = [
         {
             "id": i,
             "image_id": 1,
             "category_id": categories[row.label],
-            "segmentation": row.rle(),
+            "segmentation": row.rle() if corners is None else _rings(row, corners, inset_px),
             "area": row.area_px,
             "bbox": row.box_xywh,
-            "iscrowd": 0,
+            "iscrowd": int(row.crowd),
             "score": row.score,
             **row.measured,
         }
         for i, row in enumerate(rows, 1)
     ]
     return {
-        "info": {},
+        "info": {"classes": list(item.classes)},
         "images": [{"id": 1, "file_name": item.image_name, "width": width, "height": height}],
         "annotations": annotations,
         "categories": [{"id": i, "name": label} for label, i in categories.items()],

@@ -1,19 +1,17 @@
-"""One sink a format: the masks of an image -> files in a folder."""
+"""Formats with files of their own for each image: masks -> files in a folder."""
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
 from fastsam.errors import ExportError
-from fastsam.export.annotations import DEFAULT_LABEL, Annotations
+from fastsam.export.annotations import Annotations
 from fastsam.export.encoders import (
     AMG_COLUMNS,
     encode_csv,
@@ -24,23 +22,28 @@ from fastsam.export.encoders import (
     encode_sam,
     facts_of,
     to_csv,
-    to_json,
 )
-from fastsam.export.records import coco_record
-from fastsam.files import replacing, replacing_folder, safe_name, write_bytes
+from fastsam.files import replacing_folder, safe_name, write_bytes
 from fastsam.images.matte import soft_cutout
 from fastsam.masks.crop import Crop
-from fastsam.masks.polygons import yolo_polygon
-from fastsam.untrusted import MALFORMED
 
-__all__ = ["FORMATS", "Format", "Sink"]
+__all__ = [
+    "CsvSink", "CutoutSink", "FileSink", "GeoJsonSink", "LabelMapSink", "LabelmeSink", "NpzSink", "PngSink",
+    "SamJsonSink", "Sink",
+]  # fmt: skip
 
 
 class Sink(ABC):
-    """Writes the images of a run in one format."""
+    """Writes the images of a run in one format.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: to write into.
+        classes: names that are listed in this order, found or not.
+    """
+
+    def __init__(self, folder: Path, classes: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.classes = tuple(classes)
 
     @abstractmethod
     def target(self, name: str) -> Path:
@@ -86,9 +89,19 @@ class SamJsonSink(FileSink):
 
 
 class LabelmeSink(FileSink):
-    """``labelme/NAME.json``: in a folder of its own, since SA-1B's file has the same name."""
+    """``labelme/NAME.json``: in a folder of its own, since SA-1B's file has the same name.
+
+    ``labelme/labels.txt`` lists the classes, where they are known.
+    """
 
     pattern, encode = "labelme/{}.json", encode_labelme
+
+    def close(self) -> list[Path]:
+        """Write the list of classes."""
+        if not self.classes:
+            return []
+        text = "".join(f"{name}\n" for name in self.classes)
+        return [write_bytes(self.folder / "labelme" / "labels.txt", text.encode(errors="backslashreplace"))]
 
 
 class CsvSink(FileSink):
@@ -156,158 +169,3 @@ class CutoutSink(Sink):
                     picture = soft_cutout(item.rgb, Crop(row.x0, row.y0, row.patch))
                     Image.fromarray(picture).save(folder / names[-1], compress_level=3)
         return [self.target(item.name) / name for name in names]
-
-
-# --- one file a run ---------------------------------------------------------------------------------
-
-
-class YoloSink(Sink):
-    """``labels/NAME.txt`` with a polygon a line, and ``classes.txt`` with the names of the class ids.
-
-    A class keeps its id when a later run adds images to the same folder. One process writes at a time.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        listing = folder / "classes.txt"
-        self._classes = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
-
-    def target(self, name: str) -> Path:
-        """Return the image's label file."""
-        return self.folder / "labels" / f"{name}.txt"
-
-    def add(self, item: Annotations) -> list[Path]:
-        """Write the image's label file, after the class names that it needs."""
-        found = [(row.label, yolo_polygon(row.patch, (row.x0, row.y0), row.size_hw)) for row in item.rows()]
-        lines = [(label, polygon) for label, polygon in found if polygon]
-        fresh = [label for label in dict.fromkeys(label for label, _ in lines) if label not in self._classes]
-        if fresh:
-            self._classes += fresh
-            self._write_classes()
-        number = {label: i for i, label in enumerate(self._classes)}
-        text = "".join(f"{number[label]} {polygon}\n" for label, polygon in lines)
-        return [write_bytes(self.target(item.name), text.encode())]
-
-    def _write_classes(self) -> Path:
-        text = "".join(f"{label}\n" for label in self._classes or [DEFAULT_LABEL])
-        return write_bytes(self.folder / "classes.txt", text.encode())
-
-    def close(self) -> list[Path]:
-        """Write ``classes.txt``, also where no image had a mask."""
-        return [self._write_classes()]
-
-
-class CocoSink(Sink):
-    """``instances.json`` for the run, merged at close from ``coco_parts/NAME.json``, one for each image.
-
-    The parts are COCO files themselves. They stay, so that an interrupted run loses nothing and a later
-    one adds to it. Categories are the labels in alphabetical order, ids count from 1.
-    """
-
-    def target(self, name: str) -> Path:
-        """Return the image's part."""
-        return self.folder / "coco_parts" / f"{name}.json"
-
-    def add(self, item: Annotations) -> list[Path]:
-        """Write the image's part."""
-        return [write_bytes(self.target(item.name), to_json(coco_record(item)))]
-
-    def close(self) -> list[Path]:
-        """Merge the parts; one of them is in memory at a time."""
-        parts = sorted((self.folder / "coco_parts").glob("*.json"))
-        images: list[dict[str, Any]] = []
-        labels: set[str] = set()
-        for path in parts:
-            part = _read_part(path)
-            images.append({**part["images"][0], "id": len(images) + 1})
-            labels |= {category["name"] for category in part["categories"]}
-        numbers = {label: i for i, label in enumerate(sorted(labels or {DEFAULT_LABEL}), 1)}
-        head = {
-            "info": {"description": "masks found by fastsam"},
-            "licenses": [],
-            "images": images,
-            "categories": [{"id": i, "name": label, "supercategory": ""} for label, i in numbers.items()],
-        }
-        target = self.folder / "instances.json"
-        with replacing(target) as stream:
-            stream.write(to_json(head)[:-1] + b',"annotations":[')
-            for i, annotation in enumerate(_merged(parts, numbers), 1):
-                stream.write((b"\n" if i == 1 else b",\n") + to_json({**annotation, "id": i}))
-            stream.write(b"]}\n")
-        return [target]
-
-
-def _read_part(path: Path) -> dict[str, Any]:
-    """Return the COCO file of one image."""
-    try:
-        part = json.loads(path.read_bytes())
-        if part["images"][0]["id"] and {"annotations", "categories"} <= part.keys():
-            return dict(part)
-    except (OSError, *MALFORMED):
-        pass  # the same message for all of them
-    raise ExportError(
-        f"{path}: expected a COCO file of one image, got something else; "
-        "delete it and export that image again"
-    )
-
-
-def _merged(parts: Sequence[Path], numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """Yield the annotations of all parts under the ids of the whole."""
-    for image_id, path in enumerate(parts, 1):
-        part = _read_part(path)
-        names = {category["id"]: category["name"] for category in part["categories"]}
-        for annotation in part["annotations"]:
-            category_id = numbers[names[annotation["category_id"]]]
-            yield {**annotation, "image_id": image_id, "category_id": category_id}
-
-
-# --- the table --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Format:
-    """A row of :data:`FORMATS`.
-
-    Attributes:
-        name: as users write it.
-        extension: of the files, with the dot.
-        help: one line on what is written where.
-        per: whether there is a file for each image, or one for the whole run.
-        sink: what writes it.
-    """
-
-    name: str
-    extension: str
-    help: str
-    per: Literal["image", "run"]
-    sink: type[Sink]
-
-
-_ROWS = (
-    Format("png", ".png", "NAME_masks/: a PNG a mask and metadata.csv, as SAM's amg.py", "image", PngSink),
-    Format("npz", ".npz", "NAME.npz: lossless, packed; load_npz reads it", "image", NpzSink),
-    Format("coco", ".json", "instances.json: COCO with RLE, for the whole run", "run", CocoSink),
-    Format(
-        "sam-json", ".json", "NAME.json: as SA-1B, with RLE; load_sam_json reads it", "image", SamJsonSink
-    ),
-    Format("yolo", ".txt", "labels/NAME.txt: YOLO polygons, and classes.txt", "image", YoloSink),
-    Format("labelme", ".json", "labelme/NAME.json: polygons to edit in LabelMe", "image", LabelmeSink),
-    Format("csv", ".csv", "NAME.csv: a row a mask, without its pixels", "image", CsvSink),
-    Format(
-        "labelmap",
-        ".png",
-        "NAME_labels.png: 16 bit, each pixel its mask's row + 1, 0 for none; the smaller in front",
-        "image",
-        LabelMapSink,
-    ),
-    Format(
-        "cutout",
-        ".png",
-        "NAME_cutouts/: a PNG an object, transparent around it, soft edges",
-        "image",
-        CutoutSink,
-    ),
-    Format("geojson", ".geojson", "NAME.geojson: exact polygons in pixels, y down", "image", GeoJsonSink),
-)
-FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}
-"""The formats by name; pictures are written by :func:`fastsam.images.drawing.save_image`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -18,17 +20,22 @@ from fastsam.errors import ImageError, ImageTooLargeError, translated
 from fastsam.images.frame import Frame
 from fastsam.images.pixels import rgb_of
 from fastsam.images.reading import (
-    DEFAULT_MAX_PIXELS,
     _check_not_url,
     _missing,
     _shown,
     full_pages,
     opened_image,
+    pixel_limit,
     read_frame,
 )
 from fastsam.images.video_file import video_frames
 
-__all__ = ["IMAGE_EXTENSIONS", "VIDEO_EXTENSIONS", "list_images", "open_frames"]
+__all__ = [
+    "IMAGE_EXTENSIONS", "VIDEO_EXTENSIONS", "images_below", "list_images", "names_below", "open_frames",
+]  # fmt: skip
+
+_log = logging.getLogger(__name__)
+_LOOKED_AT = 2_000  # folders: enough to tell whether there are images below one
 
 FrameSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Frame"
@@ -50,9 +57,7 @@ VIDEO_EXTENSIONS = frozenset({
 })  # fmt: skip
 
 
-def open_frames(
-    source: FrameSource | Iterable[Any], *, max_pixels: int = DEFAULT_MAX_PIXELS
-) -> Iterator[Frame]:
+def open_frames(source: FrameSource | Iterable[Any], *, max_pixels: int | None = None) -> Iterator[Frame]:
     """Yield the frames of a file, a folder, a pattern, a video file, or of several of these in order.
 
     Missing paths are reported by this call; files are opened one by one while iterating. The frames of
@@ -67,6 +72,7 @@ def open_frames(
     Raises:
         ImageError: nothing matches, or (while iterating) an image or video cannot be read.
     """
+    max_pixels = pixel_limit(max_pixels)
     if isinstance(source, (list, tuple)):
         return _numbered([item for part in source for item in _parts(part)], max_pixels)
     if isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image, Frame)):
@@ -82,8 +88,8 @@ def list_images(
     """Return the image files that paths, folders and patterns stand for, without repeats.
 
     Folders and patterns give files with an image's extension in natural order (``img2`` before
-    ``img10``); subfolders are left out unless the pattern holds ``**``. A file named outright is taken
-    whatever its extension.
+    ``img10``); subfolders are left out unless the pattern holds ``**``. If they hold images, this module's
+    logger warns. A file named outright is taken whatever its extension.
 
     Raises:
         ImageError: a path does not exist, is a video or a URL, or a folder or pattern holds no image.
@@ -98,6 +104,68 @@ def list_images(
                 raise ImageError(f"{_shown(path)} is a video, not an image; read its frames with open_frames")
             found.setdefault(os.path.abspath(path), path)
     return list(found.values())
+
+
+def images_below(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the images of a folder and of its subfolders, in natural order; hidden ones are left out.
+
+    Raises:
+        ImageError: it cannot be listed.
+    """
+    what = f"folder {_shown(folder)}"
+    with translated(OSError, to=ImageError, problem="cannot be listed ({reason})", subject=what, path=folder):
+        return sorted(_below(Path(folder)), key=_natural_key)
+
+
+def _below(folder: Path, most: int | None = None) -> Iterator[Path]:
+    """Yield the images of a folder and of those in it, of ``most`` folders; links to folders count once."""
+    waiting, seen = [folder], set[Path]()
+    while waiting and (most is None or len(seen) < most):
+        here = waiting.pop()
+        if here.resolve() in seen:
+            continue
+        seen.add(here.resolve())
+        for path in here.iterdir():
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                waiting.append(path)
+            elif path.suffix.lower() in IMAGE_EXTENSIONS and path.is_file():
+                yield path
+
+
+def names_below(
+    sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    files: Iterable[str | os.PathLike[str]],
+) -> list[str]:
+    """Return what images are called relative to what was asked for, with ``/`` between folders.
+
+    The root is the folder that was named, the part of a pattern before its first ``*``, or a file's folder;
+    of several, the folder that they have in common.
+
+    >>> names_below(["in/a", "in/b"], ["in/a/1.jpg", "in/b/1.jpg"])
+    ['a/1.jpg', 'b/1.jpg']
+    >>> names_below("in/**/*.jpg", ["in/a/1.jpg"]), names_below("in/a/1.jpg", ["in/a/1.jpg"])
+    (['a/1.jpg'], ['1.jpg'])
+    """
+    given = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    roots = [os.path.abspath(_root_of(os.fspath(source))) for source in given]
+    try:
+        root = os.path.commonpath(roots)
+    except ValueError:  # nothing given, or several drives of Windows
+        return [os.path.basename(path) for path in files]
+    names = (os.path.relpath(os.path.abspath(path), root) for path in files)
+    return [Path(name).as_posix() for name in names]
+
+
+def _root_of(text: str) -> str:
+    if os.path.isdir(text):
+        return text
+    if os.path.exists(text) or not glob.has_magic(text):
+        return os.path.dirname(text)
+    parts = Path(text).parts
+    plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return os.path.join(*parts[:plain]) if plain else ""
 
 
 def _natural_key(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -144,7 +212,19 @@ def _images_in(folder: Path) -> list[Path]:
             advice=hint,
             path=folder,
         )
+    _tell_of_subfolders(folder, [path for path in entries if path.is_dir()])
     return found
+
+
+def _tell_of_subfolders(folder: Path, inner: list[Path]) -> None:
+    """Say which subfolders hold images that are left out."""
+    with suppress(OSError):
+        holding = [path for path in inner if next(_below(path, _LOOKED_AT), None) is not None]
+        if holding:
+            those = f"{len(holding)} subfolders" if len(holding) > 1 else f"subfolder {holding[0].name!r}"
+            pattern = str(folder / "**" / "*")
+            what = f"folder {_shown(folder)}: images in its {those} are left out"
+            _log.warning("%s; the pattern %r has all", what, pattern)
 
 
 def _parts(source: Any) -> list[Any]:

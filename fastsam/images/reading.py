@@ -19,6 +19,7 @@ import os
 import re
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -41,7 +42,7 @@ from fastsam.images.pixels import (
     upright,
 )
 from fastsam.needed import needed
-from fastsam.untrusted import limits
+from fastsam.untrusted import Limits, limits
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
@@ -49,6 +50,7 @@ __all__ = [
     "full_pages",
     "image_size_hw",
     "opened_image",
+    "pixel_limit",
     "read_frame",
     "read_mask",
 ]
@@ -57,8 +59,9 @@ FrameSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any] | Frame"
 )
 
-DEFAULT_MAX_PIXELS = 178_956_970
-"""The most pixels that an encoded image may have: PIL's own limit, half a GiB of RGB."""
+DEFAULT_MAX_PIXELS = Limits().image_pixels
+"""The most pixels that an encoded image may have, where nothing else is asked for."""
+_RAISE_IT = "if you trust the file, raise max_pixels (--max-pixels, FASTSAM_MAX_IMAGE_PIXELS)"
 
 
 # Raster formats only: PIL would hand EPS to a Ghostscript process, and takes random bytes for TGA.
@@ -78,7 +81,7 @@ def read_frame(
     source: FrameSource,
     name: str | None = None,
     *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     grey_range: GreyRange = "auto",
     transparency: Literal["white", "ignore"] = "white",
 ) -> Frame:
@@ -89,7 +92,8 @@ def read_frame(
             shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) and dtype uint8, uint16, bool or float in
             0..1, or a Frame, which is returned as it is. Arrays are copied.
         name: what to call the frame; a file's stem by default.
-        max_pixels: refuse encoded images with more pixels than this, before they are decoded.
+        max_pixels: refuse encoded images with more pixels than this, before they are decoded; None is
+            ``limits().image_pixels`` of :mod:`fastsam.untrusted`.
         grey_range: which 16-bit values become black and white: ``"auto"``, ``"full"`` or two numbers; see
             :class:`fastsam.images.pixels.PixelRules`.
         transparency: ``"white"``, or ``"ignore"`` where the fourth band is not opacity.
@@ -101,8 +105,7 @@ def read_frame(
     >>> read_frame(np.zeros((2, 3), bool), "night").size_hw
     (2, 3)
     """
-    if max_pixels < 1:
-        raise ConfigError(f"max_pixels: expected at least 1, got {max_pixels!r}")
+    max_pixels = pixel_limit(max_pixels)
     rules = PixelRules(grey_range, transparency)
     if isinstance(source, Frame):
         return source if name is None else replace(source, name=name)
@@ -126,7 +129,20 @@ def read_frame(
     )
 
 
-def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.bool_]:
+def pixel_limit(max_pixels: int | None) -> int:
+    """Return the most pixels that an image may have: those asked for, else the limit in force.
+
+    Raises:
+        ConfigError: it is no whole number of at least 1.
+    """
+    if max_pixels is None:
+        return limits().image_pixels
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, (int, np.integer)) or max_pixels < 1:
+        raise ConfigError(f"max_pixels: expected a whole number, at least 1, got {max_pixels!r}")
+    return int(max_pixels)
+
+
+def read_mask(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> NDArray[np.bool_]:
     """Read a drawn mask: the (H, W) pixels that an image file marks.
 
     Marked is what is brighter than half; in a file that holds nothing above 1, as data sets write them,
@@ -143,7 +159,7 @@ def read_mask(path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIX
             OSError, ValueError, to=ImageError, problem="cannot be opened ({reason})", subject=what, path=text
         ),
         open(text, "rb") as stream,
-        opened_image(stream, what, max_pixels) as image,
+        opened_image(stream, what, pixel_limit(max_pixels)) as image,
     ):
         rgb = rgb_of(image, what)
         clear = image.has_transparency_data and np.asarray(upright(image).convert("RGBA"))[..., 3] == 0
@@ -232,6 +248,8 @@ def _decode(stream: BinaryIO, what: str, max_pixels: int, rules: PixelRules) -> 
     with opened_image(stream, what, max_pixels) as image:
         if image.format == "TIFF":
             _to_first_page(image, what)
+        elif _moves(image):
+            warnings.warn(f"{what}: is an animation, only its first frame is read", stacklevel=2)
         deep = _deep_colour(stream, image)
         return rgb_of(image, what, rules) if deep is None else rgb_from_array(deep, what, rules)
 
@@ -245,6 +263,13 @@ def _to_first_page(image: Image.Image, what: str) -> None:
             stacklevel=2,
         )
     image.seek(pages[0] if pages else 0)
+
+
+def _moves(image: Image.Image) -> bool:
+    """Tell whether a file is an animation; the small copies in photos of phones are none."""
+    with suppress(Exception):  # plugins raise whatever their parsing trips over
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    return False
 
 
 def full_pages(image: Image.Image) -> list[int]:
@@ -304,7 +329,7 @@ def image_size_hw(path: str | os.PathLike[str]) -> tuple[int, int]:
         return (width, height) if is_turned(image) else (height, width)
 
 
-def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+def opened_image(stream: BinaryIO, what: str, max_pixels: int | None = None) -> Image.Image:
     """Return the image of a seekable stream that stands at its beginning, not decoded yet.
 
     ``PIL.Image.open`` will not do: where ultralytics is loaded, that is a function which installs packages.
@@ -313,6 +338,7 @@ def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXE
         ImageError: not an image; ``what`` names it.
         ImageTooLargeError: it has more than ``max_pixels``.
     """
+    max_pixels = pixel_limit(max_pixels)
     head = stream.read(16)
     stream.seek(0)
     if not head:
@@ -331,18 +357,24 @@ def opened_image(stream: BinaryIO, what: str, max_pixels: int = DEFAULT_MAX_PIXE
             f"has {width}x{height} = {width * height:,} pixels, the limit is {max_pixels:,} "
             "(guards against decompression bombs)",
             subject=what,
-            advice="if you trust the file, raise max_pixels",
+            advice=_RAISE_IT,
         )
     try:
-        _check_memory(image, what)
+        _check_memory(image, what, max_pixels)
     except ImageError:
         image.close()
         raise
     return image
 
 
-def _check_memory(image: Image.Image, what: str) -> None:
-    """Refuse what decoding would take too much memory for; rows cost, too, however narrow they are."""
+def _check_memory(image: Image.Image, what: str, max_pixels: int) -> None:
+    """Refuse what decoding would take too much memory for; rows cost, too, however narrow they are.
+
+    Who asks for more pixels than usual has the memory for them.
+    """
+    most = limits().decoded_bytes
+    if max_pixels > DEFAULT_MAX_PIXELS:
+        most = max(most, max_pixels * max(_BYTES_A_PIXEL.values()))
     width, height = image.size
     if max(width, height) > limits().side_px:
         raise ImageTooLargeError(
@@ -353,9 +385,9 @@ def _check_memory(image: Image.Image, what: str) -> None:
     each = _BYTES_A_PIXEL.get(image.mode, 7) + (4 if is_turned(image) else 0)
     each += 6 if image.info.get("progressive") else 0
     needs = width * height * each + height * 64
-    if needs > limits().decoded_bytes:
+    if needs > most:
         raise ImageTooLargeError(
-            f"takes about {needs / 1e9:.1f} GB to decode, the limit is {limits().decoded_bytes / 1e9:.1f} GB",
+            f"takes about {needs / 1e9:.1f} GB to decode, the limit is {most / 1e9:.1f} GB",
             subject=what,
             advice="FASTSAM_MAX_DECODED_BYTES in the environment raises the limit",
         )

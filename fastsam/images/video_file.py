@@ -208,7 +208,7 @@ class VideoFile:
                     f"has {raw.width}x{raw.height} = {raw.width * raw.height:,} pixels a frame, "
                     f"the limit is {self._max_pixels:,}",
                     subject=f"video {self.shown}",
-                    advice="if you trust the file, raise max_pixels",
+                    advice="if you trust the file, raise max_pixels (--max-pixels, FASTSAM_MAX_IMAGE_PIXELS)",
                 )
             shown = True
             last_ms = self._time_ms(raw, index, last_ms)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +14,16 @@ from typing import Any
 
 from fastsam.errors import ConfigError, ExportError, FastSAMError, PromptError, WeightsError, not_one_of
 from fastsam.export import FORMATS, Exporter, unique_names
-from fastsam.files import file_state
-from fastsam.images.listing import list_images
+from fastsam.files import file_state, is_for_all, sole_writer
+from fastsam.images.listing import list_images, names_below
 from fastsam.images.reading import read_frame
 from fastsam.masks.levels import Level, check_level
 from fastsam.model import FastSAM
+from fastsam.options import LabelOptions, RenderOptions, SegmentOptions
 from fastsam.prompts import Points, Prompt, prompt_to_json
-from fastsam.prompts.text.vocabulary import read_vocabulary
+from fastsam.prompts.spec import class_names
+from fastsam.prompts.text.labels import UNKNOWN
+from fastsam.prompts.text.vocabulary import read_classes
 from fastsam.result import Result
 from fastsam.resume import ResumeLog
 
@@ -45,6 +47,8 @@ class BatchJob:
         level: of everything, only the masks of this level; None for all.
         disjoint: cut everything so that each pixel has one mask at most.
         label: name the masks with these options of :meth:`fastsam.Session.label`; None leaves them unnamed.
+        unknown: export masks that have no label, too, as ``"unknown"``.
+        max_pixels: refuse images with more pixels than this; None is the limit in force.
         resume: skip images that an earlier run with the same settings has finished.
     """
 
@@ -52,12 +56,27 @@ class BatchJob:
     prompt: Prompt | None = None
     out: Path | None = None
     formats: tuple[str, ...] = ("overlay",)
-    segment: dict[str, Any] = field(default_factory=dict)
-    render: dict[str, Any] = field(default_factory=dict)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
+    render: RenderOptions = field(default_factory=RenderOptions)
     resume: bool = True
-    label: dict[str, Any] | None = None
+    label: LabelOptions | None = None
     level: Level | None = None
     disjoint: bool = False
+    unknown: bool = False
+    max_pixels: int | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that masks may have, in the order of their ids; empty if nothing is named.
+
+        Raises:
+            PromptError: no such vocabulary.
+        """
+        if self.label is None:
+            return class_names(self.prompt)
+        named = read_classes(self.label.get("vocabulary", "everyday"))
+        names = tuple(dict.fromkeys(name for name, _ in named))
+        return (*names, UNKNOWN) if self.unknown and UNKNOWN not in names else names
 
     @cached_property
     def images(self) -> list[Path | None]:
@@ -87,7 +106,7 @@ class BatchJob:
             if name not in known:
                 raise ExportError(not_one_of(name, known, "format"))
         if self.label is not None:
-            read_vocabulary(self.label.get("vocabulary", "everyday"))
+            read_classes(self.label.get("vocabulary", "everyday"))
         images = self.images
         if self.out is None:
             return
@@ -187,10 +206,21 @@ def run_batch(
     images = job.images
     if None in images and stdin is None:
         raise ConfigError("source '-': expected the bytes of an image on stdin, got none")
+    with sole_writer(job.out, "output folder") if job.out is not None else nullcontext():
+        yield from _run(model, job, stdin, on_tile)
+
+
+def _run(
+    model: FastSAM, job: BatchJob, stdin: bytes | None, on_tile: Callable[[int, int], None] | None
+) -> Iterator[BatchDone]:
+    """Yield one :class:`BatchDone` an image, while nobody else writes to the folder."""
+    images = job.images
     names = unique_names([path or Path("stdin") for path in images])
+    files = [path for path in images if path is not None]
+    shown = dict(zip(files, names_below([one for one in job.sources if one != STDIN], files), strict=True))
     log = _Log(job, model.location)
     formats = dict.fromkeys(name for name in job.formats if name != "overlay")
-    exporters = [Exporter(name, job.out) for name in formats if job.out is not None]
+    exporters = [Exporter(name, job.out, job.classes) for name in formats if job.out is not None]
     for path, name in zip(images, names, strict=True):
         source = STDIN if path is None else str(path)
         key = log.key(path, stdin)
@@ -200,11 +230,12 @@ def run_batch(
         try:
             log.check_name(name, source)
             image = stdin if path is None else path
-            done = _one(model, job, exporters, image, source, name, on_tile)
+            file_name = "" if path is None else shown[path]
+            done = _one(model, job, exporters, image, source, name, file_name, on_tile)
         except WeightsError:
             raise  # the text-image model cannot be had: no other image would fare better
         except FastSAMError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
+            if isinstance(error, ExportError) and is_for_all(error):
                 raise
             yield BatchDone(source, error=str(error))
             continue
@@ -221,10 +252,12 @@ def _one(
     image: Any,
     source: str,
     name: str,
+    file_name: str,
     on_tile: Callable[[int, int], None] | None,
 ) -> BatchDone:
-    """Segment and write one image."""
-    session = model.open(read_frame(image, name), on_tile=on_tile, **job.segment)
+    """Segment and write one image; ``file_name`` is what datasets call it."""
+    frame = read_frame(image, name, max_pixels=job.max_pixels)
+    session = model.open(frame, on_tile=on_tile, **job.segment)
     if job.label is not None:
         session = session.label(**job.label)
     if job.prompt is None:
@@ -234,8 +267,11 @@ def _one(
     files: list[Path] = []
     if job.out is not None and "overlay" in job.formats:
         files.append(result.save(job.out / f"{name}.png", **job.render))
+    kept = result if job.unknown else result.named()
     for exporter in exporters:
-        files += exporter.add(result.frame, result.masks, levels=result.level_names, labels=result.labels)
+        files += exporter.add(
+            kept.frame, kept.masks, levels=kept.level_names, labels=kept.labels, file_name=file_name
+        )
     return BatchDone(source, result, tuple(files), times_ms=session.times_ms)
 
 
@@ -250,7 +286,8 @@ class _Log:
         asked = "" if job.prompt is None else prompt_to_json(job.prompt)
         settings: list[Any] = [location, asked, sorted(set(job.formats)), job.segment, job.render]
         if job.label is not None:
-            settings.append([job.label, read_vocabulary(job.label.get("vocabulary", "everyday"))])
+            named = read_classes(job.label.get("vocabulary", "everyday"))
+            settings.append([job.label, named, job.unknown])
         if job.level is not None or job.disjoint:
             settings.append({"level": job.level, "disjoint": job.disjoint})
         self._settings = json.dumps(settings, sort_keys=True)
@@ -274,7 +311,7 @@ class _Log:
         if path is None:
             digest.update(stdin or b"")
         elif path.is_file():
-            digest.update(f"{os.path.abspath(path)}|{file_state(path)}".encode())
+            digest.update(os.fsencode(f"{os.path.abspath(path)}|{file_state(path)}"))
         return digest.hexdigest()
 
     def holds(self, key: str) -> bool:

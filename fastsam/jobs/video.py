@@ -13,25 +13,25 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from glob import has_magic
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-
 from fastsam.config import OutputConfig, RenderConfig, VideoConfig
 from fastsam.errors import ConfigError, ExportError, PromptError, VideoError
-from fastsam.files import as_export_errors
+from fastsam.files import LOCK_NAME, as_export_errors, sole_writer
 from fastsam.images.frame import Frame
 from fastsam.images.listing import VIDEO_EXTENSIONS
+from fastsam.jobs.earlier import KEPT, Earlier
+from fastsam.options import SegmentOptions
 from fastsam.prompts import Prompt, prompt_to_json
+from fastsam.prompts.spec import class_names
 from fastsam.video.read.reader import open_video
 from fastsam.video.track.tracked import Tracked
-from fastsam.video.write.run_file import read_run
-from fastsam.video.write.sinks import Sinks, load_last, open_sinks
-from fastsam.video.write.spool import SpooledFrame, read_frames
+from fastsam.video.write.sinks import Sinks, open_sinks
 from fastsam.video.write.writers import SUFFIXES
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["VideoJob", "VideoRun", "is_video_file"]
 
 _ROUNDING_MS = 0.5
-_KEPT = "{}: holds what was recorded of a live source; choose another output, or start over with overwrite"
 
 
 def is_video_file(out: Path) -> bool:
@@ -91,7 +90,7 @@ class VideoJob:
     video: VideoConfig = field(default_factory=VideoConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
-    segment: dict[str, Any] = field(default_factory=dict)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     resume: bool = True
 
     @property
@@ -160,9 +159,20 @@ class VideoRun:
     def __init__(self, model: FastSAM, job: VideoJob) -> None:
         job.check()
         self.job = job
+        self._held = ExitStack()
+        try:
+            if job.folder is not None:
+                self._held.enter_context(_alone_in(job.folder))
+            self._open(model, job)
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _open(self, model: FastSAM, job: VideoJob) -> None:
+        """Open source and files, as the only one that writes to the folder."""
         prompts = [(frame, model.resolve(prompt, **job.segment)) for frame, prompt in job.asked()]
         self._first = min((frame for frame, _ in prompts), default=job.start)
-        self._earlier = _Earlier.load(job) if job.resume else _Earlier()
+        self._earlier = Earlier.load(job) if job.resume else Earlier()
         self._begin = max(job.start, self._earlier.next_index)
         resumed = self._earlier.last is not None and self._begin > self._first
         self._quiet = self._begin < self._first and _is_at_rest(job.source)
@@ -185,6 +195,7 @@ class VideoRun:
         self._prompted = bool(prompts)
         self._begin_ms = self._earlier.begin_ms
         self._ids = set(self._earlier.ids)
+        self._labels = set(self._earlier.labels)
         self._last_index = self._begin - 1
         self._corrupt = 0
 
@@ -194,7 +205,7 @@ class VideoRun:
             return None
         single = is_video_file(job.out)
         if single and info.live and job.resume and job.out.exists():
-            raise ExportError(_KEPT.format(job.out))
+            raise ExportError(KEPT.format(job.out))
         asked = [
             [frame, f"{prompt!r:.200}", _fingerprint(seen)]
             for (frame, prompt), seen in zip(job.asked(), resolved, strict=True)
@@ -202,7 +213,7 @@ class VideoRun:
         settings = {
             "weights": model.location, "segment": job.segment, "video": asdict(job.video), "prompts": asked,
             "start": job.start, "frames": job.frames, "seconds": job.seconds, "policy": job.policy,
-            "live": info.live,
+            "live": info.live, "classes": list(self.classes),
         }  # fmt: skip
         return open_sinks(
             job.folder,
@@ -213,6 +224,7 @@ class VideoRun:
             config=replace(job.output, suffix=job.out.suffix.lower()) if single else job.output,
             render=job.render,
             overwrite=not job.resume,
+            held=True,
         )
 
     @property
@@ -230,6 +242,17 @@ class VideoRun:
         return sorted({frame for frame, _ in self.job.asked() if frame > self._last_index})
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the texts, in the order that they were asked for."""
+        names = [name for _, prompt in self.job.asked() for name in class_names(prompt)]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The texts, by their names, that no object was found by."""
+        return tuple(name for name in self.classes if name not in self._labels)
+
+    @property
     def files(self) -> list[Path]:
         """What is there once the run is done."""
         if self._sinks is None or self.job.out is None:
@@ -242,6 +265,10 @@ class VideoRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._held:
+            self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
         self.stream.close()
         if self._sinks is None:
             return
@@ -267,6 +294,7 @@ class VideoRun:
                 self.stream.times.add(_stages(self._sinks.times_ms))
             self.done, self._last_index = self.done + 1, frame.index
             self._ids.update(tracked.ids.tolist())
+            self._labels.update(tracked.labels or ())
             yield frame, tracked
             if self._is_last(frame):
                 return
@@ -327,6 +355,7 @@ class VideoRun:
             "out": [str(path) for path in self.files],
             "done_before": self.before,
             "objects": len(self._ids),
+            "absent": list(self.absent),
             **self.stream.times.summary(),
             "frames": self.done - self.before,
             "dropped": reader.dropped,
@@ -336,72 +365,18 @@ class VideoRun:
         }
 
 
-@dataclass(eq=False)
-class _Earlier:
-    """What an earlier run of the same job has done; nothing by default.
-
-    Attributes:
-        count: frames.
-        next_index: the first frame that is still to be done.
-        last: the last one that is done.
-        begin_ms: the time of the first one.
-        ids: all that were given.
-    """
-
-    count: int = 0
-    next_index: int = 0
-    last: SpooledFrame | None = None
-    begin_ms: float | None = None
-    ids: set[int] = field(default_factory=set)
-    _names: dict[int, int] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, job: VideoJob) -> _Earlier:
-        """Read what is in the job's folder.
-
-        Raises:
-            ExportError: the run there is of a live source, which cannot go on.
-        """
-        run = None if job.folder is None else read_run(job.folder)
-        if run is None or job.folder is None:
-            return cls()
-        if run["settings"].get("live"):
-            raise ExportError(_KEPT.format(job.folder))
-        made = job.folder / f"overlay{run['output']['suffix']}"
-        if run["finished"] and job.folder != job.out and not made.exists():
-            shutil.rmtree(job.folder, ignore_errors=True)  # it broke off after the video had been moved out
-            return cls()
-        next_index, last = load_last(job.folder)
-        if last is None:
-            return cls()
-        found = cls(next_index=next_index, last=last)
-        for frame in read_frames(job.folder):
-            found.begin_ms = frame.t_ms if found.count == 0 else found.begin_ms
-            found.count += 1
-            found.ids.update(frame.ids.tolist(), frame.lost)
-            if frame.index == last.index:
-                break
-        return found
-
-    def hand_over(self, stream: Any, prompts: Sequence[tuple[int, Prompt]]) -> None:
-        """Let a stream go on from the last frame."""
-        if self.last is None:
-            return
-        asked = [prompt for frame, prompt in prompts if frame < self.next_index]
-        standing = [prompt for prompt in asked if prompt.is_persistent]
-        last = self.last
-        stream.resume(last.masks(), last.ids, last.labels, prompted=bool(asked), prompts=standing)
-        self._names = {i: i for i in last.ids.tolist()}
-
-    def renamed(self, tracked: Tracked) -> Tracked:
-        """Return a frame in which new objects have ids that the earlier run has not given."""
-        if self.last is None:
-            return tracked
-        for object_id in (*tracked.ids.tolist(), *tracked.lost):
-            if object_id not in self._names:
-                self._names[object_id] = max([*self.ids, *self._names.values()], default=0) + 1
-        ids = [self._names[i] for i in tracked.ids.tolist()]
-        return replace(tracked, ids=np.array(ids, np.int64), lost=tuple(self._names[i] for i in tracked.lost))
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Write to a folder as the only one; one that is made here and stays empty does not stay."""
+    made = not folder.exists()
+    with sole_writer(folder, "output folder"):
+        try:
+            yield
+        finally:
+            left = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if made and left <= {LOCK_NAME}:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _is_at_rest(source: str) -> bool:

@@ -42,6 +42,8 @@ class MaskSet:
         store: where the pixels live.
         pyramid: the network's feature maps of the image, where the masks come from a network; shared by
             all its masks.
+        class_ids: (N,) int64, what the network takes each mask for; -1 where it does not say.
+        names: of the classes, by id; empty where there are none.
 
     Index it as an array: ``masks[masks.scores > 0.5]``, ``masks[3]``, ``masks[[2, 0]]``; each is a set, of
     one mask or more. Iterating yields the pixels of each, ``masks.mask(i)``. :meth:`numpy` and
@@ -58,6 +60,8 @@ class MaskSet:
     scores: FloatArray
     store: MaskStore
     pyramid: Pyramid | None = None
+    class_ids: IntArray | None = None
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parallel arrays fit together."""
@@ -67,7 +71,19 @@ class MaskSet:
             if not np.isfinite(array).all():
                 raise RecordError(f"{name}: expected finite numbers, got NaN or infinity")
             object.__setattr__(self, name, array)
+        if self.class_ids is not None:
+            ids = frozen_array(self.class_ids, np.int64, (count,), "class_ids")
+            if count and not (ids.min() >= -1 and ids.max() < len(self.names)):
+                raise RecordError(f"class_ids: expected -1 to {len(self.names) - 1}, the ids of the names")
+            object.__setattr__(self, "class_ids", ids)
         object.__setattr__(self, "size_hw", (int(self.size_hw[0]), int(self.size_hw[1])))
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """What the network takes each mask for, empty where it does not say; None without classes."""
+        if self.class_ids is None:
+            return None
+        return tuple(self.names[i] if i >= 0 else "" for i in self.class_ids.tolist())
 
     @classmethod
     def none(cls, size_hw: tuple[int, int]) -> MaskSet:
@@ -75,9 +91,17 @@ class MaskSet:
         return cls.from_crops([], size_hw)
 
     @classmethod
-    def from_grid(cls, store: GridStore, scores: FloatArray, pyramid: Pyramid | None = None) -> MaskSet:
+    def from_grid(
+        cls,
+        store: GridStore,
+        scores: FloatArray,
+        pyramid: Pyramid | None = None,
+        class_ids: IntArray | None = None,
+        names: tuple[str, ...] = (),
+    ) -> MaskSet:
         """Return masks that stay on the prototype grid."""
-        return cls(store.grid.letterbox.image_hw, store.boxes_xyxy, scores, store, pyramid)
+        size_hw = store.grid.letterbox.image_hw
+        return cls(size_hw, store.boxes_xyxy, scores, store, pyramid, class_ids, names)
 
     @classmethod
     def from_crops(cls, crops: Sequence[Crop], size_hw: tuple[int, int], scores: Any = None) -> MaskSet:
@@ -133,7 +157,11 @@ class MaskSet:
         if not filled:
             return joined
         boxes = np.concatenate([masks.boxes_xyxy for masks in filled])
-        return replace(joined, boxes_xyxy=boxes, scores=np.concatenate([masks.scores for masks in filled]))
+        joined = replace(joined, boxes_xyxy=boxes, scores=np.concatenate([masks.scores for masks in filled]))
+        named = [masks.class_ids for masks in filled if masks.class_ids is not None]
+        if len(named) < len(filled) or len({masks.names for masks in filled}) > 1:
+            return joined  # classes of one network say nothing about masks of another
+        return replace(joined, class_ids=np.concatenate(named), names=filled[0].names)
 
     def __repr__(self) -> str:
         """Return count and size, not the pixels."""
@@ -148,7 +176,10 @@ class MaskSet:
         """Return the chosen masks as a new set; an int gives a set of one."""
         index = row_index(key, len(self))
         store = self.store.take(index)
-        chosen = MaskSet(self.size_hw, self.boxes_xyxy[index], self.scores[index], store, self.pyramid)
+        ids = None if self.class_ids is None else self.class_ids[index]
+        chosen = MaskSet(
+            self.size_hw, self.boxes_xyxy[index], self.scores[index], store, self.pyramid, ids, self.names
+        )
         if "areas_px" in self.__dict__:  # known areas travel along
             chosen.__dict__["areas_px"] = read_only(self.areas_px[index])
         return chosen

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import RecordError
-from fastsam.masks.polygons import polygons
+from fastsam.masks.polygons import edge_polygons
 from fastsam.masks.rle import Rle
 
 if TYPE_CHECKING:
@@ -108,9 +108,11 @@ class MaskRows(ABC):
 
     @property
     def polygon(self) -> list[NDArray[np.float32]]:
-        """The outlines of the one object: (K, 2) rings of ``(x, y)``, outer rings first, then holes."""
+        """The outlines of the one object: (K, 2) rings of ``(x, y)`` along pixel edges, holes last."""
         self.only_row("polygon")
-        return polygons(self.masks.mask(0))
+        parts = edge_polygons(self.masks.mask(0))
+        rings = [part[0] for part in parts] + [hole for part in parts for hole in part[1:]]
+        return [ring.astype(np.float32) for ring in rings]
 
     @property
     def rle(self) -> Rle:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import ConfigError, FastSAMError, PromptError, WeightsError
-from fastsam.files import file_state, writable_folder
+from fastsam.files import file_state, sole_writer
 from fastsam.images.listing import list_images
 from fastsam.masks.rle import Rle, decode_rle, encode_crop
 from fastsam.model import FastSAM
@@ -120,13 +120,25 @@ class MaskIndex:
         Raises:
             ImageError: there are no images.
             ConfigError: the index was made with other models or options.
-            ExportError: it cannot be written.
+            ExportError: it cannot be written, or another process is writing to it.
             WeightsError: the text-image model cannot be had.
         """
         folder = Path(out)
+        with sole_writer(folder, "index"):
+            return cls._built(model, images, folder, on_image, options)
+
+    @classmethod
+    def _built(
+        cls,
+        model: FastSAM,
+        images: str | Path | Sequence[str | Path],
+        folder: Path,
+        on_image: Callable[[Indexed, int], None] | None,
+        options: dict[str, Any],
+    ) -> MaskIndex:
+        """Bring an index up to date that nobody else writes to."""
         files = [os.path.abspath(path) for path in list_images(images)]
         segment = asdict(model.segment_config(**options))
-        writable_folder(folder)
         store = IndexStore(folder) if (folder / HEADER).is_file() else None
         if store is not None:
             _check(store.header, model, segment)

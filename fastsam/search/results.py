@@ -74,7 +74,7 @@ def write_hits(hits: Sequence[Hit], out: str | Path, config: RenderConfig | None
         table.writerow([flat[name] for name in _COLUMNS])
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     return [
-        write_bytes(folder / "found.csv", text.getvalue().encode()),
+        write_bytes(folder / "found.csv", text.getvalue().encode(errors="backslashreplace")),
         write_bytes(folder / "found.jsonl", lines.encode()),
         *drawn,
     ]

@@ -124,7 +124,7 @@ class _Writer:
             before = self._make(image, content, kinds, stem) | asked
         self.made[stem] = before
         if thin := int(before.get("thin") or 0):
-            self.left_out["masks without area, or nowhere two pixels thick, are left out"] += thin
+            self.left_out["masks without a pixel are left out"] += thin
         return self.images / before["copy"]
 
     def _kind(self, annotation: dict[str, Any], categories: dict[int, str]) -> int:

@@ -197,6 +197,6 @@ def _image(path: Path, name: str, label: Path, names: Sequence[str]) -> CocoImag
                 raise ValueError(f"class {kind} of {len(names)}")
             if len(ring) < _CORNERS_AT_LEAST or not ((ring >= 0) & (ring <= 1)).all():
                 raise ValueError(f"{len(ring)} corners" if ring.size else "no corners")
-        corners = (ring * [width, height] - 0.5).ravel().tolist()  # pixel centres, as masks are drawn here
+        corners = (ring * [width, height]).ravel().tolist()
         annotations.append({"id": number, "category_id": kind, "segmentation": [corners]})
     return CocoImage(path, height, width, tuple(annotations), (), name)

@@ -6,12 +6,10 @@ import http.client
 import json
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -19,7 +17,7 @@ from urllib.parse import urlsplit
 from fastsam.errors import DownloadError, reason_of
 from fastsam.untrusted import MALFORMED
 
-__all__ = ["MOST_BYTES", "Progress", "discard", "exclusive", "fetch"]
+__all__ = ["MOST_BYTES", "Progress", "discard", "fetch"]
 
 _TIMEOUT_S = 30.0
 # Before each further attempt; starts over when an attempt brought a good piece.
@@ -41,31 +39,6 @@ class Progress(Protocol):
 
 class _BrokenError(Exception):
     """An attempt failed in a way that another one may not."""
-
-
-@contextmanager
-def exclusive(lock: Path) -> Iterator[None]:
-    """Hold a lock file against other threads and processes; waits for it.
-
-    Raises:
-        OSError: the lock file cannot be made.
-    """
-    with lock.open("a+b") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            while True:
-                try:
-                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                    break
-                except OSError:  # LK_LOCK gives up after ten seconds
-                    continue
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)  # closing the file lets it go
-        yield
 
 
 def _notes(part: Path) -> Path:

@@ -20,9 +20,9 @@ from fastsam.errors import (
     UnknownWeightsError,
     reason_of,
 )
-from fastsam.files import file_sha256, write_bytes
+from fastsam.files import exclusive, file_sha256, write_bytes
 from fastsam.untrusted import MALFORMED
-from fastsam.weights.download import MOST_BYTES, Progress, discard, exclusive, fetch
+from fastsam.weights.download import MOST_BYTES, Progress, discard, fetch
 from fastsam.weights.table import WeightsEntry, _find, embedded_path, local_path, table
 
 __all__ = ["ResolvedWeights", "download", "resolve"]

@@ -3,11 +3,12 @@
 1. The first foreground click chooses among the masks (:mod:`fastsam.prompts.point`). Where no mask lies, a
    region around it is made.
 2. A click that the answer so far suits changes nothing; it will be kept to.
-3. A click on another thing beside the answer, which has a mask of its own, joins that mask
-   (:mod:`fastsam.prompts.solve.compose`).
+3. A click on another thing that has a mask of its own, beside the answer or in it, joins that mask or takes
+   it away (:mod:`fastsam.prompts.solve.compose`).
 4. Any other click that the answer does not suit is a correction. For the cells around the object, evidence
    is added up: the answer so far, the clicks and their colours, the masks under them, what the network saw,
-   the edges on the way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer.
+   the edges on the way (:mod:`fastsam.prompts.solve.evidence`). What it comes to is the new answer. It
+   changes in one piece with the click; elsewhere the pixels of the answer so far stay.
 
 Foreground clicks lie inside the answer, background clicks outside, always. The order of masks does not
 matter. The order of clicks does: a correction speaks of the answer that it was made on, which tells how far
@@ -19,7 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from fastsam.masks.coordinates import check_points
 from fastsam.masks.crop import Crop, lookup
@@ -36,8 +39,10 @@ from fastsam.prompts.solve.scene import Scene
 from fastsam.prompts.solve.state import Click, State, begun, corrected, kept
 from fastsam.prompts.wording import counted
 
-__all__ = ["answer"]
+__all__ = ["answer", "made_by_clicks"]
 
+BoolArray = NDArray[np.bool_]
+_LEAST_PIECE = 0.1  # of an earlier answer; smaller pieces may go with what is corrected
 _FIRST_SIDE = 6  # a region that is made around a click is looked for in this part of the image's longer side
 
 
@@ -49,7 +54,8 @@ def answer(masks: MaskSet, prompt: Points, scene: Scene) -> Selection:
             has another size.
     """
     if prompt.previous is not None:
-        state = _after(scene, _before(prompt.previous, masks), _clicks(prompt.objects[0], masks))
+        clicks = _clicks(prompt.objects[0], masks)
+        state = _after(scene, _before(prompt.previous, masks, clicks), clicks)
         return replace(_selected(masks, [(0, state, -1)], 1), clicks=prompt.objects[0].clicks)
     made: dict[int, tuple[State, int]] = {}
     for number, clicks in enumerate(prompt.objects):
@@ -93,12 +99,31 @@ def _clicks(clicks: ObjectPoints, masks: MaskSet) -> list[Click]:
     return [found[first], *found[:first], *found[first + 1 :]]
 
 
-def _before(previous: Mask, masks: MaskSet) -> State:
-    """Return an earlier answer as a state."""
-    return State.of(_cropped(rasterise(previous, masks.size_hw)))
+def _before(previous: Mask, masks: MaskSet, clicks: Sequence[Click]) -> State:
+    """Return an earlier answer as a state; each of its large pieces that nobody clicks clicks itself."""
+    crop = _cropped(rasterise(previous, masks.size_hw))
+    patch = np.pad(crop.patch, 1)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(patch.astype(np.uint8), None, 8)
+    depth = cv2.distanceTransform(patch.astype(np.uint8), cv2.DIST_L2, 3)
+    sizes = stats[:, cv2.CC_STAT_AREA]
+    implied = []
+    for piece in 1 + np.flatnonzero(sizes[1:] >= _LEAST_PIECE * np.count_nonzero(patch)):
+        inside = np.where(pieces == piece, depth, 0)
+        y, x = np.unravel_index(int(inside.argmax()), inside.shape)
+        deepest = Click(int(x) - 1 + crop.x0, int(y) - 1 + crop.y0, True, float(depth[y, x]), implied=True)
+        if not any(_settles(click, deepest, pieces == piece, crop) for click in clicks):
+            implied.append(deepest)
+    return State.of(crop, implied)
 
 
-def _cropped(pixels: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Crop:
+def _settles(click: Click, deepest: Click, piece: BoolArray, crop: Crop) -> bool:
+    """Tell whether a click says itself what of a piece of an earlier answer is right."""
+    if not click.inside:
+        return float(np.hypot(click.x - deepest.x, click.y - deepest.y)) <= deepest.reach_px / 2
+    return bool(lookup(Crop(crop.x0 - 1, crop.y0 - 1, piece), np.array([[click.x, click.y]]))[0])
+
+
+def _cropped(pixels: BoolArray) -> Crop:
     region = Region.from_mask(pixels)
     return Crop(region.x0, region.y0, pixels[region.y0 : region.y1, region.x0 : region.x1])
 
@@ -122,13 +147,19 @@ def _made(scene: Scene, clicks: Sequence[Click]) -> tuple[State, int]:
     return state, row
 
 
+def made_by_clicks(scene: Scene, clicks: Sequence[Click]) -> State:
+    """Return what clicks on an object come to, the first of them in the foreground."""
+    return _made(scene, clicks)[0]
+
+
 def _first(scene: Scene, click: Click) -> tuple[State, int]:
     """Return the state after the first click."""
     masks = scene.masks
     answers, _ = point.answer_object(masks, np.array([[click.x, click.y]], np.float64), np.zeros((0, 2)))
     if answers:
         row = answers[0].row
-        return _after(scene, State.of(scene.crop(row)), [click]), row
+        begun_with = State.of(scene.crop(row), score=float(masks.scores[row]))
+        return _after(scene, begun_with, [click]), row
     return begun(scene, click, max(masks.size_hw) / (2 * _FIRST_SIDE)), -1
 
 
@@ -146,13 +177,14 @@ def _selected(masks: MaskSet, made: Sequence[tuple[int, State, int]], objects: i
     """Return states as a selection: the row that one has not changed, or an edited mask."""
     parts: list[Selection] = []
     for number, state, row in made:
-        crop, clicks = state.crop, counted(len(state.clicks), "click")
+        clicks = counted(sum(not click.implied for click in state.clicks), "click")
+        crop = state.crop
         about = f"object {number}: " if objects > 1 else ""
         if state.corrections == 0 and row >= 0:
-            hit = np.array([[True] * len(state.clicks)])
+            hit = np.array([[True]])
             reason = f"{about}the best mask under the first of {clicks}, which suits all of them"
             prior = point.click_prior(
-                masks[[row]], np.array([[c.x, c.y] for c in state.clicks[:1]], float), hit[:, :1]
+                masks[[row]], np.array([[c.x, c.y] for c in state.clicks[:1]], float), hit
             )
             part = Selection.of(masks, [row], prior, reason)
         else:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastsam.prompts.solve.window import Cell, Window
 
-__all__ = ["GridClick", "Held", "evidence"]
+__all__ = ["GridClick", "Held", "evidence", "told_apart"]
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
@@ -222,24 +222,8 @@ def _votes(held: BoolArray, scores: FloatArray, spare: BoolArray, wrong: BoolArr
 
 
 def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth: FloatArray) -> FloatArray:
-    """Return what the cells look like: a linear classifier of the network's features and of colours, fitted
-    to the answer so far and to the clicks.
-
-    Ridge regression, solved in closed form, as :mod:`fastsam.video.track.appearance` follows objects.
-    """
+    """Return what the cells look like, as the answer so far and the clicks say it."""
     newest = clicks[-1]
-    colours = window.lab.reshape(-1, 3)
-    colours = (colours - colours.mean(axis=0)) / (colours.std(axis=0) + 5)
-    known = np.concatenate(
-        [
-            window.features.reshape(len(colours), -1),
-            colours,
-            colours**2 - 1,
-            colours[:, :1] * colours[:, 1:],
-            np.ones((len(colours), 1)),
-        ],
-        axis=1,
-    ).astype(np.float32)
     sides = np.where(inside, np.float32(1), np.float32(-1)).ravel()
     radius = max(float(np.sqrt(np.count_nonzero(inside) / np.pi)), 1.0)
     near = np.where(inside, 0, np.exp(-np.maximum(-depth, 0) / (2 * radius + 3))).ravel()
@@ -250,7 +234,21 @@ def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth
         here = (window.apart(click.cell) <= max(0.7 * click.reach, 0.7)).ravel()
         weights[here] += 0.35 / len(clicks) / np.count_nonzero(here)
         sides[here] = 1 if click.inside else -1
+    return told_apart(window, sides, weights)
+
+
+def told_apart(window: Window, sides: NDArray[np.floating], weights: NDArray[np.floating]) -> FloatArray:
+    """Return (rows, columns) what a linear classifier of the network's features and of colours says.
+
+    Ridge regression, solved in closed form, as :mod:`fastsam.video.track.appearance` follows objects.
+
+    Args:
+        window: where.
+        sides: (cells,) 1 or -1, what is known of each cell.
+        weights: (cells,) how much that counts; 0 where nothing is known.
+    """
+    known = window.described
     weighted = known * weights[:, None].astype(np.float32)
     products = weighted.T @ known + np.eye(known.shape[1], dtype=np.float32) * np.float32(_RIDGE)
-    found = known @ np.linalg.solve(products, weighted.T @ sides)
+    found = known @ np.linalg.solve(products, weighted.T @ sides.astype(np.float32))
     return np.asarray(np.clip(found, -1.5, 1.5).reshape(window.shape), np.float32)

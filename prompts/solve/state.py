@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,11 +22,17 @@ __all__ = ["Click", "Correction", "State", "begun", "best_cut", "considered", "c
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float32]
 
+_FINE_SIDE = 192  # cells along the longer side of a mask, for what is made of it
 _SURE = 3.0  # logit of what a mask says
+_MOST = 6.0  # logit
+_SOME = 0.05  # of a changed cell, for a pixel to be taken anew
+_NEXT = np.ones((3, 3), np.uint8)
 _HELD_SHARE = 0.25  # of a click's reach around it that stays on its side,
 _HELD_PX = 3.0  # but not more than this
 _LEAST_REACH = 0.7  # cells
 _MADE_SCORE = 0.3  # of a region that no mask speaks for
+_OPPOSITE = 1.5  # logits by which a click speaks for what the answer has on its side already
+_CRUMB = 0.01  # of the answer's cells; smaller pieces and holes without a click are dropped
 _LEAST_CUT = -1.0  # logit; what is less likely than this is never in an answer
 
 
@@ -37,12 +44,14 @@ class Click:
         x, y: the pixel.
         inside: whether it marks the object or what is not of it.
         reach_px: distance to the edge of the answer that it corrected.
+        implied: nobody made it: it lies in an earlier answer, which was right there.
     """
 
     x: int
     y: int
     inside: bool
     reach_px: float = 1.0
+    implied: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,6 +66,8 @@ class State:
         score: the IoU with the object that is to be expected.
         masks: how many masks spoke, the last time.
         row: of these the one that is most like the answer; -1 for none.
+        earlier: the answer's pixels before the last correction, None for none.
+        changed: (rows, columns) the cells in which these are replaced, None for none.
     """
 
     box: Box
@@ -66,26 +77,47 @@ class State:
     score: float = 1.0
     masks: int = 0
     row: int = -1
+    earlier: Crop | None = None
+    changed: BoolArray | None = None
 
     @classmethod
-    def of(cls, crop: Crop, clicks: Sequence[Click] = ()) -> State:
+    def of(cls, crop: Crop, clicks: Sequence[Click] = (), score: float = 1.0) -> State:
         """Return the state that is a mask, pixel for pixel."""
         x0, y0, patch = crop
-        box = (x0, y0, x0 + patch.shape[1], y0 + patch.shape[0])
-        return cls(box, np.where(patch, np.float32(_SURE), np.float32(-_SURE)), tuple(clicks))
+        height, width = patch.shape
+        share = min(_FINE_SIDE / max(height, width, 1), 1.0)
+        size = max(round(height * share), min(height, 1)), max(round(width * share), min(width, 1))
+        held = _resized(patch.astype(np.float32) if share == 1 else np.uint8(255) * patch, size)
+        logits = (held / max(float(held.max(initial=0)), 1) * 2 - 1) * np.float32(_SURE)
+        box = (x0, y0, x0 + width, y0 + height)
+        return cls(box, np.asarray(logits, np.float32), tuple(clicks), score=score, earlier=crop)
 
     @cached_property
     def crop(self) -> Crop:
         """The answer's pixels; every click lies on its side."""
-        x0, y0, x1, y1 = self.box
-        grown = _resized(self.logits, (y1 - y0, x1 - x0))
-        patch = grown > 0
-        for click in self.clicks:
+        x0, y0, patch = self._pixels()
+        made = [click for click in self.clicks if not click.implied]
+        for click in made:
             _hold(patch, click, x0, y0)
-        for click in self.clicks:  # what is held around one may hide another
-            if x0 <= click.x < x1 and y0 <= click.y < y1:
+        for click in made:  # what is held around one may hide another
+            if 0 <= click.x - x0 < patch.shape[1] and 0 <= click.y - y0 < patch.shape[0]:
                 patch[click.y - y0, click.x - x0] = click.inside
         return Crop(x0, y0, patch)
+
+    def _pixels(self) -> Crop:
+        """Return the answer without regard to clicks: as it was, and anew where it has changed."""
+        if self.earlier is None:
+            return Crop(*self.box[:2], _grown(self.logits, self.box, self.box) > 0)
+        before = (*self.earlier[:2], *np.add(self.earlier[:2], self.earlier.patch.shape[::-1]).tolist())
+        if self.changed is None or not self.changed.any():
+            return Crop(*self.earlier[:2], self.earlier.patch.copy())
+        part = _part(self.changed, self.box)
+        both = (*np.minimum(before[:2], part[:2]).tolist(), *np.maximum(before[2:], part[2:]).tolist())
+        patch = _on(self.earlier, both)
+        view = patch[part[1] - both[1] : part[3] - both[1], part[0] - both[0] : part[2] - both[0]]
+        anew = _grown(self.changed.astype(np.float32), self.box, part) > _SOME
+        np.copyto(view, _grown(self.logits, self.box, part) > 0, where=anew)
+        return Crop(*both[:2], patch)
 
     def holds(self, click: Click) -> bool:
         """Tell whether the answer has a pixel inside."""
@@ -101,7 +133,46 @@ def _hold(patch: BoolArray, click: Click, x0: int, y0: int) -> None:
     )
 
 
-def _resized(values: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+def _on(crop: Crop, box: Box) -> BoolArray:
+    """Return a crop's pixels in a box that holds it all, or as much of them as it holds."""
+    x0, y0, x1, y1 = box
+    part = np.zeros((y1 - y0, x1 - x0), bool)
+    left, top = max(crop.x0, x0), max(crop.y0, y0)
+    right, bottom = min(crop.x0 + crop.patch.shape[1], x1), min(crop.y0 + crop.patch.shape[0], y1)
+    if right > left and bottom > top:
+        found = crop.patch[top - crop.y0 : bottom - crop.y0, left - crop.x0 : right - crop.x0]
+        part[top - y0 : bottom - y0, left - x0 : right - x0] = found
+    return part
+
+
+def _part(cells: BoolArray, box: Box) -> Box:
+    """Return the pixels of a box that some of its cells lie on."""
+    x0, y0, x1, y1 = box
+    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    high, wide = (y1 - y0) / cells.shape[0], (x1 - x0) / cells.shape[1]
+    return (
+        x0 + int(columns[0] * wide),
+        y0 + int(rows[0] * high),
+        min(x0 + int(np.ceil((columns[-1] + 1) * wide)), x1),
+        min(y0 + int(np.ceil((rows[-1] + 1) * high)), y1),
+    )
+
+
+def _grown(values: FloatArray, box: Box, part: Box) -> FloatArray:
+    """Return the values of a box's cells, interpolated at the pixels of a part of it."""
+    wide, high = values.shape[1] / max(box[2] - box[0], 1), values.shape[0] / max(box[3] - box[1], 1)
+    back = np.array(
+        [
+            [wide, 0, (part[0] - box[0] + 0.5) * wide - 0.5],
+            [0, high, (part[1] - box[1] + 0.5) * high - 0.5],
+        ]
+    )
+    size = (part[2] - part[0], part[3] - part[1])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(values, back, size, flags=how, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _resized(values: NDArray[Any], size_hw: tuple[int, int]) -> FloatArray:
     if values.shape == size_hw:
         return values
     way = cv2.INTER_AREA if size_hw[0] < values.shape[0] else cv2.INTER_LINEAR
@@ -113,16 +184,18 @@ class Correction:
     """What speaks for and against each cell after one more click.
 
     Attributes:
-        box: of the window.
+        window: around the answer and all clicks.
         clicks: all of them, the newest last.
         held: the masks that speak.
         terms: the evidence by name, (rows, columns) each.
+        before: (rows, columns) logits of the answer so far.
     """
 
-    box: Box
+    window: Window
     clicks: tuple[Click, ...]
     held: Held
     terms: dict[str, FloatArray]
+    before: FloatArray
 
 
 def considered(scene: Scene, state: State, click: Click) -> Correction:
@@ -143,16 +216,49 @@ def considered(scene: Scene, state: State, click: Click) -> Correction:
     ]
     before[on_grid[-1].cell] = -1 if click.inside else 1
     held = Held.under(window, on_grid)
-    return Correction(window.box, clicks, held, evidence(window, before, on_grid, held))
+    return Correction(window, clicks, held, evidence(window, before, on_grid, held), before)
 
 
 def corrected(scene: Scene, state: State, click: Click) -> State:
     """Return the state after one more click; the arguments are those of :func:`considered`."""
     found = considered(scene, state, click)
     corrections = state.corrections + 1
-    logits, score = best_cut(added_up(found.terms, corrections))
+    logits = added_up(found.terms, corrections)
+    right = (found.before > 0) == click.inside
+    sign = np.float32(1 if click.inside else -1)
+    logits = np.where(right, np.clip(logits + sign * np.float32(_OPPOSITE), -_MOST, _MOST), logits)
+    logits, score = best_cut(logits)
+    logits = _around_clicks(found, logits)
     row = _likest(found.held, logits > 0)
-    return State(found.box, logits, found.clicks, corrections, score, len(found.held.rows), row)
+    flipped = ((logits > 0) != (found.before > 0)).astype(np.uint8)
+    changed = cv2.dilate(flipped, _NEXT) > 0
+    masks = len(found.held.rows)
+    return State(found.window.box, logits, found.clicks, corrections, score, masks, row, state.crop, changed)
+
+
+def _around_clicks(found: Correction, logits: FloatArray) -> FloatArray:
+    """Return the logits without what does not hang together with a click.
+
+    What changes to the newest click's side lies in one piece with it; small pieces and small holes that hold
+    no click are dropped.
+    """
+    click, window = found.clicks[-1], found.window
+    new = ((logits > 0) == click.inside) & ((found.before > 0) != click.inside)
+    cell = window.cell(click.x, click.y)
+    new[cell] = True
+    _, pieces = cv2.connectedComponents(new.astype(np.uint8), connectivity=8)
+    least, piece = np.float32(1e-3), pieces == pieces[cell]
+    logits = np.where(new & ~piece, -least if click.inside else least, logits)
+    if click.inside and not (cv2.dilate(piece.astype(np.uint8), _NEXT) > 0)[found.before > 0].any():
+        logits = np.where(found.before > 0, np.maximum(logits, least), logits)  # of something apart from it
+    inside = logits > 0
+    for side in (True, False):
+        marked = {window.cell(one.x, one.y) for one in found.clicks if one.inside == side}
+        _, pieces, stats, _ = cv2.connectedComponentsWithStats((inside == side).astype(np.uint8), None, 4)
+        small = stats[:, cv2.CC_STAT_AREA] < _CRUMB * np.count_nonzero(inside)
+        small[[0, *(pieces[one] for one in marked)]] = False
+        logits = np.where(small[pieces], -least if side else least, logits)
+    return np.asarray(logits, np.float32)
 
 
 def begun(scene: Scene, click: Click, most_px: float) -> State:
@@ -209,7 +315,7 @@ def added_up(terms: dict[str, FloatArray], corrections: int) -> FloatArray:
     total = np.full(next(iter(terms.values())).shape, BIAS[0] + BIAS[1] * first, np.float32)
     for name, (weight, extra) in WEIGHTS.items():
         total += (np.float32(weight) + np.float32(extra) * first) * terms[name]
-    return np.clip(total, -6, 6)
+    return np.clip(total, -_MOST, _MOST)
 
 
 def _likest(held: Held, inside: BoolArray) -> int:

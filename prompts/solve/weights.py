@@ -3,11 +3,14 @@
 Answers to the objects of training images were corrected click by click, and fitted was, cell by cell, whether
 the cell is of the object (docs/evaluation.md; ``benchmarks/clicks.py --fit`` does it again). In the n-th
 correction a term counts ``first + second / n``: what the answer so far is worth grows.
+
+:data:`DRAWN` was fitted likewise, to boxes (half of them jittered by a tenth) and rough outlines of training
+objects (``benchmarks/drawn.py --fit``).
 """
 
 from __future__ import annotations
 
-__all__ = ["BIAS", "WEIGHTS"]
+__all__ = ["BIAS", "DRAWN", "WEIGHTS"]
 
 BIAS = (-1.04, -1.873)
 WEIGHTS = {
@@ -27,3 +30,14 @@ WEIGHTS = {
     "masks_alike": (0.655, 0.096),
     "looks": (1.327, -0.683),
 }
+
+DRAWN = {
+    "box": {
+        "bias": -1.052, "within": 0.0, "middle": 0.456, "best": 1.437, "votes": 0.678, "looks_best": 1.512,
+        "looks": 0.676,
+    },
+    "outline": {
+        "bias": 0.489, "within": 6.792, "middle": -0.926, "best": 0.283, "votes": 0.455, "looks_best": 1.083,
+        "looks": 0.931,
+    },
+}  # fmt: skip

@@ -128,6 +128,20 @@ class Window:
         return self.from_whole(self.scene.features)
 
     @cached_property
+    def described(self) -> FloatArray:
+        """(cells, D) what the network saw, colours with their squares, and 1."""
+        colours = self.lab.reshape(-1, 3)
+        colours = (colours - colours.mean(axis=0)) / (colours.std(axis=0) + 5)
+        parts = [
+            self.features.reshape(len(colours), -1),
+            colours,
+            colours**2 - 1,
+            colours[:, :1] * colours[:, 1:],
+            np.ones((len(colours), 1)),
+        ]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    @cached_property
     def relief(self) -> FloatArray:
         """(rows, columns) what speaks for an edge: masks that end here, the photo's contrast; mean 1."""
         slopes = [cv2.Sobel(self.lab, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))]
@@ -158,6 +172,7 @@ class Window:
         index = np.arange(self.relief.size).reshape(self.shape)
         start = np.concatenate([index[:, :-1].ravel(), index[:-1].ravel()])
         stop = np.concatenate([index[:, 1:].ravel(), index[1:].ravel()])
+        start, stop = np.concatenate([start, stop]), np.concatenate([stop, start])
         relief = self.relief.ravel()
         cost = np.maximum(relief[start], relief[stop]).astype(np.float64) + _NO_COST
         return csr_matrix((cost, (start, stop)), shape=(index.size, index.size))
@@ -168,7 +183,7 @@ class Window:
             return np.full(self.shape, _FAR, np.float32)
         columns = self.shape[1]
         indices = [row * columns + column for row, column in cells]
-        found = dijkstra(self._graph, directed=False, indices=indices, min_only=True)
+        found = dijkstra(self._graph, directed=True, indices=indices, min_only=True)
         return np.asarray(np.minimum(found, _FAR).reshape(self.shape), np.float32)
 
     def apart(self, cell: Cell) -> FloatArray:

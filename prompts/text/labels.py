@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastsam.errors import PromptError, RecordError
 from fastsam.prompts.spec import as_share
 from fastsam.prompts.text.matching import NO_FEATURES, ImageFeatures, mask_text_probabilities
-from fastsam.prompts.text.vocabulary import read_vocabulary
+from fastsam.prompts.text.vocabulary import read_classes
 
 __all__ = ["UNKNOWN", "Labels", "label"]
 
@@ -26,7 +26,7 @@ class Labels:
     Attributes:
         names: N names of the vocabulary, or ``"unknown"``.
         scores: (N,) float32 in 0..1, the probability of the best name, of unknown masks too.
-        vocabulary: the names to choose from.
+        vocabulary: the names to choose from, each once, in their order.
     """
 
     names: tuple[str, ...]
@@ -68,11 +68,17 @@ def label(
     Raises:
         PromptError: no such vocabulary, a bad threshold, or no features.
     """
-    names = read_vocabulary(vocabulary)
+    classes = read_classes(vocabulary)
+    called = [name for name, _ in classes]
+    names = tuple(dict.fromkeys(called))
     threshold = as_share(threshold, "threshold")
     if features is None:
         raise PromptError(f"labels: {NO_FEATURES}")
-    probabilities = mask_text_probabilities(features, names, ensemble=templates, together=True)
+    phrases = [words for _, words in classes]
+    probabilities = mask_text_probabilities(features, phrases, ensemble=templates, together=True)
+    if len(names) < len(classes):  # words of one name add up
+        rows = [probabilities[[own == name for own in called]].sum(axis=0) for name in names]
+        probabilities = np.stack(rows)
     best = probabilities.argmax(axis=0) if probabilities.size else np.zeros(len(features), np.int64)
     scores = probabilities[best, np.arange(len(features))]
     chosen = [

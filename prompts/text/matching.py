@@ -356,6 +356,7 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
     notes = []
     for number, (text, scores) in enumerate(zip(prompt.texts, values, strict=True)):
         chosen = (scores >= prompt.threshold) & (scores > 0)
+        chosen &= ~_better_elsewhere(prompt, values, number)
         rows += [(row, number) for row in ranked_rows(masks, scores) if chosen[row]]
         best = scores.max(initial=0)
         if chosen.any():
@@ -371,5 +372,11 @@ def answer(masks: MaskSet, prompt: Text, features: ImageFeatures | None) -> Sele
         [values[number, row] for row, number in rows],
         "; ".join(notes),
         [number for _, number in rows],
-        [prompt.texts[number] for _, number in rows],
+        [prompt.names[number] for _, number in rows],
     )
+
+
+def _better_elsewhere(prompt: Text, values: FloatArray, number: int) -> NDArray[np.bool_]:
+    """Return (N,) which masks another text of the same name fits better: a mask has a name once."""
+    same = [k for k, name in enumerate(prompt.names) if name == prompt.names[number]]
+    return np.asarray(np.array(same)[values[same].argmax(axis=0)] != number)

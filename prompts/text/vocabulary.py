@@ -10,8 +10,10 @@ from importlib import resources
 from pathlib import Path
 
 from fastsam.errors import PromptError
+from fastsam.prompts.wording import name_and_phrase
+from fastsam.untrusted import read_text
 
-__all__ = ["VOCABULARIES", "background", "read_vocabulary", "share_a_word", "templates"]
+__all__ = ["VOCABULARIES", "background", "read_classes", "read_vocabulary", "share_a_word", "templates"]
 
 VOCABULARIES = ("coco", "everyday", "stuff")
 _EMPTY_WORDS = frozenset((
@@ -21,17 +23,33 @@ _EMPTY_WORDS = frozenset((
 
 
 def read_vocabulary(names: str | Path | Sequence[str]) -> tuple[str, ...]:
-    """Return the names of a vocabulary, each once.
+    """Return the words of a vocabulary that masks are compared with, each once.
 
     Args:
         names: ``"coco"``, ``"everyday"``, ``"stuff"``, the path of a text file with a name a line (empty
-            lines and lines that start with ``#`` do not count), or the names themselves.
+            lines and lines that start with ``#`` do not count), or the names themselves. ``person=a person``
+            is compared as ``a person`` and called ``person`` (:func:`read_classes`).
 
     Raises:
         PromptError: no such vocabulary or file, or there are no names in it.
 
     >>> read_vocabulary("coco")[:3]
     ('person', 'bicycle', 'car')
+    """
+    return tuple(phrase for _, phrase in read_classes(names))
+
+
+def read_classes(names: str | Path | Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the classes of a vocabulary as (name, words to compare with); several words may share a name.
+
+    Args:
+        names: as in :func:`read_vocabulary`.
+
+    Raises:
+        PromptError: as :func:`read_vocabulary`.
+
+    >>> read_classes(["person=a person", "dog"])
+    (('person', 'a person'), ('dog', 'dog'))
     """
     if isinstance(names, (str, os.PathLike)):
         what = f"vocabulary {str(names)!r}"
@@ -42,7 +60,11 @@ def read_vocabulary(names: str | Path | Sequence[str]) -> tuple[str, ...]:
         raise PromptError(f"vocabulary: expected a name, a path or a list of names, got {names!r}")
     if not phrases:
         raise PromptError(f"{what}: expected at least one name, one a line, got none")
-    return phrases
+    pairs: dict[str, tuple[str, str]] = {}
+    for line in phrases:
+        name, phrase = name_and_phrase(line)
+        pairs.setdefault(phrase.casefold(), (name, phrase))
+    return tuple(pairs.values())
 
 
 @lru_cache(maxsize=1)
@@ -90,11 +112,12 @@ def _preset(name: str) -> tuple[str, ...]:
 
 def _read(path: Path) -> str:
     try:
-        return path.expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        return read_text(path.expanduser(), "vocabulary", PromptError)
+    except (PromptError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = error.problem if isinstance(error, PromptError) else str(error)
         raise PromptError(
             f"vocabulary {str(path)!r}: expected one of {', '.join(VOCABULARIES)}, or a text file with a "
-            f"name a line ({getattr(error, 'strerror', None) or error})"
+            f"name a line ({reason})"
         ) from error
 
 

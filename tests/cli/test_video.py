@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fastsam import FastSAM, Text
 from fastsam.cli import main as cli
 from fastsam.cli.parse_prompts import prompts_by_frame
 from fastsam.config import OutputConfig, RenderConfig, SegmentConfig, VideoConfig
-from fastsam.errors import PromptError
+from fastsam.errors import ExportError, PromptError
+from fastsam.jobs.video import VideoJob, VideoRun
 from fastsam.prompts import Points
+from fastsam.testing import ColourWordEncoder
 from tests.cli.colours import (
     SIZE,
     ColourSegmenter,
@@ -213,3 +216,45 @@ def test_prompts_by_frame() -> None:
     assert prompts_by_frame(None, None, None, None, None) == []
     with pytest.raises(PromptError, match="expected JSON"):
         prompts_by_frame(None, None, None, ["3:{"], None)
+
+
+# --- what is refused, or not found ------------------------------------------------------------------
+
+
+def test_a_refused_prompt_leaves_no_folder_behind(
+    segmenter: ColourSegmenter, clip: Path, tmp_path: Path
+) -> None:
+    done = run("video", clip, "--point", "9999,40", "--out", tmp_path / "out" / "red.mp4")
+    assert done.exit_code != 0
+    assert list((tmp_path / "out").rglob("*")) == []
+    (tmp_path / "mine").mkdir()
+    run("video", clip, "--point", "9999,40", "--out", tmp_path / "mine")
+    assert list((tmp_path / "mine").iterdir()) == []  # a folder of the user stays
+
+
+def test_a_second_run_in_a_folder_is_told(segmenter: ColourSegmenter, clip: Path, tmp_path: Path) -> None:
+    model, job = FastSAM(segmenter=segmenter), VideoJob(str(clip), tmp_path / "out", ("mot",))
+    with VideoRun(model, job) as first:
+        frames = iter(first)
+        next(frames)
+        with pytest.raises(ExportError, match="another run is writing to it"):
+            VideoRun(model, job)
+        for _ in frames:
+            pass
+    assert len(rows(tmp_path / "out")) == 24
+    with VideoRun(model, job) as again:
+        assert again.finished
+    assert not (tmp_path / "out" / ".lock").exists()
+
+
+def test_a_text_that_is_in_no_frame_is_told(segmenter: ColourSegmenter, clip: Path, tmp_path: Path) -> None:
+    model = FastSAM(segmenter=segmenter, text_model=ColourWordEncoder())
+    prompt = Text("sea=blue", "green", "car=red", threshold=0.3)
+    job = VideoJob(str(clip), tmp_path / "out", ("ytvis",), prompts=[(None, prompt)])
+    with VideoRun(model, job) as made:
+        for _ in made:
+            pass
+    assert made.absent == ("green",)
+    assert made.report()["absent"] == ["green"]
+    content = json.loads((tmp_path / "out" / "ytvis.json").read_text())
+    assert [one["name"] for one in content["categories"]] == ["sea", "green", "car"]

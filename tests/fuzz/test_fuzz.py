@@ -11,11 +11,12 @@ pytest.importorskip("ultralytics")
 pytest.importorskip("av")
 
 
-@pytest.mark.parametrize("name", sorted(TARGETS))
+# Gradio's dependencies warn in threads of their own; `make test-slow` runs that target in processes.
+@pytest.mark.parametrize("name", sorted(set(TARGETS) - {"http"}))
 def test_bad_input_ends_in_our_errors(name: str) -> None:
     outcomes = {seed: case(name, seed) for seed in range(30)}
     assert {seed: outcome for seed, outcome in outcomes.items() if outcome not in ("passed", "refused")} == {}
-    assert "refused" in outcomes.values() or name in ("run_folder", "downloaded")
+    assert "refused" in outcomes.values() or name in ("run_folder", "downloaded", "command_line")
 
 
 @pytest.mark.slow

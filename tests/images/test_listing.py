@@ -12,7 +12,7 @@ from PIL import Image
 
 from fastsam.errors import ImageError
 from fastsam.images.frame import Frame
-from fastsam.images.listing import list_images, open_frames
+from fastsam.images.listing import images_below, list_images, open_frames
 from fastsam.images.reading import read_frame, read_mask
 from tests.images.pictures import encoded, gradient
 
@@ -67,6 +67,21 @@ def test_nothing_to_list(sources: Any, said: str, tmp_path: Path) -> None:
         sources = sources.format(tmp_path)
     with pytest.raises(ImageError, match=said):
         list_images(sources)
+
+
+def test_subfolders_that_hold_images_are_told(
+    album: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (album / "more" / "img3.png").unlink()
+    (album / "more" / "deeper").mkdir(parents=True)
+    list_images(album)
+    assert caplog.messages == []
+    Image.new("RGB", (4, 4)).save(album / "more" / "deeper" / "a.jfif", "JPEG")
+    list_images(album)
+    assert "images in its subfolder 'more' are left out" in caplog.text
+    assert album / "more" / "deeper" / "a.jfif" in images_below(album)
+    (album / "more" / "loop").symlink_to(album)
+    assert len(images_below(album)) == len(list_images(album)) + 1
 
 
 def test_open_frames_takes_single_things_and_mixed_lists(album: Path) -> None:

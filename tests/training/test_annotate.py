@@ -11,13 +11,14 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from fastsam import FastSAM
 from fastsam.config import AnnotateConfig, SegmentConfig
 from fastsam.datasets import read_coco
-from fastsam.errors import DatasetError
+from fastsam.errors import DatasetError, ExportError, PromptError
 from fastsam.images.frame import Frame
 from fastsam.masks.maskset import MaskSet
 from fastsam.masks.rle import decode_rle, encode_rle
-from fastsam.testing import FixedSegmenter
+from fastsam.testing import ColourWordEncoder, FixedSegmenter
 from fastsam.training import annotate as engine
 from fastsam.training.annotate import annotate, new_objects
 from tests.drawing import ellipse, rectangle
@@ -177,3 +178,111 @@ def test_the_log_is_an_implementation_detail_that_no_reader_meets(dataset: Path,
     shown = sorted(p.name for p in out.iterdir() if not p.name.startswith("."))
     assert shown == ["heldout.txt", "images", "instances.json"]
     assert (out / engine._LOG).is_file()
+
+
+# --- what is not there, or cannot be used -----------------------------------------------------------
+
+
+def _nested(tmp_path: Path) -> Path:
+    """Three photos, two of one base name in sub-folders; one of those is held out."""
+    root = tmp_path / "nested"
+    records = []
+    for number, name in enumerate(("x/a.png", "y/a.png", "c.png"), start=1):
+        (root / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (80, 60), (number, 9, 9)).save(root / "images" / name)
+        records.append({"id": number, "file_name": name, "height": 60, "width": 80})
+    content = {"images": records, "annotations": [], "categories": []}
+    (root / "instances.json").write_text(json.dumps(content))
+    (root / "heldout.txt").write_text("y/a.png\n")
+    return root
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_names_with_folders_get_their_labels(bare: bool, tmp_path: Path) -> None:
+    root = _nested(tmp_path)
+    if bare:
+        (root / "instances.json").unlink()
+    model = _Counting(np.stack([KNOWN, NEW]), (0.9, 0.8))
+    out = annotate(root, model, tmp_path / "out", GATE)
+    found = {image.name: len(image.annotations) for image in read_coco(out).images}
+    assert found == {"x/a.png": 2, "y/a.png": 0, "c.png": 2}
+    assert model.seen == 2
+    assert [image.name for image in read_coco(out, "heldout").images] == ["y/a.png"]
+
+
+def test_heldout_names_of_a_bare_folder_are_checked(tmp_path: Path) -> None:
+    root = _nested(tmp_path)
+    (root / "instances.json").unlink()
+    (root / "heldout.txt").write_text("a.png\n")
+    with pytest.raises(DatasetError, match="not one of its 1 names"):
+        annotate(root, _model(), tmp_path / "out", GATE)
+
+
+def test_images_that_cannot_be_used_are_told_and_passed_over(dataset: Path, tmp_path: Path) -> None:
+    images = dataset / "images"
+    (images / "astronaut.png").write_bytes((images / "astronaut.png").read_bytes()[:900])  # damaged
+    Image.new("RGB", (60, 80)).save(images / "chelsea.png")  # turned
+    content = json.loads((dataset / "instances.json").read_text())
+    content["images"].append({"id": 99, "file_name": "gone.png", "height": 60, "width": 80})
+    (dataset / "instances.json").write_text(json.dumps(content))
+    told: dict[str, str] = {}
+    out = annotate(dataset, _model(), tmp_path / "out", GATE, on_error=lambda n, e: told.update({n: str(e)}))
+    assert sorted(told) == ["astronaut.png", "chelsea.png", "gone.png"]
+    assert "the file is 60x80" in told["chelsea.png"]
+    assert "no such file" in told["gone.png"]
+    after = json.loads((out / "instances.json").read_text())
+    assert len(after["annotations"]) == 3  # what people drew stays
+
+
+def test_damaged_files_of_a_bare_folder_have_no_place(dataset: Path, tmp_path: Path) -> None:
+    (dataset / "instances.json").unlink()
+    (dataset / "images" / "chelsea.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    told: list[str] = []
+    out = annotate(dataset, _model(), tmp_path / "out", GATE, on_error=lambda n, e: told.append(n))
+    assert told == ["chelsea.png"]
+    assert [image.name for image in read_coco(out).images] == ["astronaut.png", "coffee.png"]
+
+
+def test_masks_in_a_crowd_are_labelled_already(dataset: Path, tmp_path: Path) -> None:
+    content = json.loads((dataset / "instances.json").read_text())
+    crowd = rectangle(SIZE, 35, 5, 80, 60)
+    content["annotations"].append(
+        {"id": 99, "image_id": 10, "category_id": 4, "iscrowd": 1, "segmentation": encode_rle(crowd)}
+    )
+    (dataset / "instances.json").write_text(json.dumps(content))
+    out = annotate(dataset, _model(), tmp_path / "out", GATE)
+    assert [len(i.annotations) for i in read_coco(out, "train").images] == [1, 2]
+
+
+def test_a_link_to_other_images_is_replaced_and_a_folder_is_not(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "images").symlink_to(tmp_path / "gone")
+    annotate(dataset, _model(), out, GATE)
+    assert (out / "images").resolve() == (dataset / "images").resolve()
+    (out / "images").unlink()
+    (out / "images").mkdir()
+    with pytest.raises(ExportError, match="in the way"):
+        annotate(dataset, _model(), out, GATE)
+
+
+def test_new_masks_get_classes_in_the_order_asked_for(dataset: Path, tmp_path: Path) -> None:
+    for name, colour in (("astronaut", "red"), ("chelsea", "blue")):
+        Image.new("RGB", (80, 60), colour).save(dataset / "images" / f"{name}.png")
+    masks = MaskSet.from_dense(np.stack([KNOWN, NEW]), np.array([0.9, 0.8]))
+    model = FastSAM(segmenter=FixedSegmenter(np.asarray(masks), masks.scores), text_model=ColourWordEncoder())
+    out = annotate(dataset, model, tmp_path / "out", GATE, classes=["thing=red", "sea=blue", "green"])
+    after = json.loads((out / "instances.json").read_text())
+    assert [(c["id"], c["name"]) for c in after["categories"]] == [(4, "thing"), (5, "sea"), (6, "green")]
+    assert [(a["image_id"], a["category_id"]) for a in after["annotations"][3:]] == [(10, 4), (11, 5)]
+    with pytest.raises(PromptError, match="expected a FastSAM"):
+        annotate(dataset, _model(), tmp_path / "out", GATE, classes=["red"])
+
+
+def test_one_run_writes_to_a_folder(dataset: Path, tmp_path: Path) -> None:
+    def meanwhile(*_: Any) -> None:
+        with pytest.raises(ExportError, match="another run is writing to it"):
+            annotate(dataset, _model(), tmp_path / "out", GATE)
+
+    annotate(dataset, _model(), tmp_path / "out", GATE, on_progress=meanwhile)
+    assert not (tmp_path / "out" / ".lock").exists()

@@ -26,6 +26,7 @@ from fastsam.training.surgery import class_agnostic, settle_batch_norm, with_cla
 from fastsam.training.trainer import train
 from fastsam.weights.checkpoint import load_checkpoint, save_checkpoint, segmentation_model
 from fastsam.weights.resolve import resolve
+from tests.weights.networks import saved, tiny
 
 torch = pytest.importorskip("torch")
 TINY = TrainConfig(epochs=3, imgsz=64, batch=2, workers=0, device="cpu")
@@ -226,6 +227,30 @@ def test_a_network_gets_the_classes_of_the_datasets() -> None:
     assert (model.nc, model.yaml["nc"], model.model[-1].nc) == (3, 3, 3)
     assert torch.allclose(after[:, [4, 6]], before[:, [6, 4]], atol=1e-4)
     assert torch.allclose(after[:, 5], objectness, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")  # ultralytics' and torch's own, in the middle of a run
+def test_yolo26_trains_to_the_classes_of_the_datasets(photos: Path, tmp_path: Path) -> None:
+    """It has two branches of boxes, and a third output that only its loss sees."""
+    model = tiny("yolo26n-seg.yaml")
+    model.args = {"task": "segment", "imgsz": 64}
+    start = saved({"model": model.half(), "epoch": -1, "train_args": {}}, tmp_path)
+    told: list[tuple[int, int]] = []
+    config = replace(TINY, epochs=1, classes=True)
+    finished = train(
+        [photos],
+        start,
+        tmp_path / "out",
+        config,
+        on_progress=lambda done, total, _: told.append((done, total)),
+    )
+    assert told == [(1, 1)]
+    backend = TorchBackend(finished, "cpu")
+    assert backend.carried.names == ("bright", "other")
+    frame = Frame(np.asarray(Image.fromarray(skimage.data.coffee()).resize((96, 72))))
+    found = backend.segment(frame, SegmentConfig(conf=0.0, imgsz=64, max_det=5))
+    assert set(found.labels or ()) <= {"bright", "other"}
+    assert len(found) > 0
 
 
 def test_there_has_to_be_something_to_resume(photos: Path, start: Path, tmp_path: Path) -> None:

@@ -168,7 +168,9 @@ def yoloe(recipe: str, form: str) -> Any:
 @pytest.mark.parametrize("form", ["classes", "fused classes", "prompt-free"])
 def test_yoloe(tmp_path: Path, recipe: str, form: str) -> None:
     model = yoloe(recipe, form)
-    found = TorchBackend(saved({"model": model}, tmp_path)).forward(image())
+    backend = TorchBackend(saved({"model": model}, tmp_path))
+    assert backend.carried.names == ("bus", "person", "wheel")
+    found = backend.forward(image())
     assert found.predictions.shape[0] == 4 + 3 + 32
     assert len(found.maps) == 3  # the vectors of the texts are no feature map
     if not recipe.startswith("yoloe-26"):

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, ExportError, check_one_of
-from fastsam.files import file_sha256, file_state, fingerprint, trim_folder
+from fastsam.files import exclusive, file_sha256, file_state, fingerprint, trim_folder
 from fastsam.needed import needed
-from fastsam.weights.download import Progress, exclusive
+from fastsam.weights.download import Progress
 from fastsam.weights.resolve import ResolvedWeights, resolve
 from fastsam.weights.table import cache_folder
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import CheckpointError
-from fastsam.everything.backends.published import Port, published_form
+from fastsam.everything.backends.published import Port, published_form, published_names
 from fastsam.everything.carried import Carried
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 from fastsam.files import file_sha256
@@ -138,7 +138,7 @@ class ConvertedBackend(NetworkBackend):
         self._form = published
         if published is not None:
             side = {} if published.size_hw is None else {"imgsz": max(published.size_hw)}
-            carried = Carried(defaults=side)
+            carried = Carried(defaults=side, names=published_names(said))
             self.card = NetworkCard(file_sha256(path), published.stride, published.classes, 0, 0, carried)
         else:
             self.card = NetworkCard.from_json(said.get(METADATA_KEY), path)

@@ -7,6 +7,7 @@ alone. Most of these files have an input of one size; smaller inputs are padded 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastsam.errors import CheckpointError, ConfigError
+from fastsam.everything.carried import usable_names
 from fastsam.everything.network_input import PADDING_GREY
+from fastsam.untrusted import MALFORMED
 
-__all__ = ["FixedInput", "Port", "published_form", "sidecar"]
+__all__ = ["FixedInput", "Port", "published_form", "published_names", "sidecar"]
 
 _MOST_STRIDE = 1024
+_LONGEST_NAMES = 1 << 20  # characters
 _BESIDE_COEFFICIENTS = 6  # numbers of a finished detection: its box, score and class
 
 
@@ -87,6 +91,19 @@ def sidecar(path: Path) -> dict[str, str]:
         return {}
     text = file.read_text(encoding="utf-8", errors="replace")
     return dict(re.findall(r"^(\w+): *(.*?) *$", text, flags=re.MULTILINE))
+
+
+def published_names(said: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of the classes, which ultralytics writes as a Python dictionary.
+
+    >>> published_names({"names": "{0: 'dog', 1: 'cat'}"})
+    ('dog', 'cat')
+    """
+    text = said.get("names", "")
+    try:
+        return usable_names(ast.literal_eval(text)) if len(text) <= _LONGEST_NAMES else ()
+    except (SyntaxError, *MALFORMED):
+        return ()
 
 
 def published_form(

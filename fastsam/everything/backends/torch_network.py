@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastsam.config import SegmentConfig
 from fastsam.errors import CheckpointError, ConfigError, MissingPackageError, reason_of
-from fastsam.everything.carried import Carried, carried_by
+from fastsam.everything.carried import Carried, carried_by, usable_names
 from fastsam.everything.segmenter import NetworkBackend, Outputs
 from fastsam.files import file_sha256
 from fastsam.needed import needed
@@ -70,7 +70,8 @@ def load_network(checkpoint: str | Path) -> tuple[Any, Carried]:
         for parameter in network.parameters():
             parameter.requires_grad_(False)
         _try(network)
-    return network, replace(carried, defaults={**_trained_with(content), **carried.defaults})
+    names = usable_names(getattr(model, "names", None))
+    return network, replace(carried, defaults={**_trained_with(content), **carried.defaults}, names=names)
 
 
 def _trained_with(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,21 +57,12 @@ def _sides(state: PhotoState) -> tuple[list[Prompt], list[Prompt], Points | None
     first = alone and len(points) == 1 and points[0].sign == "add"
     xy, labels = [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points]
     if alone and state.previous is not None:
-        return [_correction(xy, labels, state.previous)], unwanted, None
+        return [Points(xy, labels, previous=state.previous)], unwanted, None
     level = state.level if state.level in LEVELS else "auto"
     clicks = Points(xy, labels, multimask=True) if first else Points(xy, labels, level=level)  # type: ignore[arg-type]
     if clicks.objects[0].foreground:
         return [clicks, *wanted], unwanted, None
     return wanted, unwanted, Points([mark.xy[0] for mark in points], [0] * len(points))
-
-
-def _correction(xy: list[tuple[float, float]], labels: list[int], previous: NDArray[np.bool_]) -> Points:
-    """Return clicks that change a mask. It was right but for what they say, so it is clicked itself, too."""
-    inside, depth = _deepest(previous)
-    removed = [point for point, label in zip(xy, labels, strict=True) if not label]
-    if all(np.hypot(x - inside[0], y - inside[1]) > depth / 2 for x, y in removed):
-        xy, labels = [inside, *xy], [1, *labels]
-    return Points(xy, labels, previous=previous)
 
 
 def _deepest(mask: NDArray[np.bool_]) -> tuple[tuple[float, float], float]:
@@ -132,6 +123,7 @@ class Answer:
         level: which of them is shown.
         everything: whether nothing was asked for.
         objects: the finished objects, shown beside the result.
+        corrected: whether the clicks correct what the marks before them select.
     """
 
     result: Result
@@ -139,6 +131,7 @@ class Answer:
     level: str
     everything: bool
     objects: tuple[KeptObject, ...] = ()
+    corrected: bool = False
 
 
 def answer_of(state: PhotoState) -> Answer:
@@ -151,11 +144,12 @@ def answer_of(state: PhotoState) -> Answer:
     prompt = prompt_of(state)
     if prompt is None and state.previous is not None:
         return Answer(_unchanged(session, state.previous, state.about), (), "", False, state.objects)
-    everything = prompt is None
+    everything, corrected = prompt is None, False
     if prompt is None:
         result = session.everything(state.of_level or None, disjoint=state.disjoint)
     else:
-        result = session.select(prompt)
+        made = _corrected(state)
+        corrected, result = made is not None, session.select(prompt) if made is None else made
     if prompt is None:
         _, unwanted, _ = _sides(state)
         if unwanted:  # everything but that
@@ -170,7 +164,28 @@ def answer_of(state: PhotoState) -> Answer:
         state.objects and not state.marks and state.previous is None
     ):  # the objects are seen alone, and the next one is to be marked
         result, everything = result[np.zeros(len(result), bool)], False
-    return Answer(result, levels, level, everything, state.objects)
+    return Answer(result, levels, level, everything, state.objects, corrected)
+
+
+def _corrected(state: PhotoState) -> Result | None:
+    """Return the one mask that a box, a drawing or a text selects, corrected by the clicks after it.
+
+    None where the marks are none such: clicks alone, clicks first, or several masks.
+    """
+    kinds = [mark.kind == "point" for mark in state.marks if mark.kind != "remove"]
+    first = kinds.index(True) if True in kinds else 0
+    if first == 0 or not all(kinds[first:]) or state.combine != "any" or state.previous is not None:
+        return None
+    others = [mark for mark in state.marks if mark.kind not in ("point", "remove")]
+    if any(mark.sign == "take" for mark in others):
+        return None
+    base = _together(_prompts(others, state), state.combine)
+    found = state.opened.select(base)
+    if len(found) != 1:
+        return None
+    points = [mark for mark in state.marks if mark.kind == "point"]
+    xy, labels = [mark.xy[0] for mark in points], [int(mark.sign == "add") for mark in points]
+    return state.opened.select(Points(xy, labels, previous=found))
 
 
 def _unchanged(session: Session, mask: NDArray[np.bool_], about: str) -> Result:

@@ -57,7 +57,7 @@ def hint(state: PhotoState, answer: Answer) -> str:
         return _nothing_found(state, answer)
     if _made_from_one_click(state, answer):
         return "No mask was found here; this one is made from your click. Add clicks, or draw the object."
-    if kinds_wanted(state) > 1:
+    if kinds_wanted(state) > 1 and not answer.corrected:
         if state.combine == "any":
             return "Everything that any of the prompts selects."
         return "Only what all of the prompts select."

@@ -175,9 +175,8 @@ def ask(visitor: PageSession, what: Mapping[str, Any]) -> str:
     text = " ".join(str(what.get("text", "")).split())[:200]
     if not text:
         raise PromptError("Type what to look for, such as: a person")
-    # The first text takes seconds. What it finds is remembered by the session, so that the answer below comes
-    # at once; meanwhile the visitor's clicks go on.
-    visitor.state.opened.select(Text(text))
+    # The first text takes seconds, outside the step below, so that the visitor's clicks go on meanwhile.
+    visitor.state.opened.prepare(Text(text))
     return change(visitor, lambda before: before.with_mark(Mark("text", sign_of(what), text=text)))
 
 

@@ -55,6 +55,11 @@ class SharedModel:
     def open(self, source: Any, options: dict[str, Any]) -> Session:
         """Find all masks of an image; the first call loads the model.
 
+        Args:
+            source: the image.
+            options: fields of SegmentConfig, as the controls of a page show them. What is as the weights have
+                it counts as not given, so that a changed ``conf`` turns the filling of gaps off.
+
         Raises:
             ImageError: the image cannot be read.
             ConfigError: an option is outside its range, or asks for so many parts of the image that others
@@ -70,7 +75,8 @@ class SharedModel:
         with self._lock:
             if self._model is None:
                 self._model = self._load()
-            return self._model.open(frame, **options)
+            defaults = self.defaults
+            return self._model.open(frame, **{k: v for k, v in options.items() if v != getattr(defaults, k)})
 
     def stream(self, source: Any, **options: Any) -> Stream:
         """Open a video to follow; take its frames in :attr:`turn`."""

@@ -256,7 +256,7 @@ class _Runner:
 
     def _absent(self) -> tuple[str, ...]:
         """Return the texts that no object was found by."""
-        texts = [text for one in self.requests if isinstance(one.prompt, Text) for text in one.prompt.texts]
+        texts = [name for one in self.requests if isinstance(one.prompt, Text) for name in one.prompt.names]
         found = {seen.label for seen in self.objects.values()}
         return tuple(text for text in dict.fromkeys(texts) if text not in found)
 

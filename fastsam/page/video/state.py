@@ -216,7 +216,7 @@ def requests_of(state: PhotoState, frame: int, target: int | None = None) -> lis
 
 def replace_text(prompt: Text, text: str) -> Text:
     """Return a text prompt about one of its texts."""
-    return Text(text, prompt.threshold)
+    return Text(text, prompt.threshold, names=[prompt.names[prompt.texts.index(text)]])
 
 
 def _stand(made: list[tuple[Prompt, str]]) -> bool:

@@ -358,7 +358,7 @@ def _layout(shared: SharedModel, limits: Limits) -> Widgets:
             show = gr.Radio([_MARK, _RESULT], value=_MARK, label="Show", visible=False, elem_id="video-show")
             slider = gr.Slider(0, 1, value=0, step=1, label="Frame", interactive=False, elem_id="video-frame")
             with gr.Row():
-                target = gr.Dropdown([_NEW], value=0, label="My marks are about", elem_id="video-target")
+                target = gr.Dropdown([_NEW], value=0, label="My marks apply to", elem_id="video-target")
                 keep = gr.Button("Keep, mark another", elem_id="video-keep")
             files = gr.File(
                 label="Download", file_count="multiple", interactive=False, visible=False,

@@ -26,7 +26,7 @@ from PIL import Image
 from fastsam.errors import ConfigError, ImageError, VideoError
 from fastsam.images.frame import Frame
 from fastsam.images.listing import IMAGE_EXTENSIONS, list_images
-from fastsam.images.reading import DEFAULT_MAX_PIXELS
+from fastsam.images.reading import pixel_limit
 from fastsam.video.read.feeds import Counts, Feed, FileFeed, FolderFeed, IterableFeed, Raw, VideoInfo
 from fastsam.video.read.hand_over import Ended, HandOver, Policy
 from fastsam.video.read.live import ANSWER_S, SCHEMES, CameraFeed, UrlFeed, shown_url
@@ -49,7 +49,7 @@ def open_video(
     *,
     policy: Literal["auto", "latest", "all"] = "auto",
     queue_size: int = 4,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     reconnect_s: float = 10.0,
     start: int = 0,
     fps: float | None = None,
@@ -65,7 +65,7 @@ def open_video(
         policy: ``"all"`` waits for whoever is slow; ``"latest"`` gives the newest frame and drops those
             that nobody took; ``"auto"`` is ``"latest"`` for live sources and ``"all"`` for others.
         queue_size: how many frames to read ahead with ``"all"``.
-        max_pixels: refuse frames with more pixels than this.
+        max_pixels: refuse frames with more pixels than this; None is the limit in force.
         reconnect_s: how long to try to open a live source again after it broke off; with 0, its end is
             an end.
         start: the first frame to give; those before are not decoded where the file allows that.
@@ -80,9 +80,9 @@ def open_video(
     """
     if policy not in ("auto", "latest", "all"):
         raise ConfigError(f"policy: expected 'auto', 'latest' or 'all', got {policy!r}")
+    max_pixels = pixel_limit(max_pixels)
     for name, number, least in (
         ("queue_size", queue_size, 1),
-        ("max_pixels", max_pixels, 1),
         ("start", start, 0),
     ):
         if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < least:

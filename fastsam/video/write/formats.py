@@ -8,14 +8,14 @@ at a time as fit.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastsam.export.annotations import DEFAULT_LABEL
+from fastsam.export.annotations import DEFAULT_LABEL, all_classes
 from fastsam.export.encoders import to_json
 from fastsam.files import replacing
 from fastsam.masks.rle import Rle, decode_rle, encode_rle
@@ -41,8 +41,10 @@ class _Object:
         return self.labels.most_common(1)[0][0]
 
 
-def _survey(frames: Iterable[SpooledFrame]) -> tuple[dict[int, _Object], dict[str, int]]:
-    """Return every object with pixels by id, and the category numbers by label, in alphabetical order."""
+def _survey(
+    frames: Iterable[SpooledFrame], classes: Sequence[str]
+) -> tuple[dict[int, _Object], dict[str, int]]:
+    """Return every object with pixels by id, and the category numbers by label: those asked for first."""
     objects: dict[int, _Object] = defaultdict(_Object)
     for frame in frames:
         for found in _visible(frame):
@@ -50,7 +52,7 @@ def _survey(frames: Iterable[SpooledFrame]) -> tuple[dict[int, _Object], dict[st
             known.labels[found.get("label") or DEFAULT_LABEL] += 1
             known.scores.append(found["score"])
             known.size += len(found["segmentation"]["counts"])
-    labels = sorted({known.label for known in objects.values()} or {DEFAULT_LABEL})
+    labels = all_classes(classes, {known.label for known in objects.values()})
     return dict(sorted(objects.items())), {label: i for i, label in enumerate(labels, 1)}
 
 
@@ -62,18 +64,20 @@ def _visible(frame: SpooledFrame) -> list[dict[str, Any]]:
 # --- YTVIS ------------------------------------------------------------------------------------------
 
 
-def write_ytvis(frames: Iterable[SpooledFrame], path: Path, name: str) -> Path:
+def write_ytvis(frames: Iterable[SpooledFrame], path: Path, name: str, classes: Sequence[str] = ()) -> Path:
     """Write YouTube-VIS' (COCO-video) JSON of one video: a track an object, an RLE or null a frame.
 
     ``annotations`` carry ``score`` too, so that the same list is YTVIS' results format. Categories are
-    the labels in alphabetical order, ids count from 1; a track's label is the one it has most often.
+    ``classes``, then other labels by alphabet, ids count from 1; a track's label is the one it has most
+    often.
 
     Args:
         frames: of the run; read several times.
         path: of the file.
         name: of the video; its frames are called ``NAME/00000.jpg``, by their number in the source.
+        classes: what objects may be called, in the order of their ids.
     """
-    objects, categories = _survey(frames)
+    objects, categories = _survey(frames, classes)
     indices, size = list[int](), (0, 0)
     for frame in frames:
         size = size if indices else frame.size_hw
@@ -151,7 +155,7 @@ def _xywh(found: dict[str, Any]) -> list[int]:
 # --- MOT and MOTS -----------------------------------------------------------------------------------
 
 
-def write_mot(frames: Iterable[SpooledFrame], path: Path, name: str) -> Path:
+def write_mot(frames: Iterable[SpooledFrame], path: Path, name: str, classes: Sequence[str] = ()) -> Path:
     """Write MOTChallenge's CSV: ``frame,id,bb_left,bb_top,bb_width,bb_height,conf,x,y,z``.
 
     Frames and box corners count from 1, as the challenge has it; x, y and z are -1: there is no 3D.
@@ -165,13 +169,13 @@ def write_mot(frames: Iterable[SpooledFrame], path: Path, name: str) -> Path:
     return path
 
 
-def write_mots(frames: Iterable[SpooledFrame], path: Path, name: str) -> Path:
+def write_mots(frames: Iterable[SpooledFrame], path: Path, name: str, classes: Sequence[str] = ()) -> Path:
     """Write KITTI MOTS' text: ``time_frame id class_id img_height img_width rle``.
 
     Frames count from 0, classes as in :func:`write_ytvis`. MOTS allows no overlap: where masks share
     pixels, the surer one has them.
     """
-    objects, categories = _survey(frames)
+    objects, categories = _survey(frames, classes)
     with replacing(path) as stream:
         for frame in frames:
             height, width = frame.size_hw
@@ -215,7 +219,7 @@ class Format:
     name: str
     file: str
     help: str
-    write: Callable[[Iterable[SpooledFrame], Path, str], Path] | None = None
+    write: Callable[[Iterable[SpooledFrame], Path, str, Sequence[str]], Path] | None = None
 
 
 _ROWS = (

@@ -57,7 +57,12 @@ def describe(
 
 def write_run(out: Path, run: dict[str, Any]) -> None:
     """Write run.json."""
-    write_bytes(out / _RUN, json.dumps(run, indent=2, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(run, indent=2, ensure_ascii=False)
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:  # a file name that is no UTF-8
+        content = json.dumps(run, indent=2).encode()
+    write_bytes(out / _RUN, content + b"\n")
 
 
 def read_run(out: Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from fastsam.config import OutputConfig, RenderConfig
 from fastsam.errors import ExportError
-from fastsam.files import as_export_errors, writable_folder
+from fastsam.files import as_export_errors, sole_writer, writable_folder
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.formats import FORMATS
 from fastsam.video.write.frame_sinks import DavisSink, FrameSink, VideoSink, per_segment
@@ -56,6 +56,7 @@ class Sinks:
         self._spool = Spool(out)
         self._begun = keep is not None
         self._closed = False
+        self._lock = ExitStack()
         self.times_ms: dict[str, float] = {}
         self.finished = bool(run["finished"])
         if keep is not None:
@@ -147,7 +148,8 @@ class Sinks:
         try:
             for row in (FORMATS[name] for name in self._run["formats"]):
                 if row.write is not None:
-                    row.write(self._spool, self._out / row.file, self._run["name"])
+                    classes = self._run["settings"].get("classes") or ()
+                    row.write(self._spool, self._out / row.file, self._run["name"], classes)
             for sink in self._sinks:
                 sink.finish()
             self._spool.sync()
@@ -163,9 +165,18 @@ class Sinks:
         """Leave the run as it is, to be resumed; may be called again."""
         if not self._closed:
             self._closed = True
-            for sink in self._sinks:
-                sink.abandon()
-            self._spool.close()
+            try:
+                for sink in self._sinks:
+                    sink.abandon()
+                self._spool.close()
+            finally:
+                self._lock.close()
+
+    def hold(self, lock: ExitStack) -> None:
+        """Let the folder go when the run is closed."""
+        self._lock = lock
+        if self.finished:
+            lock.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -205,6 +216,7 @@ def open_sinks(
     config: OutputConfig | None = None,
     render: RenderConfig | None = None,
     overwrite: bool = False,
+    held: bool = False,
 ) -> Sinks:
     """Open the folder of a run; where an earlier run of the same source and settings broke off, go on.
 
@@ -217,6 +229,7 @@ def open_sinks(
         config: how videos are written.
         render: how masks are drawn.
         overwrite: start over, whatever an earlier run has left in the folder.
+        held: the caller holds the folder (:func:`fastsam.files.sole_writer`).
 
     Raises:
         ExportError: unknown format or suffix; the folder cannot be written, is no run's, or is the run of
@@ -228,6 +241,23 @@ def open_sinks(
     run = describe(list(formats), os.fspath(source), fps, settings, config, render or RenderConfig())
     if "video" in run["formats"]:
         load_av()
+    with ExitStack() as lock:
+        if not held:
+            lock.enter_context(sole_writer(folder, "output folder"))
+        sinks = _opened(folder, run, source, config, render or RenderConfig(), overwrite)
+        sinks.hold(lock.pop_all())
+    return sinks
+
+
+def _opened(
+    folder: Path,
+    run: dict[str, Any],
+    source: str | os.PathLike[str],
+    config: OutputConfig,
+    render: RenderConfig,
+    overwrite: bool,
+) -> Sinks:
+    """Open the files of a folder that nobody else writes to."""
     writable_folder(folder)
     check_source(folder, run)
     before = read_run(folder)
@@ -242,7 +272,7 @@ def open_sinks(
     file = Path(source) if os.fspath(source) else None
     sinks: list[FrameSink] = []
     if "video" in run["formats"]:
-        sinks.append(VideoSink(folder, config, render or RenderConfig(), run["fps"], file))
+        sinks.append(VideoSink(folder, config, render, run["fps"], file))
     if "davis" in run["formats"]:
         sinks.append(DavisSink(folder))
     return Sinks(folder, run, sinks, None if before is None else _whole(folder, run))

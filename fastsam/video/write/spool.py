@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastsam.errors import ExportError
 from fastsam.export.annotations import Annotations
+from fastsam.export.encoders import to_json
 from fastsam.export.records import mask_facts
 from fastsam.files import as_export_errors
 from fastsam.masks.crop import Crop
@@ -107,7 +108,7 @@ class SpooledFrame:
             "index": self.index, "t_ms": self.t_ms, "size_hw": self.size_hw, "objects": self.objects,
             "lost": self.lost, "times_ms": self.times_ms or {},
         }  # fmt: skip
-        return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+        return to_json(content) + b"\n"
 
     @classmethod
     def parse(cls, line: bytes) -> SpooledFrame | None:

@@ -6,6 +6,7 @@ import copy
 import gc
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import fastsam
+from fastsam.config import SegmentConfig
 from fastsam.errors import ConfigError, PromptError, WeightsError
 from fastsam.images.frame import Frame
 from fastsam.page.photo import steps
@@ -22,7 +24,7 @@ from fastsam.page.shared.memory import MemoryBudget, bytes_of
 from fastsam.page.shared.model import SharedModel
 from fastsam.page.shared.sessions import PageSession
 from fastsam.testing import FixedSegmenter
-from tests.page.setting import MASKS, OTHER, PHOTO, Page, colour_words, painted
+from tests.page.setting import MASKS, OTHER, PHOTO, Page, colour_words, fixed, painted
 
 
 def test_a_copy_is_another_visitor() -> None:
@@ -164,3 +166,16 @@ def test_nobody_asks_for_so_many_parts_that_the_others_wait_for_minutes() -> Non
         with pytest.raises(ConfigError, match="expected at most 100 parts of a photo on this page, got"):
             shared.open(photo, options)
     assert len(shared.open(Frame(PHOTO), {"tile": 256}).masks) == 3
+
+
+def test_another_minimum_confidence_turns_the_filling_of_gaps_off() -> None:
+    """A page sends the values of all its controls, also of those that nobody has touched."""
+    model = fixed()
+    model.defaults = SegmentConfig(conf=0.1, fill_conf=0.003, regions=20)
+    page = SharedModel(model=model)
+    shown = asdict(model.defaults)
+    assert page.open(PHOTO, shown).config == model.defaults
+    surer = page.open(PHOTO, {**shown, "conf": 0.6}).config
+    assert (surer.conf, surer.fill_conf, surer.regions) == (0.6, 1.0, 0)
+    both = page.open(PHOTO, {**shown, "conf": 0.6, "fill_conf": 0.2}).config
+    assert (both.fill_conf, both.regions) == (0.2, 0)
