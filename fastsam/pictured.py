@@ -102,7 +102,8 @@ class Pictured(MaskRows):
             options: what the format takes beside the masks: ``labels`` (by default :attr:`labels`),
                 ``classes`` (by default :attr:`classes`), ``stability_scores``, ``points_xy``, ``file_name``.
 
-        Masks that :meth:`fastsam.Session.label` knows no name for are left out, see :meth:`named`.
+        Masks that :meth:`fastsam.Session.label` knows no name for are left out, see :meth:`named`;
+        ``labels=result.labels`` writes them as ``"unknown"``.
 
         Raises:
             ExportError: unknown format, or the folder cannot be written.

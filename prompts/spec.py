@@ -222,7 +222,7 @@ def _named(texts: tuple[str, ...], names: Any) -> tuple[tuple[str, ...], tuple[s
 def _phrases(texts: Any, what: str) -> tuple[str, ...]:
     """Return one text or several, each without spaces around it."""
     given = [texts] if isinstance(texts, str) else texts
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and all(isinstance(one, str) for pair in given.items() for one in pair):
         given = [f"{name}={text}" for name, text in given.items()]
     if not isinstance(given, (list, tuple)):
         raise PromptError(f"{what}: expected a text or a list of texts, got {short(texts)}")

@@ -67,6 +67,7 @@ def find(
 
     Photos are indexed first, into the output folder; the next search there starts from that.
     """
+    from fastsam.prompts.wording import counted
     from fastsam.search import write_hits
     from fastsam.search.results import hit_record
 
@@ -88,7 +89,8 @@ def find(
             typer.echo(json.dumps(hit_record(hit)))
     else:
         _show(hits)
-    count = f"{len(hits)} masks in {len({hit.file for hit in hits})} of {len(built.files)} images"
+    among = f"{len({hit.file for hit in hits})} of {counted(len(built.files), 'image')}"
+    count = f"{counted(len(hits), 'mask')} in {among}"
     talk.print(escape(f"{count} -> {written[0]}"), soft_wrap=True)
     if failed:
         raise typer.Exit(1)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["camera", "open_window", "video"]
 
+_OBJECTS_TOLD = 20
 _Json = Annotated[
     bool, typer.Option("--json", help="Print the report as JSON on stdout.", rich_help_panel=OUTPUT)
 ]
@@ -253,7 +254,9 @@ def _follow(model: FastSAM, job: VideoJob, as_json: bool) -> None:
         warning = f"warning: the prompt for frame {frame} was not asked, {job.source} ended before"
         talk.print(escape(warning), soft_wrap=True)
     for name in run.absent:
-        talk.print(escape(f"warning: {name!r} was not found in {job.source}"), soft_wrap=True)
+        best = run.stream.not_found.get(name)
+        score = "" if best is None else f", the best score of any mask was {best:.2f}"
+        talk.print(escape(f"warning: {name!r} was not found in {job.source}{score}"), soft_wrap=True)
     _tell(run, as_json)
 
 
@@ -316,7 +319,8 @@ def _tell(run: VideoRun, as_json: bool) -> None:
     if report["frames"]:
         console = Console(highlight=False)
         console.print(_table(report))
-        console.print(escape(_facts(report)), soft_wrap=True)
+        for line in (*_objects(report), _facts(report)):
+            console.print(escape(line), soft_wrap=True)
 
 
 def _table(report: dict[str, Any]) -> Table:
@@ -329,6 +333,18 @@ def _table(report: dict[str, Any]) -> Table:
     table.add_section()
     table.add_row("whole", f"{report['mean_ms']:.1f}", "", "")
     return table
+
+
+def _objects(report: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each object that was followed."""
+    for one in report["followed"][:_OBJECTS_TOLD]:
+        name = f"{one['id']} {one['label']}".strip()
+        lost = f", lost in {one['lost']}" if one["lost"] else ""
+        by = f", by {one['prompt']}" if one["prompt"] else ""
+        first, last = one["first_frame"], one["last_frame"]
+        yield f"object {name}: frames {first} to {last}, seen in {one['seen']}{lost}{by}"
+    if len(report["followed"]) > _OBJECTS_TOLD:
+        yield f"and {len(report['followed']) - _OBJECTS_TOLD} more objects (--json has all)"
 
 
 def _facts(report: dict[str, Any]) -> str:

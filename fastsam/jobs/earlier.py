@@ -84,6 +84,10 @@ class Earlier:
         stream.resume(last.masks(), last.ids, last.labels, prompted=bool(asked), prompts=standing)
         self._names = {i: i for i in last.ids.tolist()}
 
+    def name_of(self, object_id: int) -> int:
+        """Return the id that an object of the stream has in the run."""
+        return self._names.get(object_id, object_id)
+
     def renamed(self, tracked: Tracked) -> Tracked:
         """Return a frame in which new objects have ids that the earlier run has not given."""
         if self.last is None:

@@ -30,6 +30,7 @@ from fastsam.options import SegmentOptions
 from fastsam.prompts import Prompt, prompt_to_json
 from fastsam.prompts.spec import class_names
 from fastsam.video.read.reader import open_video
+from fastsam.video.report import ObjectTally
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.write.sinks import Sinks, open_sinks
 from fastsam.video.write.writers import SUFFIXES
@@ -198,6 +199,7 @@ class VideoRun:
         self._labels = set(self._earlier.labels)
         self._last_index = self._begin - 1
         self._corrupt = 0
+        self._tally = ObjectTally()
 
     def _open_sinks(self, model: FastSAM, resolved: Sequence[Prompt]) -> Sinks | None:
         job, info = self.job, self.stream.info
@@ -295,9 +297,17 @@ class VideoRun:
             self.done, self._last_index = self.done + 1, frame.index
             self._ids.update(tracked.ids.tolist())
             self._labels.update(tracked.labels or ())
+            self._count(tracked)
             yield frame, tracked
             if self._is_last(frame):
                 return
+
+    def _count(self, tracked: Tracked) -> None:
+        """Note which followed objects are seen in a frame, and by which prompts."""
+        if self._prompted or tracked.lost:
+            prompts = {self._earlier.name_of(i): one.prompt for i, one in self.stream.objects.items()}
+            labels = tracked.labels or ("",) * len(tracked)
+            self._tally.note(tracked.frame.index, tracked.ids.tolist(), labels, tracked.lost, prompts)
 
     def _frames(self) -> Iterator[tuple[Frame, Tracked]]:
         """Yield the frames; nothing is looked for in those before the first prompt."""
@@ -348,7 +358,12 @@ class VideoRun:
             shutil.rmtree(job.folder)
 
     def report(self) -> dict[str, Any]:
-        """Return how long the stages took (``stream.times.summary()``), and what happened to the source."""
+        """Return how long the stages took (``stream.times.summary()``), and what happened.
+
+        ``followed`` has for each object that a prompt selected when it was seen in this run
+        (:class:`fastsam.video.report.ObjectTally`), ``not_found`` each text that nothing was selected by,
+        with the highest score of any mask.
+        """
         reader = self.stream.reader
         return {
             "source": self.stream.info.source,
@@ -356,6 +371,8 @@ class VideoRun:
             "done_before": self.before,
             "objects": len(self._ids),
             "absent": list(self.absent),
+            "followed": self._tally.rows(),
+            "not_found": self.stream.not_found,
             **self.stream.times.summary(),
             "frames": self.done - self.before,
             "dropped": reader.dropped,

@@ -1,14 +1,15 @@
-"""How long the stages of a stream take: mean, median and slowest, and frames a second end to end."""
+"""What a run says in the end: how long its stages took, and when each object was seen."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ["STAGES", "StageTimes"]
+__all__ = ["STAGES", "ObjectTally", "StageTimes"]
 
 STAGES = ("read", "prepare", "network", "decode", "track", "prompts", "draw", "write")
 _KEPT = 2000  # frames: constant memory over an hour
@@ -65,3 +66,60 @@ class StageTimes:
             "mean_ms": whole,
             "stages": stages,
         }
+
+
+@dataclass
+class _Seen:
+    id: int
+    label: str
+    prompt: str
+    first_frame: int
+    last_frame: int
+    seen: int = 0
+    lost: int = 0
+
+
+class ObjectTally:
+    """When each followed object was seen, frame by frame.
+
+    >>> tally = ObjectTally()
+    >>> tally.note(4, [1], ["dog"], ())
+    >>> tally.note(5, [], [], (1,))
+    >>> tally.rows()
+    [{'id': 1, 'label': 'dog', 'prompt': '', 'first_frame': 4, 'last_frame': 4, 'seen': 1, 'lost': 1}]
+    """
+
+    def __init__(self) -> None:
+        self._objects: dict[int, _Seen] = {}
+
+    def note(
+        self,
+        index: int,
+        ids: Iterable[int],
+        labels: Iterable[str],
+        lost: Iterable[int],
+        prompts: Mapping[int, str] | None = None,
+    ) -> None:
+        """Take in a frame.
+
+        Args:
+            index: its number.
+            ids: the objects that are seen in it.
+            labels: of each of them.
+            lost: those that are not.
+            prompts: what selected them.
+        """
+        for object_id, label in zip(ids, labels, strict=True):
+            known = self._objects.setdefault(object_id, _Seen(object_id, label, "", index, index))
+            known.last_frame, known.seen = index, known.seen + 1
+            known.label = label or known.label
+            known.prompt = known.prompt or (prompts or {}).get(object_id, "")
+        for object_id in lost:
+            if object_id in self._objects:
+                self._objects[object_id].lost += 1
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return for each object its ``label``, ``prompt``, ``first_frame``, ``last_frame`` and in how many
+        frames it was ``seen`` and, after the first, ``lost``.
+        """
+        return [asdict(known) for _, known in sorted(self._objects.items())]

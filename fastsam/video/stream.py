@@ -125,6 +125,11 @@ class Stream:
         """What is known of each object over time: birth, death, trail, whether it is seen or lost."""
         return self._tracking.log.objects
 
+    @property
+    def not_found(self) -> dict[str, float]:
+        """Texts that nothing has been selected by, each with the highest score that any mask has had."""
+        return self._tracking.not_found
+
     def __repr__(self) -> str:
         """Return the source and where it stands."""
         return f"Stream({self.info.source!r}, frame {self._index}, {len(self.objects)} objects)"
@@ -302,8 +307,10 @@ class Stream:
             self._resumed = None
             return None
         for index in due:
-            for prompt, object_id, label in self._waiting.pop(index):
-                self._tracking.select(prompt, object_id, label)
+            waiting = self._waiting[index]
+            while waiting:  # one that raises is gone; those after it wait for the next frame
+                self._tracking.select(*waiting.popleft())
+            del self._waiting[index]
         return self._tracking.current if due else tracked
 
     def _tell_waiting(self) -> None:

@@ -81,13 +81,16 @@ def answer(
         if drawn is not None:
             regions.append(MaskLike(drawn, group=False))
     boxes = [region for region in regions if isinstance(region, Box)]
-    # With a box, the one of the points' answers is wanted that fits it best.
-    points = Points(coords, labels, multimask or bool(boxes)) if (labels >= 0).any() else None
+    points = Points(coords, labels, multimask) if (labels >= 0).any() else None
     kind: Kind = "box" if boxes else "click" if points is not None or not regions else "mask"
     count = 3 if multimask else 1
     if points is None and not regions:
         return Answer(np.zeros((count, *size_hw), bool), np.zeros(count, np.float32), kind)
     chosen = _select(session, points, regions)
+    if boxes and points is not None and regions == boxes:
+        alone = session.select(boxes[0])  # a box decides, where its own mask suits the points
+        if len(alone) and _suits(alone.masks.mask(0), coords, labels):
+            chosen = alone if not multimask else _first(alone, chosen)
     scores = box_ious(chosen.masks, boxes[0])[0] if boxes and len(chosen) else chosen.scores
     return Answer(*_stacked(chosen, scores, count), kind)
 
@@ -141,6 +144,21 @@ def _select(session: Session, points: Points | None, regions: Sequence[Box | Mas
     if len(found) == 0 and len(boxes) < len(regions) and points.objects[0].foreground:
         return _select(session, points, boxes)  # an earlier mask is a hint: clicks elsewhere outweigh it
     return found if points.objects[0].foreground else _joined(found)
+
+
+def _suits(mask: BoolArray, coords: NDArray[np.float64], labels: NDArray[np.float64]) -> bool:
+    """Tell whether a mask holds all foreground points and no background point."""
+    held = mask[coords[:, 1].astype(int), coords[:, 0].astype(int)]
+    return bool(held[labels == 1].all() and not held[labels == 0].any())
+
+
+def _first(one: Selection, others: Selection) -> Selection:
+    """Return a mask before those of the others that are not the same."""
+    mask = one.masks.mask(0)
+    rows = [k for k in range(len(others)) if not np.array_equal(others.masks.mask(k), mask)]
+    stack = np.stack([mask, *(others.masks.mask(k) for k in rows)])
+    scores = np.array([one.scores[0], *others.scores[rows]], np.float32)
+    return Selection.of(MaskSet.from_dense(stack, scores), np.arange(len(stack)), scores, one.reason)
 
 
 def _fitting(masks: MaskSet, regions: Sequence[Box | MaskLike]) -> BoolArray:

@@ -21,10 +21,16 @@ from fastsam.video.track.grid_frame import FloatArray, GridFrame
 
 __all__ = ["MaskTracker"]
 
+BoolArray = NDArray[np.bool_]
 _SAME_LOOK = 0.9  # cosine from which on a lost mask may come back elsewhere
 _SAME_SIZE = 0.5  # and the least ratio of the two areas
 _LEAST_UNLIKE = 0.4  # of the worst distance: what was lost does not take the mask of what is still there
 _LOOK_SHARE = 0.2  # of the look in the distance of two masks that overlap
+_HELD = 4  # frames for which a mask that is not found is held where it was
+_HELD_AFTER = 3  # frames in which it must have been seen
+_STILL_LOOKS = 0.7  # cosine of what is there now with the track
+_STILL_THERE = 0.6  # share of its cells that are still in the frame
+_TAKEN = 0.5  # IoU from which on another mask stands in its place
 _WORST = 0.75  # no match beyond this distance: masks that share a quarter, and look alike
 
 
@@ -78,6 +84,35 @@ class MaskTracker:
             ids[int(row[-1])] = int(row[4])
         self._tracker.remember(scene)
         return ids
+
+    def held(self, scene: GridFrame, ids: NDArray[np.int64]) -> dict[int, tuple[BoolArray, float]]:
+        """Return tracks that have no mask in a frame and still seem to be there: their cells and scores.
+
+        A network finds many things in most frames, not in all. What it missed is held for some frames where
+        the flow takes it, if that looks like it and no other mask has taken its place.
+
+        Args:
+            scene: the frame that was told last.
+            ids: (N,) the ids of its masks.
+        """
+        found = {}
+        shown = scene.flat_cells[ids > 0]
+        areas = scene.areas[ids > 0]
+        for track in self._tracker.lost_stracks:
+            since = self._tracker.frame_id - track.end_frame
+            if track.cells is None or since > _HELD or track.end_frame - track.start_frame < _HELD_AFTER:
+                continue
+            cells = track.cells.reshape(scene.grid_hw)
+            area = int(np.count_nonzero(cells))
+            if area < max(_STILL_THERE * track.area, 4):
+                continue
+            shared = shown @ track.cells.astype(np.float32)
+            union = areas + area - shared
+            if (shared > _TAKEN * union).any():
+                continue
+            if self._project.look(scene, cells) @ track.smooth_feat > _STILL_LOOKS:
+                found[int(track.track_id)] = cells, float(track.score)
+        return found
 
     def move(self, flow: FloatArray | None, grid_hw: tuple[int, int]) -> None:
         """Move what is remembered of the masks along, past a frame whose masks were not looked for."""

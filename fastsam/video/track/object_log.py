@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +21,7 @@ class TrackedObject:
     Attributes:
         object_id: its number.
         label: what it is, where words were asked for; else empty.
+        prompt: what selected it; empty where everything is tracked.
         birth: the frame in which it was first seen, or pointed at.
         seen: the last frame in which it was seen.
         death: the frame in which it was given up; None while it is seen or may come back.
@@ -32,6 +33,7 @@ class TrackedObject:
     birth: int
     seen: int
     label: str = ""
+    prompt: str = ""
     death: int | None = None
     trail: deque[tuple[int, float, float]] = field(default_factory=deque)
     state: Literal["seen", "lost", "ended"] = "seen"
@@ -48,12 +50,13 @@ class ObjectLog:
         self._trail = trail
         self.objects: dict[int, TrackedObject] = {}
 
-    def note(self, tracked: Tracked, alive: Iterable[int]) -> None:
+    def note(self, tracked: Tracked, alive: Iterable[int], prompts: Mapping[int, str] | None = None) -> None:
         """Take in one frame; again when prompts have changed what is known of it.
 
         Args:
             tracked: what was found in it.
             alive: ids that are seen or may come back.
+            prompts: what selected them.
         """
         index = tracked.frame.index
         boxes = tracked.masks.boxes_xyxy.tolist()
@@ -65,6 +68,7 @@ class ObjectLog:
                 known = self.objects[object_id] = TrackedObject(object_id, index, index, trail=empty)
             known.seen, known.state, known.death = index, "seen", None
             known.label = label or known.label
+            known.prompt = (prompts or {}).get(object_id, known.prompt)
             if known.trail and known.trail[-1][0] == index:
                 known.trail.pop()  # a prompt has changed what was known of this frame
             known.trail.append((index, (x1 + x2) / 2, (y1 + y2) / 2))

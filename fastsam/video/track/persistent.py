@@ -7,13 +7,15 @@ new, the largest first and some in a frame, and again only when it has grown or 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastsam.prompts import Prompt
+from fastsam.masks.selection import Selection
+from fastsam.prompts import Prompt, Text
+from fastsam.prompts.spec import class_names
 from fastsam.video.track.grid_frame import GridFrame
 
 if TYPE_CHECKING:
@@ -40,11 +42,13 @@ class PersistentPrompt:
     Attributes:
         prompt: what it asks.
         objects: ids of the objects that it selected and that are followed.
+        best: for each text, by its name, the highest score of any mask so far, whether it was enough or not.
     """
 
     def __init__(self, prompt: Prompt, label: str = "") -> None:
         self.prompt, self._label = prompt, label
         self.objects: set[int] = set()
+        self.best: dict[str, float] = {}
         self._looked: OrderedDict[int, _Looked] = OrderedDict()
 
     def look(
@@ -69,7 +73,7 @@ class PersistentPrompt:
         if not chosen:
             return []
         rows = np.array([row for _, row, _ in chosen], np.int64)
-        answer = view.only(rows).select(self.prompt)
+        answer = self._answer(view.only(rows))
         for area, _, track in chosen:
             known = self._looked.setdefault(track, _Looked(frame, area, 0))
             known.frame, known.area, known.times = frame, area, known.times + 1
@@ -82,6 +86,23 @@ class PersistentPrompt:
             for index, score, label in zip(answer.indices, answer.scores, labels, strict=True)
             if index >= 0
         ]
+
+    @property
+    def not_found(self) -> dict[str, float]:
+        """Names of texts that no mask has been enough for, each with the highest score of any."""
+        if not isinstance(self.prompt, Text):
+            return {}
+        scores = {name: self.best.get(name, 0.0) for name in class_names(self.prompt)}
+        return {text: best for text, best in scores.items() if best < self.prompt.threshold or best <= 0}
+
+    def _answer(self, view: FrameView) -> Selection:
+        """Return what the prompt selects; of texts the scores of all masks are noted."""
+        if not isinstance(self.prompt, Text):
+            return view.select(self.prompt)
+        every = view.select(replace(self.prompt, threshold=0.0))
+        for text, score in zip(every.labels or (), every.scores.tolist(), strict=every.labels is not None):
+            self.best[text] = max(self.best.get(text, 0.0), score)
+        return every[every.scores >= self.prompt.threshold]
 
     def leave(self, object_id: int, track: int) -> None:
         """Select an object no longer, nor the track that it is: it was removed."""

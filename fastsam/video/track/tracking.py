@@ -34,6 +34,7 @@ IntArray = NDArray[np.int64]
 _MARGIN = 0.5  # of an object's sides around it: what it may move, and what it is told from
 _LEAST_PART = 0.1  # of the frame's longer side: the least that a side counts as
 _MOST_PART = 0.5  # of the frame: beyond, the whole is looked at
+_PROMPT_SHOWN = 80  # letters of a prompt that are kept
 _RENAME_IOU = 0.5  # masks of one frame, found twice, that are the same
 
 
@@ -66,6 +67,7 @@ class _Now:
     view: FrameView
     scene: GridFrame
     ids: IntArray
+    cut: bool = False
 
 
 class Tracking:
@@ -88,12 +90,18 @@ class Tracking:
         self._follower = Follower(project)
         self._standing: list[PersistentPrompt] = []
         self._labels: dict[int, str] = {}
+        self._prompts: dict[int, str] = {}  # what selected each object
         self._prompted = False
         self._next_id = 1
         self._now: _Now | None = None
         self._scene: GridFrame | None = None  # of the last frame, whether its masks were looked for or not
         self._last: Tracked | None = None
         self._moved: dict[int, FloatArray] = {}  # softly, the masks of everything in such frames
+
+    @property
+    def not_found(self) -> dict[str, float]:
+        """Texts that nothing has been selected by, each with the highest score of any mask so far."""
+        return {text: best for standing in self._standing for text, best in standing.not_found.items()}
 
     @property
     def current(self) -> Tracked | None:
@@ -108,7 +116,7 @@ class Tracking:
         cut = self._scene is not None and is_cut(self._scene, scene, flow)
         ids = self._tracker.update(scene, flow)
         sights = self._follower.step(scene, flow, ids, cut)
-        self._now, self._scene = _Now(view, scene, ids), scene
+        self._now, self._scene = _Now(view, scene, ids, cut), scene
         self._moved.clear()
         tracked_ms = 1e3 * (time.perf_counter() - start)
         start = time.perf_counter()
@@ -202,6 +210,7 @@ class Tracking:
             self._follower.start(number, _union(whole), now.scene, now.ids)
             said = label or (answer.labels[row] if answer.labels else "")
             self._labels[number] = said or self._labels.get(number, "")
+            self._prompts.setdefault(number, f"{prompt!r:.{_PROMPT_SHOWN}}")
             made.append(number)
         self._only_prompted()
         self._refresh(dict.fromkeys(made, 1.0))
@@ -243,7 +252,7 @@ class Tracking:
         for standing in self._standing:
             standing.leave(object_id, followed.track_id)
         self._follower.stop(object_id)
-        self._labels.pop(object_id, None)
+        self._forget(object_id)
         self._refresh({})
 
     def adopt(
@@ -292,6 +301,10 @@ class Tracking:
 
     # --- inner parts ---------------------------------------------------------------------------------
 
+    def _forget(self, object_id: int) -> None:
+        self._labels.pop(object_id, None)
+        self._prompts.pop(object_id, None)
+
     def _only_prompted(self) -> None:
         """From now on only prompts make objects, whose numbers are their own."""
         if not self._prompted:
@@ -316,10 +329,11 @@ class Tracking:
                 "number of its own; leave object_id out"
             )
         standing = PersistentPrompt(prompt, label)
+        sights: dict[int, Sight] = {}
+        # What raises here leaves nothing behind.
+        self._discover(standing, 0 if self._now is None else len(self._now.ids), sights)
         self._standing.append(standing)
         self._only_prompted()
-        sights: dict[int, Sight] = {}
-        self._discover(standing, 0 if self._now is None else len(self._now.ids), sights)
         self._refresh({object_id: sight.score for object_id, sight in sights.items()})
         return tuple(sorted(sights))
 
@@ -333,7 +347,7 @@ class Tracking:
             if known is None or known.missing > self.config.forget_after_frames:
                 standing.objects.discard(object_id)
                 self._follower.stop(object_id)
-                self._labels.pop(object_id, None)
+                self._forget(object_id)
         found = standing.look(now.view, now.scene, now.ids, self.config.conf, limit)
         # The largest first: a part of it is then part of something that is followed.
         for row, score, label in sorted(found, key=lambda one: -now.scene.areas[one[0]]):
@@ -344,6 +358,7 @@ class Tracking:
             self._follower.start(object_id, now.view.masks[row], now.scene, now.ids)
             standing.objects.add(object_id)
             self._labels[object_id] = label
+            self._prompts.setdefault(object_id, f"{standing.prompt!r:.{_PROMPT_SHOWN}}")
             sights[object_id] = Sight(now.view.masks.crop(row), score)
 
     def _corrected(self, prompt: Points, object_id: int | None) -> Points:
@@ -374,13 +389,24 @@ class Tracking:
         """Return the frame's masks, where its masks were looked for."""
         now = self._now
         if now is not None and not self._prompted:
-            shown = np.flatnonzero(now.ids > 0)
-            masks = now.view.masks[shown]
-            tracked = Tracked(frame, masks, now.ids[shown], masks.scores, times_ms=times)
+            masks, ids = self._everything(now)
+            tracked = Tracked(frame, masks, ids, masks.scores, times_ms=times)
             self.log.note(tracked, self._tracker.alive)
             self._last = tracked
             return tracked
         return self._shown(frame, sights, times)
+
+    def _everything(self, now: _Now) -> tuple[MaskSet, IntArray]:
+        """Return the masks that have ids, and those that were missed in this frame only."""
+        shown = np.flatnonzero(now.ids > 0)
+        masks, ids = now.view.masks[shown], now.ids[shown]
+        held = {} if now.cut else self._tracker.held(now.scene, now.ids)
+        if not held:
+            return masks, ids
+        crops = [pixels(np.asarray(cells - 0.5, np.float32), now.scene) for cells, _ in held.values()]
+        more = MaskSet.from_crops(crops, masks.size_hw, [score for _, score in held.values()])
+        joined = MaskSet.concatenate([masks, more], masks.size_hw)
+        return joined, np.concatenate([ids, np.array(list(held), np.int64)])
 
     def _shown(self, frame: Frame, sights: dict[int, Sight], times: dict[str, float]) -> Tracked:
         """Return a frame's objects as a record, and note them."""
@@ -399,7 +425,8 @@ class Tracking:
             lost=tuple(sorted(known - set(order))) if self._prompted else (),
             times_ms=times,
         )
-        self.log.note(tracked, known if self._prompted else self._tracker.alive)
+        alive = known if self._prompted else self._tracker.alive
+        self.log.note(tracked, alive, self._prompts)
         self._last = tracked
         return tracked
 

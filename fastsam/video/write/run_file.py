@@ -114,11 +114,23 @@ def check_same(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     old, new = ({**_flat(run)} for run in (before, now))
     changed = [key for key in {**old, **new} if key != "finished" and old.get(key) != new.get(key)]
     if changed:
-        told = "; ".join(f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in changed[:4])
+        told = "; ".join(_told(key, old.get(key), new.get(key)) for key in changed[:4])
+        more = f"; and {len(changed) - 4} more" if len(changed) > 4 else ""
         raise ExportError(
-            f"output folder {str(out)!r} holds another run ({told}); choose another folder, "
-            "or start over with overwrite, which removes that run's results"
+            f"output folder {str(out)!r} holds another run ({told}{more}); choose another folder, "
+            "or replace that run's results: --no-resume (fastsam video), --overwrite (fastsam camera), "
+            "overwrite=True (open_sinks)"
         )
+
+
+def _told(key: str, there: Any, now: Any) -> str:
+    """Return a difference in plain words: the option's own name, and what it was and is."""
+    names = {"source.name": "source", "source.state": "source file"}
+    name = names.get(key, key.rpartition(".")[2])
+    if key == "settings.prompts":
+        there, now = (", ".join(f"{one[1]} at frame {one[0]}" for one in side or ()) for side in (there, now))
+    values = ["none" if value in (None, "", []) else f"{value!r:.200}" for value in (there, now)]
+    return f"{name} was {values[0]} there, is {values[1]} now"
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -84,16 +84,18 @@ def test_names_go_into_files(session: Session, tmp_path: Path) -> None:
     everything = session.label(NAMES).everything()
     coco = json.loads(everything.export(tmp_path / "coco", "coco")[-1].read_text())
     by_id = {row["id"]: row["name"] for row in coco["categories"]}
+    assert list(by_id.values()) == list(NAMES)  # in the order asked for, found or not
+    known = [name for name in WANTED if name != UNKNOWN]
     kept = [name for name, mask in zip(WANTED, shapes().values(), strict=True) if mask.any()]
-    assert [by_id[row["category_id"]] for row in coco["annotations"]] == kept
+    assert [by_id[row["category_id"]] for row in coco["annotations"]] == [n for n in kept if n != UNKNOWN]
     (table,) = everything.export(tmp_path / "csv", "csv")
-    assert [row["label"] for row in csv.DictReader(table.read_text().splitlines())] == list(WANTED)
-    (shaped,) = everything.export(tmp_path / "labelme", "labelme")
-    assert {shape["label"] for shape in json.loads(shaped.read_text())["shapes"]} == set(WANTED)
-    written = " ".join(path.read_text() for path in everything.export(tmp_path / "yolo", "yolo"))
-    assert "red brick" in written or "red brick" in " ".join(
-        path.read_text() for path in (tmp_path / "yolo").rglob("*.yaml")
-    )
+    assert [row["label"] for row in csv.DictReader(table.read_text().splitlines())] == known
+    shaped = everything.export(tmp_path / "labelme", "labelme")[0]
+    assert {shape["label"] for shape in json.loads(shaped.read_text())["shapes"]} == set(known)
+    everything.export(tmp_path / "yolo", "yolo")
+    assert (tmp_path / "yolo" / "classes.txt").read_text().splitlines() == list(NAMES)
+    all_of_them = everything.export(tmp_path / "all", "csv", labels=everything.labels)[0]
+    assert [row["label"] for row in csv.DictReader(all_of_them.read_text().splitlines())] == list(WANTED)
     mine = everything.export(tmp_path / "mine", "csv", labels=["x"] * len(everything))[0]
     assert "red brick" not in mine.read_text()
 

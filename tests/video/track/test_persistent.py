@@ -145,3 +145,12 @@ def test_an_hour_of_tracks_is_bounded(tracks: list[int]) -> None:
             assert track in standing._looked
     finally:
         module._REMEMBERED = kept
+
+
+def test_texts_that_nothing_was_enough_for_are_known_with_their_best_score() -> None:
+    standing = PersistentPrompt(Text(["dog", "cat"], threshold=0.85))
+    assert standing.not_found == {"dog": 0.0, "cat": 0.0}
+    view, scene, _ = view_of([9], [0])  # what is selected scores .8
+    assert standing.look(view, scene, np.array([1], np.int64), 0.4, 9) == []
+    assert standing.not_found == pytest.approx({"dog": 0.8, "cat": 0.0})
+    assert PersistentPrompt(Text("dog", threshold=0.5)).not_found == {"dog": 0.0}

@@ -11,6 +11,7 @@ from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
 from fastsam.images.frame import Frame
 from fastsam.prompts import Box, MaskLike, Points, Prompt, Text, but_not
+from fastsam.video.track.persistent import PersistentPrompt
 from fastsam.video.track.tracked import Tracked
 from fastsam.video.track.tracking import Tracking
 from tests.video.drawn import SIZE_HW, Drawn, Shape, iou, model_of, names, still, walk
@@ -269,7 +270,7 @@ def test_nothing_there() -> None:
     clip = Clip(Drawn())
     assert len(clip.step()) == 0
     with pytest.raises(PromptError, match="nothing to follow in frame 0"):
-        clip.tracking.select(Box((30, 30, 60, 60)))
+        clip.tracking.select(MaskLike(np.eye(*SIZE_HW, dtype=bool)))
     assert clip.tracking.select(Text("red")) == ()
     assert len(clip.step()) == 0
     assert len(clip.move()) == 0
@@ -351,3 +352,20 @@ def test_going_on_with_nothing() -> None:
     again.tracking.adopt(none, np.zeros(0, np.int64), prompted=True)
     assert len(again.now()) == 0
     assert len(again.step()) == 0
+
+
+def test_a_text_that_is_refused_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = Clip(Drawn(Shape("red", still(30, 30)), Shape("blue", still(90, 70))))
+    clip.step()
+    before = clip.now().ids.tolist()
+
+    def refuses(*_: Any) -> None:
+        raise PromptError("no text model")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PersistentPrompt, "look", refuses)
+        with pytest.raises(PromptError, match="no text model"):
+            clip.tracking.select(Text("red"))
+    assert clip.tracking.not_found == {}
+    clip.step()
+    assert clip.now().ids.tolist() == before, "everything is tracked on"
