@@ -102,6 +102,9 @@ class SegmentConfig(CheckedConfig):
     quality: bool = option(
         True, "score masks by their expected quality if the weights are calibrated, otherwise by confidence"
     )
+    beyond_boxes: bool = option(
+        True, "let masks reach beyond the network's boxes as far as the weights have learned to"
+    )
     # A cell is 4 pixels of the network's input.
     edge_radius: float = option(
         0.0,

@@ -34,6 +34,7 @@ class SegmentOptions(TypedDict, total=False):
     fill_conf: float | None
     regions: int | None
     quality: bool | None
+    beyond_boxes: bool | None
     edge_radius: float | None
     min_region_share: float | None
     duplicate_iou: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ _PLAIN: Mapping[str, Any] = {
     "min_region_share": 0.0,
     "fill_conf": 1.0,
     "regions": 0,
+    "beyond_boxes": False,
 }
 _STRIDE = 32
+_log = logging.getLogger(__name__)
 
 
 class CalledModel(ModelAttributes):
@@ -44,6 +47,7 @@ class CalledModel(ModelAttributes):
         if isinstance(model, CalledModel):  # ultralytics takes a model for a model, too
             model = model.model
         self._given, self._text_model, self._bgr = model, text_model, bgr
+        self._told_size = False
         self.model: FastSAM = core_of(model, text_model)
         self.names = {0: "object"}
 
@@ -128,7 +132,22 @@ class CalledModel(ModelAttributes):
             given = {**_PLAIN, **(_THEIR_DEFAULTS if self._is_named() else {}), **given}
         size = given.pop("imgsz", None)
         chosen = max(frame.size_hw) if is_tensor(source) else imgsz_for(frame, size)
-        return {**given, "imgsz": chosen}
+        return {**given, "imgsz": self._sensible(chosen)}
+
+    def _sensible(self, imgsz: int | None) -> int | None:
+        """Return the size at which the embedded weights answer; scripts ask for that of FastSAM's, 1024."""
+        own = self.model.defaults.imgsz
+        if imgsz is None or imgsz <= own or self._is_named() or isinstance(self._given, FastSAM):
+            return imgsz
+        if not self._told_size:
+            _log.warning(
+                "imgsz=%d: the embedded weights were trained at %d px and answer at that size; name other "
+                "weights, such as FastSAM-s, for larger ones",
+                imgsz,
+                own,
+            )
+            self._told_size = True
+        return own
 
     def _is_named(self) -> bool:
         """Tell whether the caller named a checkpoint that is not the embedded one."""

@@ -98,7 +98,7 @@ def decode(
     ids: NDArray[np.int64] | None = None
     if carried.names and len(carried.names) == classes:
         ids = predictions[4 : 4 + classes, anchors].argmax(axis=0).astype(np.int64)
-    if carried.box_growth > 0:
+    if carried.box_growth > 0 and config.beyond_boxes:
         store = replace(store, boxes_xyxy=grown_boxes(store, carried.box_growth))
     values = confidences
     if carried.quality is not None and config.quality and len(store):

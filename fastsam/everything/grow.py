@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float32]
 LEAST_GROWTH_CELLS = 2  # a small box may grow by this much at least: a quarter of it would be no cell
 MOST_GROWTH = 1.0
 _REACH = 0.5  # cells from the centre of the last cell of a mask beyond which it ends, at most
+_SPREAD = 1.25  # times wider than its crossing of the box's side: a leak; chosen on training images
 _AT_ONCE = 64  # masks multiplied out together: bounds the memory
 
 
@@ -77,4 +78,29 @@ def _ends(sign: NDArray[np.bool_], inner: NDArray[np.int64], outer: NDArray[np.i
     if len(columns) == 0:
         return inner
     ends = np.array([columns[0] + x0, rows[0] + y0, columns[-1] + 1 + x0, rows[-1] + 1 + y0])
-    return np.concatenate([np.minimum(ends[:2], inner[:2]), np.maximum(ends[2:], inner[2:])])
+    ends = np.concatenate([np.minimum(ends[:2], inner[:2]), np.maximum(ends[2:], inner[2:])])
+    return np.where(_leaks(mine, (u0, v0, u1, v1)), inner, ends)
+
+
+def _leaks(mask: NDArray[np.bool_], inner: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Return (4,) whether a mask is much wider beyond a side of the inner window than where it crosses it.
+
+    What a box cuts off narrows towards its end; what runs into a neighbour starts at a gap and spreads.
+
+    Args:
+        mask: (h, w) cells of the outer window.
+        inner: x0, y0, x1, y1 of the inner one in it, not empty.
+    """
+    x0, y0, x1, y1 = inner
+    sides = (
+        (mask.T[:x0][::-1], mask.T[x0]),
+        (mask[:y0][::-1], mask[y0]),
+        (mask.T[x1:], mask.T[x1 - 1]),
+        (mask[y1:], mask[y1 - 1]),
+    )
+    leaks = np.zeros(4, bool)
+    for k, (beyond, last) in enumerate(sides):
+        if len(beyond) and beyond.any():
+            crossing = max(int(np.count_nonzero(beyond[0] & last)), 1)
+            leaks[k] = np.count_nonzero(beyond, axis=1).max() > _SPREAD * crossing
+    return leaks

@@ -54,8 +54,8 @@ def answer(masks: MaskSet, prompt: Points, scene: Scene) -> Selection:
             has another size.
     """
     if prompt.previous is not None:
-        clicks = _clicks(prompt.objects[0], masks)
-        state = _after(scene, _before(prompt.previous, masks, clicks), clicks)
+        ordered = _clicks(prompt.objects[0], masks)
+        state = _after(scene, _before(prompt.previous, masks, ordered), ordered)
         return replace(_selected(masks, [(0, state, -1)], 1), clicks=prompt.objects[0].clicks)
     made: dict[int, tuple[State, int]] = {}
     for number, clicks in enumerate(prompt.objects):
@@ -103,7 +103,7 @@ def _before(previous: Mask, masks: MaskSet, clicks: Sequence[Click]) -> State:
     """Return an earlier answer as a state; each of its large pieces that nobody clicks clicks itself."""
     crop = _cropped(rasterise(previous, masks.size_hw))
     patch = np.pad(crop.patch, 1)
-    _, pieces, stats, _ = cv2.connectedComponentsWithStats(patch.astype(np.uint8), None, 8)
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(patch.astype(np.uint8), connectivity=8)
     depth = cv2.distanceTransform(patch.astype(np.uint8), cv2.DIST_L2, 3)
     sizes = stats[:, cv2.CC_STAT_AREA]
     implied = []

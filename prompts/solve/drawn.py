@@ -8,7 +8,7 @@ cell, added up by weights that were fitted on training images (:mod:`fastsam.pro
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -59,7 +59,9 @@ def answer_box(masks: MaskSet, prompt: Box, scene: Scene) -> Selection:
         x1, y1, x2, y2 = np.rint(xyxy).astype(int)
         region = np.zeros(masks.size_hw, bool)
         region[min(y1, y2 - 1) : max(y2, y1 + 1), min(x1, x2 - 1) : max(x2, x1 + 1)] = True
-        made = _selected(masks, made_in(scene, region, "box"), region, prompt.iou_threshold, "a box")
+        state = made_in(scene, region, "box")
+        enough = state.masks > 0  # a box over nothing at all stays without an answer
+        made = _selected(masks, state, region, prompt.iou_threshold, "a box") if enough else None
         part = part if made is None else made
         parts.append(replace(part, groups=np.full(len(part), number, np.int64)))
     if all(not part.edited.any() for part in parts):
@@ -100,7 +102,7 @@ def _along(masks: MaskSet, prompt: Mask, scene: Scene, chosen: Selection) -> Sel
     return chosen if made is None else made
 
 
-def _side_by_side(crop: Crop, box_xyxy: NDArray[np.floating]) -> float:
+def _side_by_side(crop: Crop, box_xyxy: NDArray[Any]) -> float:
     """Return the IoU of a box with the box around a mask."""
     rows, columns = np.flatnonzero(crop.patch.any(axis=1)), np.flatnonzero(crop.patch.any(axis=0))
     if len(rows) == 0:
@@ -110,7 +112,7 @@ def _side_by_side(crop: Crop, box_xyxy: NDArray[np.floating]) -> float:
     wide, high = min(own[2], x2) - max(own[0], x1), min(own[3], y2) - max(own[1], y1)
     shared = max(wide, 0.0) * max(high, 0.0)
     whole = (own[2] - own[0]) * (own[3] - own[1]) + (x2 - x1) * (y2 - y1) - shared
-    return shared / max(whole, 1e-9)
+    return float(shared / max(whole, 1e-9))
 
 
 def _selected(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -237,7 +238,7 @@ def _looks(window: Window, clicks: Sequence[GridClick], inside: BoolArray, depth
     return told_apart(window, sides, weights)
 
 
-def told_apart(window: Window, sides: NDArray[np.floating], weights: NDArray[np.floating]) -> FloatArray:
+def told_apart(window: Window, sides: NDArray[Any], weights: NDArray[Any]) -> FloatArray:
     """Return (rows, columns) what a linear classifier of the network's features and of colours says.
 
     Ridge regression, solved in closed form, as :mod:`fastsam.video.track.appearance` follows objects.

@@ -107,17 +107,22 @@ class State:
     def _pixels(self) -> Crop:
         """Return the answer without regard to clicks: as it was, and anew where it has changed."""
         if self.earlier is None:
-            return Crop(*self.box[:2], _grown(self.logits, self.box, self.box) > 0)
-        before = (*self.earlier[:2], *np.add(self.earlier[:2], self.earlier.patch.shape[::-1]).tolist())
+            return Crop(self.box[0], self.box[1], _grown(self.logits, self.box, self.box) > 0)
         if self.changed is None or not self.changed.any():
-            return Crop(*self.earlier[:2], self.earlier.patch.copy())
+            return Crop(self.earlier.x0, self.earlier.y0, self.earlier.patch.copy())
         part = _part(self.changed, self.box)
-        both = (*np.minimum(before[:2], part[:2]).tolist(), *np.maximum(before[2:], part[2:]).tolist())
+        height, width = self.earlier.patch.shape
+        both = (
+            min(self.earlier.x0, part[0]),
+            min(self.earlier.y0, part[1]),
+            max(self.earlier.x0 + width, part[2]),
+            max(self.earlier.y0 + height, part[3]),
+        )
         patch = _on(self.earlier, both)
         view = patch[part[1] - both[1] : part[3] - both[1], part[0] - both[0] : part[2] - both[0]]
         anew = _grown(self.changed.astype(np.float32), self.box, part) > _SOME
         np.copyto(view, _grown(self.logits, self.box, part) > 0, where=anew)
-        return Crop(*both[:2], patch)
+        return Crop(both[0], both[1], patch)
 
     def holds(self, click: Click) -> bool:
         """Tell whether the answer has a pixel inside."""
@@ -231,6 +236,7 @@ def corrected(scene: Scene, state: State, click: Click) -> State:
     logits = _around_clicks(found, logits)
     row = _likest(found.held, logits > 0)
     flipped = ((logits > 0) != (found.before > 0)).astype(np.uint8)
+    flipped[found.window.cell(click.x, click.y)] = 1
     changed = cv2.dilate(flipped, _NEXT) > 0
     masks = len(found.held.rows)
     return State(found.window.box, logits, found.clicks, corrections, score, masks, row, state.crop, changed)
@@ -254,7 +260,9 @@ def _around_clicks(found: Correction, logits: FloatArray) -> FloatArray:
     inside = logits > 0
     for side in (True, False):
         marked = {window.cell(one.x, one.y) for one in found.clicks if one.inside == side}
-        _, pieces, stats, _ = cv2.connectedComponentsWithStats((inside == side).astype(np.uint8), None, 4)
+        _, pieces, stats, _ = cv2.connectedComponentsWithStats(
+            (inside == side).astype(np.uint8), connectivity=4
+        )
         small = stats[:, cv2.CC_STAT_AREA] < _CRUMB * np.count_nonzero(inside)
         small[[0, *(pieces[one] for one in marked)]] = False
         logits = np.where(small[pieces], -least if side else least, logits)

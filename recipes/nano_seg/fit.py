@@ -43,7 +43,15 @@ SHAPES = (
     ((768, 1024), 0.05),
     ((1024, 768), 0.04),
 )
-DEFAULTS = {"imgsz": 640, "conf": 0.1, "iou": 0.7, "edge_radius": 0.75, "min_region_share": 0.1}
+DEFAULTS: dict[str, Any] = {
+    "imgsz": 640,
+    "conf": 0.1,
+    "iou": 0.7,
+    "edge_radius": 0.75,
+    "min_region_share": 0.1,
+    "fill_conf": 0.003,
+    "regions": 20,
+}
 _PIXELS = 480 * 640  # a step has ``batch`` views of this size, fewer of larger ones
 
 
@@ -269,7 +277,8 @@ class Run:
                     parameter.copy_(self.average[name])
                 parameter.requires_grad_(False)
         model.args = {"task": "segment", "imgsz": 640}
-        carried = Carried(None, self.recipe.box_growth, max(max(size_hw) for size_hw, _ in SHAPES), DEFAULTS)
+        # Not the largest of SHAPES: views of 1024 px are too few for large things to hold together there.
+        carried = Carried(None, self.recipe.box_growth, DEFAULTS["imgsz"], DEFAULTS)
         about = {"recipe": asdict(self.recipe), "step": self.step, "images": self.images, **carried.to_dict()}
         content = {"model": model.eval().half(), "epoch": -1, "train_args": {}, "fastsam": about}
         save_checkpoint(content, path)

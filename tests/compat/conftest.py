@@ -61,7 +61,8 @@ class Remembering:
 def quick(embedded_weights: Path) -> fastsam.FastSAM:
     """The embedded weights, which remember; with the options of ``ASKED``."""
     model = fastsam.FastSAM(segmenter=Remembering(open_network(embedded_weights, device="cpu").segmenter))
-    model.defaults = SegmentConfig(**{name: value for name, value in ASKED.items() if name != "retina_masks"})
+    options = {name: value for name, value in ASKED.items() if name != "retina_masks"}
+    model.defaults = SegmentConfig(**options, beyond_boxes=False)  # as ultralytics cuts masks
     return model
 
 

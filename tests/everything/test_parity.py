@@ -29,6 +29,8 @@ PHOTOGRAPHS = [
     ("coffee, small", 320),
 ]
 CONF = 0.2
+# Their scores are confidences, and masks end at boxes.
+THEIRS: dict[str, Any] = {"quality": False, "beyond_boxes": False}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_masks_are_ultralytics(
     name: str, imgsz: int, ours: TorchBackend, theirs: Any, photographs: dict[str, NDArray[np.uint8]]
 ) -> None:
     rgb = photographs[name]
-    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=imgsz, quality=False))
+    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=imgsz, **THEIRS))
     found = found[found.areas_px > 0]  # ultralytics leaves out masks without pixels
     wanted = predict(theirs, rgb, imgsz, retina_masks=True)
     assert len(found) == len(wanted)
@@ -95,7 +97,7 @@ def test_masks_lie_where_coarse_masks_lie(
     import cv2
 
     rgb = photographs["bus, odd"]
-    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=640, quality=False))
+    found = ours.segment(Frame(rgb), SegmentConfig(conf=CONF, iou=0.9, imgsz=640, **THEIRS))
     coarse = predict(theirs, rgb, 640, retina_masks=False)
     height, width = rgb.shape[:2]
     shifts = [(0, 0), (-2, 0), (2, 0), (0, -2), (0, 2)]

@@ -45,8 +45,7 @@ def test_a_mask_that_fits_answers_as_it_is(prompt: Any) -> None:
     assert (found.indices.tolist(), found.edited.tolist()) == ([1], [False])
 
 
-@pytest.mark.parametrize("prompt", DRAWN)
-@pytest.mark.parametrize("masks", [(), (WALL,)])
+@pytest.mark.parametrize(("prompt", "masks"), [(DRAWN[0], (WALL,)), (DRAWN[1], (WALL,)), (DRAWN[1], ())])
 def test_where_none_fits_the_answer_is_made(prompt: Any, masks: tuple[np.ndarray, ...]) -> None:
     found = ask(prompt, *masks)
     assert found.edited.tolist() == [True]
@@ -60,6 +59,11 @@ def test_rows_are_those_of_the_boxes() -> None:
     assert found.groups.tolist() == [0, 1, 2]
     assert found.edited.tolist() == [False, True, True]
     assert "box 1: made from 1 mask and a box" in found.reason
+
+
+def test_a_box_over_no_mask_has_no_answer() -> None:
+    assert len(ask(DRAWN[0])) == 0
+    assert ask(Box([(30, 20, 80, 60), (5, 5, 25, 70)]), rect(5, 5, 25, 70)).groups.tolist() == [1]
 
 
 def test_a_threshold_is_kept_to() -> None:

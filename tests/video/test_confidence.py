@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastsam import Box, Text
+from fastsam import Box, MaskLike, Text
 from fastsam.config import VideoConfig
 from fastsam.errors import PromptError
 from tests.video.drawn import Drawn, Shape, model_of, names, still, stream_of
@@ -47,13 +47,13 @@ def test_a_text_selects_no_new_object_below_conf() -> None:
 
 
 def test_a_box_selects_whatever_can_be_followed() -> None:
-    """Who points at a thing wants that thing; only below follow_conf nothing is known of it."""
+    """Who points at a thing wants that thing; only below follow_conf no mask is known of it."""
     height, width = PAIR.masks(0)[1].nonzero()
     box = Box([width.min(), height.min(), width.max() + 1, height.max() + 1])
     with stream_of(PAIR, 2, conf=0.8) as stream:
         stream.select(0, box)
         assert [set(names(PAIR, masks)) for _, masks in stream] == [{"blue"}] * 2
     with stream_of(PAIR, 2, conf=0.8, follow_conf=0.5) as stream:
-        stream.select(0, box)
+        stream.select(0, MaskLike(PAIR.masks(0)[1]))
         with pytest.raises(PromptError, match="nothing to follow"):
             next(iter(stream))

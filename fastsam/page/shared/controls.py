@@ -27,6 +27,7 @@ _WORDS = {
     "fill_conf": ("Fill gaps", "Least confidence of such masks. Off if the minimum confidence is changed."),
     "regions": ("Regions", "At most this many, where no mask is. Off if the minimum confidence is changed."),
     "quality": ("Rank by mask quality", "Otherwise by the network's confidence."),
+    "beyond_boxes": ("Masks beyond boxes", "Otherwise masks are cut at the network's boxes, as in YOLO."),
     "edge_radius": ("Follow edges", "How far mask edges may move to edges of the photo, in mask cells."),
     "min_region_share": ("Remove specks", "Fill holes and drop islands below this share of their mask."),
     "duplicate_iou": (
