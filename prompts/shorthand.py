@@ -39,7 +39,7 @@ def as_prompt(value: Any) -> Prompt:
 
     >>> from fastsam.prompts import Point
     >>> as_prompt("a dog"), as_prompt((30, 40)) == Point(30, 40)
-    (Text(texts=('a dog',), threshold=0.3, negatives=(), templates=True, crops='masked'), True)
+    (Text(texts=('a dog',), threshold=0.3, negatives=(), templates=True, crops='masked', names=('a dog',)), True)
     """
     if isinstance(value, Prompt):
         return value

@@ -149,7 +149,7 @@ def test_options_and_defaults(model: FastSAM) -> None:
         ({"conf": 1.5}, "conf: expected a number from 0 to 1, got 1.5"),
         ({"imgsz": 0}, "imgsz"),
         ({"iou": float("nan")}, "iou"),
-        ({"treshold": 1}, "option 'treshold': expected one of conf"),
+        ({"treshold": 1}, "option 'treshold': expected one of beyond_boxes"),
     ],
 )
 def test_bad_options(model: FastSAM, options: dict[str, float], message: str) -> None:

@@ -110,7 +110,7 @@ def test_text_with_byte_order_marks(encoding: str, tmp_path: Path) -> None:
 def test_text_of_another_encoding_names_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "names.txt"
     path.write_bytes("cät".encode("latin1"))
-    with pytest.raises(InputError, match=r"byte 1 is none; save it as UTF-8"):
+    with pytest.raises(InputError, match=r"byte 1 is not valid; save it as UTF-8"):
         read_text(path, "names")
     with pytest.raises(InputError, match="cannot be read"):
         read_text(tmp_path, "names")

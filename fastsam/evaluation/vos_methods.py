@@ -25,7 +25,7 @@ from fastsam.images.frame import Frame
 from fastsam.masks.dense import box_from_mask
 from fastsam.masks.maskset import MaskSet
 from fastsam.needed import needed
-from fastsam.prompts import Box, MaskLike
+from fastsam.prompts import Box, MaskLike, select
 from fastsam.segmenter import as_segmenter, segmented
 from fastsam.video.track.tracking import Tracking
 
@@ -141,10 +141,12 @@ class BoxFollower:
         """Return the mask with the highest IoU with each object's last box, and take its box."""
         ids = list(self._boxes)
         session = self._model.open(frame)
-        answer = session.select(Box([self._boxes[i] for i in ids], iou_threshold=0.0))
+        # Chosen only: a session would make an answer where no mask fits the box.
+        answer = select(session.masks, Box([self._boxes[i] for i in ids], iou_threshold=0.0))
+        refined = session.only(answer.indices).everything().masks
         masks: Masks = {}
         for row, group in enumerate(answer.groups.tolist()):
-            mask = answer.masks.mask(row)
+            mask = refined.mask(row)
             if mask.any():
                 masks[ids[group]] = mask
                 self._boxes[ids[group]] = tuple(box_from_mask(mask).tolist())

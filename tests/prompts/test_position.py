@@ -112,7 +112,7 @@ def test_combinations() -> None:
     ("make", "said"),
     [
         (lambda: Position("left"), "expected one of leftmost, rightmost"),  # type: ignore[arg-type]
-        (lambda: Position(None), "got None"),  # type: ignore[arg-type]
+        (lambda: Position(None), "position None: expected one of"),  # type: ignore[arg-type]
         (lambda: Position("leftmost", of="dog"), "got str"),  # type: ignore[arg-type]
         (lambda: Position("leftmost", count=0), "got 0"),
         (lambda: Position("leftmost", count=True), "got True"),

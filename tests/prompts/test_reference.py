@@ -235,7 +235,7 @@ def test_bad_references(session: Session, tmp_path: Path) -> None:
         (lambda: session.reference(Points((300, 0))), "outside the 100x60 image"),
         (
             lambda: session.reference(MaskLike(np.eye(60, 100, dtype=bool) & (np.arange(100) < 5))),
-            "too small to tell",
+            "too small to describe",
         ),
     ):
         with pytest.raises(PromptError, match=message):

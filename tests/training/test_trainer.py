@@ -205,7 +205,7 @@ def test_a_run_can_be_interrupted_and_resumed(
 def test_a_fine_tuned_checkpoint_carries_the_defaults_of_its_start(tmp_path: Path) -> None:
     named = training._carried("fastsam-nano", TrainConfig(imgsz=448))
     assert named.defaults == resolve("fastsam-nano").defaults
-    assert (named.trained_imgsz, named.box_growth, named.quality) == (576, 0.0, None)
+    assert (named.trained_imgsz, named.box_growth, named.quality) == (640, 0.2, None)
     again = tmp_path / "again.pt"
     content = load_checkpoint(resolve("fastsam-nano").path)
     save_checkpoint({**content, "fastsam": named.to_dict() | {"box_growth": 0.3}}, again)

@@ -143,7 +143,7 @@ def act(visitor: PageSession, what: Mapping[str, Any]) -> str:
         raise PromptError(refused(str(what.get("what")), str(what.get("name", ""))))
     if name == "sync":
         return resend(visitor)
-    if name not in ACTIONS:
+    if not isinstance(name, str) or name not in ACTIONS:
         raise PromptError(f"page: no such action as {name!r}")
     if visitor.state.opened is not None and what.get("scene") != visitor.state.scene:
         return resend(visitor)  # the browser shows another photo, or other masks of it
