@@ -79,7 +79,7 @@ MaxPixels = Annotated[
         min=1,
         callback=_raise_limit,
         show_default="178956970",
-        rich_help_panel=ADVANCED,
+        rich_help_panel=INPUT,
     ),
 ]
 
