@@ -254,12 +254,12 @@ def test_bad_points_are_explained(points: Any, labels: Any, message: str) -> Non
 
 def test_no_mask_at_all_gives_empty_arrays_everywhere() -> None:
     prompt = prompted(NOTHING)
-    for found in (
-        prompt.everything_prompt(),
-        prompt.box_prompt(bbox=list(BIG)),
-        prompt.box_prompt(bboxes=[list(BIG), list(BAR)]),
+    assert prompt.everything_prompt().shape == (0, *SIZE)
+    for found, rows in (
+        (prompt.box_prompt(bbox=list(BIG)), 1),
+        (prompt.box_prompt(bboxes=[list(BIG), list(BAR)]), 2),
     ):
-        assert found.shape == (1, *SIZE)
+        assert found.shape == (rows, *SIZE)
         assert not found.any()
 
 

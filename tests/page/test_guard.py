@@ -143,7 +143,9 @@ def test_uploads_have_a_sum_that_time_sets_free() -> None:
     def sent(size: int) -> int:
         return asked({**HOME, "content-length": str(size)}, b"x", path="/gradio_api/upload")
 
-    assert asked({**HOME}, b"x", path="/gradio_api/upload") == 411
+    unannounced = {**HOME, "transfer-encoding": "chunked"}
+    assert asked(unannounced, bytes(100_000), path="/gradio_api/upload") == 413
+    asked = Asked(now=lambda: clock[0])
     assert sent(100_000) == 413
     assert [sent(400), sent(400), sent(400)] == [200, 200, 507]
     clock[0] = 3 * 3600

@@ -13,6 +13,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,6 +60,19 @@ def _is_address(host: str) -> bool:
     return True
 
 
+class _TooLongError(Exception):
+    """A file is larger than it may be."""
+
+
+@dataclass
+class _Kept:
+    """A file that was sent: when, its announced size, and how much of it came."""
+
+    since: float
+    size: int
+    seen: int = 0
+
+
 class Guard:
     """ASGI middleware that refuses what is not for this page, and what is too much.
 
@@ -81,7 +95,7 @@ class Guard:
     ) -> None:
         self._app, self._names, self._now = app, names, now
         self._file_bytes, self._uploads_bytes = file_bytes, uploads_bytes
-        self._kept: deque[tuple[float, int]] = deque()
+        self._kept: deque[_Kept] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request on, or refuse it."""
@@ -94,12 +108,45 @@ class Guard:
             found = await _body(receive)
             refused = _unreadable(found, headers)
             receive = _replayed(found, receive) if isinstance(found, bytes) else receive
-        if refused is None:
+        if refused is None and scope["type"] == "http" and _is_upload(scope) and _has_body(scope):
+            refused = await self._upload(scope, receive, send)
+            if refused is not None:
+                await _answer(send, *refused)
+        elif refused is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await _answer(send, *refused)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
+        """Hand a file on while it is counted; return why it was broken off, if it was."""
+        this = self._kept[-1]
+        begun = False
+
+        async def counted() -> MutableMapping[str, Any]:
+            message = await receive()
+            this.size = max(this.size, this.seen + len(message.get("body", b"")))
+            this.seen += len(message.get("body", b""))
+            if this.seen > self._file_bytes + _FORM_BYTES or self._full():
+                raise _TooLongError
+            return message
+
+        async def sent(message: MutableMapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, sent)
+        except _TooLongError:
+            if begun:
+                raise
+            return 413, f"files are limited to {self._file_bytes >> 20} MB"
+        return None
+
+    def _full(self) -> bool:
+        return sum(one.size for one in self._kept) > self._uploads_bytes
 
     def _stranger(self, headers: _Headers) -> Refusal | None:
         """Refuse a request under a foreign name, or of a foreign page."""
@@ -126,19 +173,24 @@ class Guard:
         if scope["type"] != "http" or not _has_body(scope):
             return None
         length = headers.get("content-length")
-        if length is None:
-            return (411, "expected a Content-Length header") if _is_upload(scope) else None
+        if length is None:  # counted while it comes
+            return self._announced(0) if _is_upload(scope) else None
         if not (length.isascii() and length.isdecimal() and len(length) < 20):
             return 400, "expected a Content-Length header that is a number"
         if not _is_upload(scope):
             return None if int(length) <= limits().prompt_bytes else _too_long()
-        if int(length) > self._file_bytes + _FORM_BYTES:
+        return self._announced(int(length))
+
+    def _announced(self, length: int) -> Refusal | None:
+        """Count a file that is about to come, unless it is too large."""
+        if length > self._file_bytes + _FORM_BYTES:
             return 413, f"files are limited to {self._file_bytes >> 20} MB"
-        while self._kept and self._now() - self._kept[0][0] > _KEPT_S:
+        while self._kept and self._now() - self._kept[0].since > _KEPT_S:
             self._kept.popleft()
-        if sum(size for _, size in self._kept) + int(length) > self._uploads_bytes:
+        self._kept.append(_Kept(self._now(), length))
+        if self._full():
+            self._kept.pop()
             return 507, "there is no room for more files at present; try again later"
-        self._kept.append((self._now(), int(length)))
         return None
 
 
