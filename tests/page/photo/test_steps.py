@@ -166,12 +166,22 @@ def test_drawing_selects(kind: str, xy: list[tuple[float, float]]) -> None:
 
 def test_kinds_combine_and_say_that_they_can() -> None:
     page = Page()
-    assert not page.mark("box", (10, 10), (40, 50))["combinable"]
-    answer = page.mark("point", (22, 24))
+    assert not page.mark("point", (22, 24))["combinable"]
+    answer = page.mark("box", (10, 10), (40, 50))
     assert answer["combinable"]
     assert answer["rows"] == [WHOLE]  # the click suits what the box selects
     assert page.act("combine", combine="all")["rows"] == [WHOLE]  # fits the box, and is under the click
     assert not page.act("clear")["combinable"]
+
+
+def test_clicks_after_a_box_correct_its_mask() -> None:
+    page = Page()
+    page.mark("box", (10, 10), (40, 50))
+    assert page.mark("point", (12, 45))["rows"] == [WHOLE]  # it suits the click
+    answer = page.mark("point", (22, 24), sign="take")
+    assert answer["text"] == "1 mask. Made from 2 masks and 2 clicks."
+    (mask,) = answer["masks"]
+    assert mask["share"] == pytest.approx((MASKS[WHOLE] & ~MASKS[PART]).mean(), abs=1e-4)
 
 
 def test_removed_masks_stay_away_until_that_is_undone() -> None:
