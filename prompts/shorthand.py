@@ -37,9 +37,9 @@ def as_prompt(value: Any) -> Prompt:
     Raises:
         PromptError: it could mean several things, or nothing.
 
-    >>> from fastsam.prompts import Point
-    >>> as_prompt("a dog"), as_prompt((30, 40)) == Point(30, 40)
-    (Text(texts=('a dog',), threshold=0.3, negatives=(), templates=True, crops='masked', names=('a dog',)), True)
+    >>> from fastsam.prompts import Point, Text
+    >>> as_prompt("a dog") == Text("a dog"), as_prompt((30, 40)) == Point(30, 40)
+    (True, True)
     """
     if isinstance(value, Prompt):
         return value
