@@ -24,9 +24,9 @@ pytestmark = pytest.mark.browser
 # Of the cup on its saucer: (x, y) of a click, whether it is wanted there, and a place that changes with it.
 CORRECTIONS = (
     (150, 250, True, (150, 230)),
-    (110, 45, False, (122, 31)),
-    (300, 24, True, (285, 20)),
-    (480, 190, True, (467, 175)),
+    (365, 280, False, (360, 262)),
+    (290, 150, False, (250, 150)),
+    (222, 268, False, (218, 255)),
 )
 MAN = (150, 220)  # in the first frame of the example
 LOADED = "return document.querySelector('#video-result video')?.readyState >= 2"
@@ -104,7 +104,7 @@ def test_pictures_of_the_tools(new_window: Callable[..., Window], photo: Path) -
 
 
 def test_pictures_of_corrections(new_window: Callable[..., Window]) -> None:
-    """A first click on the saucer, then three corrections; each click is obeyed."""
+    """A first click on a cup with its saucer, then three corrections: each takes away what it means."""
     window = new_window(size=(1240, 1080))
     window.open(example_photos()["coffee"], (600, 400))
     strip = Image.new("RGB", (4 * 300, 200))

@@ -114,7 +114,7 @@ def test_what_is_finished_is_not_done_again_unless_asked(
     assert isinstance(other.exception, ExportError)
     assert "trail" in str(other.exception)
     moved = run("video", clip, "--point", "31,40", "--out", out, "--frames", "4")
-    assert "another run (settings.prompts" in str(moved.exception)
+    assert "another run (prompt" in str(moved.exception)
 
 
 def test_a_killed_command_goes_on(tmp_path: Path, embedded_weights: Path) -> None:
