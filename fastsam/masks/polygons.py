@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from fastsam.masks.crop import Crop
 from fastsam.masks.rle import decode_rle
 
 __all__ = ["edge_polygons", "fill_polygons", "join_rings", "outlines", "rasterise", "yolo_polygon"]
@@ -34,18 +35,11 @@ def edge_polygons(mask: BoolArray) -> list[list[NDArray[np.int64]]]:
     >>> [ring.tolist() for ring in edge_polygons(np.ones((1, 2), bool))[0]]
     [[[2, 0], [2, 1], [0, 1], [0, 0]]]
     """
-    if not mask.size:  # OpenCV does not take it
-        return []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        np.ascontiguousarray(mask, dtype=np.uint8), connectivity=4
-    )
     parts = []
-    for i in range(1, count):
-        x, y, width, height = (int(value) for value in stats[i, :4])
-        piece = (labels[y : y + height, x : x + width] == i).astype(np.uint8)
+    for x, y, island in _islands(mask, 4):
         # OpenCV's contours run through pixel centres. In a doubled image, the centre of each half
         # tells which edge of its pixel is meant: even -> the lower one, odd -> the upper one.
-        doubled = piece.repeat(2, axis=0).repeat(2, axis=1)
+        doubled = island.astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
         found, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
         rings = []
         for j in np.argsort(hierarchy[0, :, 3] >= 0, kind="stable"):
@@ -74,18 +68,24 @@ def outlines(
     >>> [ring.tolist() for ring in outlines(np.ones((1, 2), bool))]
     [[[2.0, 0.0], [2.0, 1.0], [0.0, 1.0], [0.0, 0.0]]]
     """
-    if not mask.size:  # OpenCV does not take it
-        return []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        np.ascontiguousarray(mask, dtype=np.uint8), connectivity=8
-    )
     found = []
-    for i in range(1, count):
-        x, y, width, height = (int(value) for value in stats[i, :4])
-        parts = edge_polygons(labels[y : y + height, x : x + width] == i)
+    for x, y, island in _islands(mask, 8):
+        parts = edge_polygons(island)
         rings = [_simplified(ring, tolerance_px, inset_px) for part in parts for ring in part]
         found.append(join_rings([ring + np.array([x, y]) for ring in rings]))
     return found
+
+
+def _islands(mask: BoolArray, connectivity: int) -> Iterator[Crop]:
+    """Yield each connected part of a mask, cut to its box."""
+    if not mask.size:  # OpenCV does not take it
+        return
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        np.ascontiguousarray(mask, dtype=np.uint8), connectivity=connectivity
+    )
+    for i in range(1, count):
+        x, y, width, height = (int(value) for value in stats[i, :4])
+        yield Crop(x, y, labels[y : y + height, x : x + width] == i)
 
 
 def _simplified(ring: NDArray[np.int64], tolerance_px: float, inset_px: float) -> NDArray[np.float64]:
