@@ -246,20 +246,26 @@ def fitted(args: argparse.Namespace) -> str:
     return "\n".join([heading, *lines, "}"])
 
 
-def main() -> None:
-    """Parse the command line and print the table, or the numbers."""
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Return the options that say which objects of which images are measured, and where they are kept."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="COCO-format folders")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint that makes the masks")
     parser.add_argument("--split", default="heldout", choices=("heldout", "train", "all"))
     parser.add_argument("--limit", type=int, default=20, help="images of each")
-    parser.add_argument("--others", type=int, default=20, help="images of each for the rules beside ours")
     parser.add_argument("--objects", type=int, default=2, help="objects of each image, at random")
     parser.add_argument("--keep", type=Path, default=Path("runs/clicks"), help="folder to go on from")
-    parser.add_argument("--clicks", type=int, default=20, help="give up after so many clicks")
     parser.add_argument("--fit", action="store_true", help="fit the weights, on training images")
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and print the table, or the numbers."""
+    parser = arguments(__doc__)
+    parser.add_argument("--others", type=int, default=20, help="images of each for the rules beside ours")
+    parser.add_argument("--clicks", type=int, default=20, help="give up after so many clicks")
     args = parser.parse_args()
     try:
         Console().print(fitted(args) if args.fit else measured(args))

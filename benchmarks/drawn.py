@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
-from clicks import eval_config, pictures
+from clicks import arguments, eval_config, pictures
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -170,16 +169,7 @@ def fitted(args: argparse.Namespace) -> str:
 
 def main() -> None:
     """Parse the command line and print the table, or the numbers."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="COCO-format folders")
-    parser.add_argument("--weights", type=Path, required=True, help="checkpoint that makes the masks")
-    parser.add_argument("--split", default="heldout", choices=("heldout", "train", "all"))
-    parser.add_argument("--limit", type=int, default=20, help="images of each")
-    parser.add_argument("--objects", type=int, default=2, help="objects of each image, at random")
-    parser.add_argument("--keep", type=Path, default=Path("runs/clicks"), help="folder of segmented images")
-    parser.add_argument("--fit", action="store_true", help="fit the weights, on training images")
+    parser = arguments(__doc__)
     parser.set_defaults(clicks=20)
     args = parser.parse_args()
     try:
